@@ -1,0 +1,86 @@
+"""What one proxy heard once, and the structure of its bytes.
+
+::
+
+    advertising payload:  [length][type][data ...] [length][type][data ...] ...      length counts type and data
+    type 0x16:            data = 16-bit UUID, little endian, then the service data
+
+The rule of this file: a length that points outside the payload ends the walk; what came before it stands
+(firmware appends the scan response directly, and real devices pad with zeros).
+"""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import attrs
+
+Address: TypeAlias = int
+"""A MAC as an integer, first byte most significant: 0x582D34350521 is 58:2D:34:35:05:21. People see it as text."""
+
+ADDRESS_LIMIT = 1 << 48
+
+PUBLIC, RANDOM = 0, 1
+ADDRESS_TYPES = ("public", "random")
+
+SERVICE_DATA_16 = 0x16
+"""Bluetooth Assigned Numbers, section 2.3: Service Data, 16-bit UUID."""
+
+MIBEACON = 0xFE95
+WEIGHT_SCALE = 0x181D
+BODY_COMPOSITION = 0x181B
+TUYA = 0xFD50
+"""UUIDs: Xiaomi's own; the SIG's two scale services, which the Mi scales fill with their own bytes; Tuya's, which
+HHCCJCY10 uses (facts: xiaomi-devices)."""
+
+
+@attrs.frozen
+class Advertisement:
+    """One packet, as one proxy received it.
+
+    ``data`` is the whole advertising payload, the scan response directly behind it. ``rssi`` is in dBm; 0 means that
+    the proxy did not say. ``time`` is wall-clock seconds since 1970, for showing; ``heard`` is monotonic seconds, and
+    the only time that decides anything.
+    """
+
+    address: Address
+    address_type: int
+    data: bytes
+    proxy: str
+    rssi: int
+    time: float
+    heard: float
+
+
+def mac_text(address: Address) -> str:
+    """``0x582D34350521`` -> ``58:2D:34:35:05:21``."""
+    return address.to_bytes(6, "big").hex(":").upper()
+
+
+def parse_mac(text: str) -> Address:
+    """Twelve hex digits, bare or in pairs joined by ``:`` or ``-``, in either case. ValueError on anything else."""
+    digits = text.strip()
+    for joint in ":-":
+        if digits.count(joint) == 5:
+            pairs = digits.split(joint)
+            if any(len(pair) != 2 for pair in pairs):
+                raise ValueError(f"{text!r} is not a MAC")
+            digits = "".join(pairs)
+    if len(digits) != 12 or not all(c in "0123456789abcdefABCDEF" for c in digits):
+        raise ValueError(f"{text!r} is not a MAC")
+    return int(digits, 16)
+
+
+def service_data(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each ``(UUID, service data)`` of an advertising payload, in order."""
+    at, end = 0, len(payload)
+    while at + 1 < end:
+        length = payload[at]
+        after = at + 1 + length
+        if length == 0:
+            at += 1
+            continue
+        if after > end:
+            return
+        if payload[at + 1] == SERVICE_DATA_16 and length >= 3:
+            yield payload[at + 2] | payload[at + 3] << 8, payload[at + 4 : after]
+        at = after

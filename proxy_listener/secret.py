@@ -1,0 +1,46 @@
+"""A key or a password: goes in as text, comes out only where it is used, and shows itself to nobody.
+
+``repr``, ``str``, ``format`` give ``***``; pickling and copying to text are refused, so no log, error, API answer or
+dump can hold one by accident.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import NoReturn
+
+
+class Secret:
+    """Text that must not be seen. ``reveal()`` is the only way to it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the one call that needs it."""
+        return self._text
+
+    def __len__(self) -> int:
+        return len(self._text)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
