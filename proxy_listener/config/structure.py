@@ -36,7 +36,7 @@ def converter_for(secrets: Secrets) -> Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(Secret, secrets.secret)
     converter.register_structure_hook_func(lambda wanted: wanted == float | None, fields.duration_or_off)
-    converter.register_structure_hook_func(lambda wanted: get_origin(wanted) == Literal, fields.choice)
+    converter.register_structure_hook_func(lambda wanted: _origin(wanted) is Literal, fields.choice)
     converter.register_structure_hook_func(
         lambda wanted: _origin(wanted) is tuple,
         lambda value, wanted: fields.listed(value, lambda item: structured(converter, item, get_args(wanted)[0])),
