@@ -1,0 +1,65 @@
+"""Values of the house -> JSON documents, their keys the fields' names.
+
+The rule of this file: a MAC is text, an enum its word, a time of the wall an ISO timestamp; what is monotonic never
+leaves, so everything else that tells time is an age in seconds. Numbers are finite.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from proxy_listener.advertisement import ADDRESS_TYPES, mac_text
+from proxy_listener.reading import timestamp
+from proxy_listener.status import DeviceStatus, Heard, ProxyStatus
+
+Document = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """Any value that an action answers with, as JSON knows it."""
+    if attrs.has(type(value)):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
+        return [plain(item) for item in value]
+    return value if isinstance(value, bool | int | None) else str(value)
+
+
+def text(document: Any) -> str:
+    """One line of JSON."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def proxy_document(proxy: ProxyStatus) -> Document:
+    """A proxy, as every listing shows it."""
+    document: Document = plain(proxy)
+    document["mac"] = None if proxy.mac is None else mac_text(proxy.mac)
+    return document
+
+
+def heard_document(heard: Heard) -> Document:
+    """How one proxy hears a device."""
+    document: Document = plain(heard)
+    known = 0 <= heard.address_type < len(ADDRESS_TYPES)
+    document["address_type"] = ADDRESS_TYPES[heard.address_type] if known else None
+    return document
+
+
+def device_document(device: DeviceStatus, now: float) -> Document:
+    """A device, as every listing shows it; ``now`` is seconds since 1970, from which the values' ages follow."""
+    document: Document = plain(attrs.evolve(device, values={}, heard=()))
+    document["mac"] = mac_text(device.mac)
+    document["values"] = {
+        quantity: {"value": plain(value), "time": timestamp(time), "age": round(max(0.0, now - time), 1)}
+        for quantity, (value, time) in device.values.items()
+    }
+    document["heard"] = [heard_document(heard) for heard in device.heard]
+    return document

@@ -1,0 +1,142 @@
+"""A request -> let through, or refused: what stands between the TCP port and the API.
+
+The control socket needs none of it but the headers and the JSON errors: its file's mode is its guard.
+
+::
+
+    name of this service in Host?     no  -> 421        DNS rebinding: a foreign name that points here
+    sent by another site's page?      yes -> 403        Sec-Fetch-Site; for POST also Origin, as plain HTTP has no
+                                                        Sec-Fetch-Site anywhere but on loopback
+    token set: bearer or cookie?      no  -> 401        a POST without any sign of a browser needs the bearer
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from proxy_listener.secret import Secret
+from proxy_listener.settings import WebSettings
+from proxy_listener.web.documents import text
+
+log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+COOKIE = "proxy_listener_session"
+
+OPEN = ("/login", "/healthz", "/assets/")
+"""Answered without a token: the form that asks for it, what that form looks like, and a probe that says yes or no."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+async def headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Given with every answer, streams and errors too."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _error(status: int, message: str, extra: dict[str, str] | None = None) -> web.Response:
+    document = {"error": status, "message": message}
+    return web.Response(status=status, text=text(document), content_type="application/json", headers=extra)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as JSON; what was not foreseen is logged, and its answer says nothing about it."""
+    try:
+        return await handler(request)
+    except web.HTTPRedirection:
+        raise
+    except web.HTTPException as error:
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return _error(error.status, error.text or error.reason, allow)
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("a request failed", method=request.method, route=str(request.match_info.route.resource))
+        return _error(500, "this went wrong inside; the service's log says what")
+
+
+def session(token: Secret) -> str:
+    """What the cookie holds: follows from the token, does not give it away, and dies with it."""
+    return hmac.new(token.reveal().encode(), b"proxy-listener page session", hashlib.sha256).hexdigest()
+
+
+def matches(given: str, expected: str) -> bool:
+    """Whether two texts are the same, in a time that does not depend on where they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def host_name(header: str) -> str:
+    """``Kitchen.local:8099`` -> ``kitchen.local``, ``[::1]:8099`` -> ``::1``."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0].rstrip(".").lower()
+
+
+def _own_names(request: web.Request, settings: WebSettings) -> set[str]:
+    """The names under which this request may know us. An address in Host cannot be rebound: it is where it went."""
+    names = {"localhost", "127.0.0.1", "::1", *(host_name(host) for host in settings.hosts)}
+    sockname = request.transport.get_extra_info("sockname") if request.transport else None
+    if isinstance(sockname, tuple):
+        address = ipaddress.ip_address(sockname[0].partition("%")[0])
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        names.add(str(mapped or address))
+    return names
+
+
+def _foreign(request: web.Request) -> bool:
+    """Whether another site's page sent it. A navigation to the page itself may come from anywhere."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if request.method in {"GET", "HEAD"}:
+        navigates = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.path in {"/", "/login"}
+        return site in {"cross-site", "same-site"} and not navigates
+    if site is not None:
+        return site != "same-origin"
+    origin = request.headers.get("Origin")
+    return origin is not None and origin.partition("://")[2].lower() != request.headers.get("Host", "").lower()
+
+
+def _admitted(request: web.Request, token: Secret) -> bool:
+    """Whether the request carries the token, or the cookie that follows from it."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return matches(given.strip(), token.reveal())
+    browser = "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
+    if request.method not in {"GET", "HEAD"} and not browser:
+        return False
+    return matches(request.cookies.get(COOKIE, ""), session(token))
+
+
+def guard(settings: WebSettings) -> Any:
+    """The middleware for the TCP port."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if host_name(request.headers.get("Host", "")) not in _own_names(request, settings):
+            return _error(421, "this service does not go by that name; [web] hosts in devices.toml adds names")
+        if _foreign(request):
+            return _error(403, "sent by another site's page")
+        if settings.token is not None and not request.path.startswith(OPEN) and not _admitted(request, settings.token):
+            if request.path == "/":
+                raise web.HTTPSeeOther("/login")
+            return _error(401, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    return middleware

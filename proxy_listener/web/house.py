@@ -1,0 +1,79 @@
+"""What every handler of the API works with, and where it finds it."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+from aiohttp import web
+
+from proxy_listener.advertisement import Address, parse_mac
+from proxy_listener.status import DeviceStatus, View
+from proxy_listener.web.actions import Actions
+from proxy_listener.web.documents import text
+
+if TYPE_CHECKING:
+    from proxy_listener.history import Journal
+
+STREAMS_LIMIT = 32
+"""Clients of ``/events`` at a time (facts: threats-and-faults, H5)."""
+
+CAPTURES_LIMIT = 4
+"""Clients of ``/capture`` at a time: each one gets every advertisement of the house."""
+
+
+@attrs.define
+class Places:
+    """How many clients a kind of stream may have, and how many it has."""
+
+    limit: int
+    taken: int = 0
+
+    def __enter__(self) -> None:
+        if self.taken >= self.limit:
+            raise refusal(web.HTTPServiceUnavailable, f"all {self.limit} places of this stream are taken")
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1
+
+
+@attrs.frozen
+class House:
+    """The view, the journal, the actions, and the clocks that ages are taken from (``wall`` is seconds since 1970)."""
+
+    view: View
+    journal: "Journal"
+    actions: Actions
+    wall: Callable[[], float] = time.time
+    started: float = attrs.field(factory=time.monotonic)
+    streams: Places = attrs.field(factory=lambda: Places(STREAMS_LIMIT))
+    captures: Places = attrs.field(factory=lambda: Places(CAPTURES_LIMIT))
+
+    def device(self, address: Address) -> DeviceStatus:
+        """The device with this MAC; answers 404 where there is none."""
+        for device in self.view.devices():
+            if device.mac == address:
+                return device
+        raise refusal(web.HTTPNotFound, "no such device")
+
+
+HOUSE = web.AppKey("HOUSE", House)
+
+
+def refusal(kind: type[web.HTTPError], message: str) -> web.HTTPError:
+    """The error answer of a route: ``message`` is for people and names no internals."""
+    return kind(text=message)
+
+
+def answer(document: object) -> web.Response:
+    """A document as the body."""
+    return web.Response(text=text(document), content_type="application/json")
+
+
+def address_of(request: web.Request) -> Address:
+    """The path's ``{mac}``; answers 400 where it is none."""
+    try:
+        return parse_mac(request.match_info["mac"])
+    except ValueError:
+        raise refusal(web.HTTPBadRequest, "that is not a MAC") from None

@@ -1,0 +1,66 @@
+"""A house of made values: proxies, devices, and a view of them."""
+
+from typing import Any
+
+from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
+
+MAC = 0xA4C1380283F4
+NOW = 1_795_370_645.0
+TOKEN = "canary-token-7f3a91"
+
+
+def proxy(**changes: Any) -> ProxyStatus:
+    fields: dict[str, Any] = {
+        "name": "kitchen-proxy",
+        "room": "Kitchen",
+        "mac": 0xA0B1C2D3E4F5,
+        "state": ProxyState.LIVE,
+        "cause": "hears",
+        "advice": "",
+        "address": "192.0.2.10:6053",
+        "version": "2026.10.0",
+        "encrypted": True,
+        "active": True,
+        "scanner": "running, passive",
+        "advertisements": 12_345,
+        "rate": 42.5,
+        "heard_age": 0.2,
+        "uptime": 3600.0,
+        "slots_free": 3,
+        "slots_limit": 3,
+        "connecting": False,
+        "wifi_rssi": -55,
+        "outcomes": {"decoded": 10, "repeat": 20},
+    }
+    return ProxyStatus(**(fields | changes))
+
+
+def device(**changes: Any) -> DeviceStatus:
+    fields: dict[str, Any] = {
+        "mac": MAC,
+        "name": "Bedroom climate",
+        "model": "LYWSD03MMC",
+        "kind": "climate",
+        "listed": True,
+        "room": "Bedroom",
+        "available": True,
+        "heard_age": 4.0,
+        "key": KeyState.VERIFIED,
+        "trust": "authenticated",
+        "values": {"temperature": (21.3, NOW - 4), "battery": (87, NOW - 3600)},
+        "heard": [Heard("kitchen-proxy", "Kitchen", -61.4, 4.0, 0.93, 0)],
+        "readings": 1234,
+        "sleepy": False,
+        "interval": 600.0,
+        "product_id": 0x055B,
+        "counter": 9808,
+    }
+    return DeviceStatus(**(fields | changes))
+
+
+def view(devices: list[DeviceStatus] | None = None, proxies: list[ProxyStatus] | None = None) -> View:
+    return View(
+        lambda: [device()] if devices is None else devices,
+        lambda: [proxy()] if proxies is None else proxies,
+        lambda: {"decoded": 10, "repeat": 20},
+    )
