@@ -1,0 +1,309 @@
+"""A connection to one device through one proxy: what the proxy's client offers, made into a Gatt that tells the truth.
+
+What comes in: a proxy's client, an address, the address type as heard. What goes out: read, write and pause, and a
+GattError with its cause for whatever goes wrong. The rule of this file: every step has an end, and whatever happens
+the link is closed and the proxy is asked whether the slot is free.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol, TypeVar
+
+import attrs
+import structlog
+from aioesphomeapi.client import APIClient
+from aioesphomeapi.core import (
+    APIConnectionError,
+    BluetoothConnectionDroppedError,
+    BluetoothGATTAPIError,
+    TimeoutAPIError,
+)
+from aioesphomeapi.model import BluetoothProxyFeature
+
+from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.errors import GattError
+from proxy_listener.proxies.handles import Tables
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+_INVALID_HANDLE, _NOT_CONNECTED = 1, -1
+"""ATT's error code, and ESPHome's own for an operation without a link."""
+
+_REASONS = {
+    0x08: "supervision timeout",
+    0x13: "the device hung up",
+    0x16: "the proxy hung up",
+    0x22: "link layer timeout",
+    0x3E: "the device did not take the connection",
+    133: "status 133, the device could not be reached",
+}
+"""HCI reasons (Bluetooth Core, volume 1, part F), and Bluedroid's catch-all. The client library reads these codes as
+ATT errors and calls 8 "Insufficient authorization"."""
+
+
+@attrs.frozen
+class Timing:
+    """Seconds that each step may take."""
+
+    connect: float = 21.5
+    """The proxy itself gives up after 20 s. Giving up before it leaves the slot taken for 12 s more (2026.6)."""
+
+    services: float = 6.0
+    operation: float = 4.0
+    disconnect: float = 1.5
+    release: float = 1.5
+    settle: float = 0.3
+    """Firmware before 2026.8 reports a lost link twice; a connection asked for in between takes that for its own."""
+
+    slots: float = 1.0
+
+
+class Connector(Protocol):
+    """What is needed of a proxy. ``connecting`` is set here: while it is true the room is deaf."""
+
+    @property
+    def name(self) -> str:
+        """The proxy's display name."""
+        ...
+
+    @property
+    def client(self) -> APIClient:
+        """Its connected client, on whose session the advertisement stream runs."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """Its ``bluetooth_proxy_feature_flags``."""
+        ...
+
+    connecting: bool
+
+
+@asynccontextmanager
+async def connection(
+    proxy: Connector, address: Address, address_type: int, tables: Tables, timing: Timing | None = None
+) -> AsyncIterator["Link"]:
+    """An open connection to a device; on leaving, it is closed and its slot seen to be free. Raises GattError."""
+    if not proxy.features & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
+        raise GattError("refused", "the proxy is passive")
+    if not proxy.features & BluetoothProxyFeature.REMOTE_CACHING:
+        raise GattError("refused", "the proxy's firmware is older than 2022.12")
+    link = Link(proxy, address, tables, timing or Timing())
+    proxy.connecting = True
+    try:
+        try:
+            await link.open(address_type)
+        finally:
+            proxy.connecting = False
+        yield link
+    finally:
+        await link.release()
+
+
+class Link:
+    """One connection; it implements :class:`proxy_listener.xiaomi.miflora.Gatt`."""
+
+    def __init__(self, proxy: Connector, address: Address, tables: Tables, timing: Timing) -> None:
+        self._proxy = proxy
+        self._client = proxy.client
+        self._address = address
+        self._tables = tables
+        self._table = dict(tables.get(address))
+        self._timing = timing
+        self._turn = asyncio.Lock()
+        self._states: list[tuple[bool, int]] = []
+        self._ended = asyncio.Event()
+        self._ended_at = 0.0
+        self._asked = False
+        self._clear = False
+        self._unsubscribe: Callable[[], None] = _nothing
+        self._free_before: int | None = None
+        self.cached = bool(self._table)
+
+    async def open(self, address_type: int) -> None:
+        """Connect. Raises GattError."""
+        await self._close_left_over()
+        self._asked = True
+        try:
+            self._unsubscribe = await self._client.bluetooth_device_connect(
+                self._address,
+                self._changed,
+                timeout=self._timing.connect,
+                disconnect_timeout=self._timing.disconnect,
+                feature_flags=self._proxy.features,
+                has_cache=self.cached,
+                address_type=address_type,
+            )
+        except TimeoutAPIError:
+            raise GattError("no_answer", "the proxy did not answer: its stream may have another holder") from None
+        except APIConnectionError as error:
+            raise self._named(error) from None
+        connected, code = self._states[0]
+        if not connected:
+            raise _refusal(code)
+        if not self.cached:
+            await self._discover()
+
+    async def read(self, characteristic: str) -> bytes:
+        """The characteristic's value."""
+        handle = self._handle(characteristic)
+        return bytes(await self._operate(lambda: self._client.bluetooth_gatt_read(self._address, handle)))
+
+    async def write(self, characteristic: str, data: bytes, response: bool) -> None:
+        """Write ``data``; with ``response``, return when the device confirmed it."""
+        handle = self._handle(characteristic)
+        await self._operate(lambda: self._client.bluetooth_gatt_write(self._address, handle, data, response))
+
+    async def pause(self, seconds: float) -> None:
+        """Let the device work. Raises at once where the link is lost meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        if self._ended.is_set():
+            raise self._loss()
+
+    def distrust(self) -> bool:
+        """An answer made no sense: forget the kept handles. False where they came from the device just now."""
+        if self.cached:
+            self._tables.forget(self._address)
+            self._clear = True
+        return self.cached
+
+    async def release(self) -> None:
+        """Close the link and see that its slot is free."""
+        if not self._asked:
+            return
+        self._unsubscribe()
+        try:
+            self._client.bluetooth_device_disconnect_no_wait(self._address)
+            if not await self._freed():
+                log.warning("connection slot not released", proxy=self._proxy.name, mac=mac_text(self._address))
+            if self._clear and self._proxy.features & BluetoothProxyFeature.CACHE_CLEARING:
+                await self._client.bluetooth_device_clear_cache(self._address, self._timing.slots)
+        except APIConnectionError:
+            return  # with the session the proxy closes its links by itself
+        if self._ended.is_set():
+            passed = asyncio.get_running_loop().time() - self._ended_at
+            await asyncio.sleep(max(0.0, self._timing.settle - passed))
+
+    def _changed(self, connected: bool, _mtu: int, code: int) -> None:
+        self._states.append((connected, code))
+        if not connected and not self._ended.is_set():
+            self._ended_at = asyncio.get_running_loop().time()
+            self._ended.set()
+
+    async def _close_left_over(self) -> None:
+        """End a link that an earlier run, or an attempt without end, left on the proxy; see whether a slot is free.
+
+        Asked to connect to a device that has a link, the proxy says yes, and nobody knows in which state the link is.
+        """
+        slots = await self._slots()
+        if slots is None:
+            return
+        free, limit, allocated = slots
+        if self._address in allocated or (free < limit and not allocated):
+            with suppress(APIConnectionError):
+                await self._client.bluetooth_device_disconnect(self._address, self._timing.disconnect)
+            await asyncio.sleep(self._timing.settle)
+            slots = await self._slots()
+        if slots is not None:
+            self._free_before = slots[0]
+            if slots[0] == 0:
+                raise GattError("no_slot", f"no free connection slot (0 of {limit})")
+
+    async def _slots(self) -> tuple[int, int, list[int]] | None:
+        """Free, limit and allocated addresses, asked of the proxy now. None where it does not say."""
+        told: asyncio.Future[tuple[int, int, list[int]]] = asyncio.get_running_loop().create_future()
+
+        def tell(free: int, limit: int, allocated: list[int]) -> None:
+            if not told.done():
+                told.set_result((free, limit, list(allocated)))
+
+        try:
+            stop = self._client.subscribe_bluetooth_connections_free(tell)
+        except APIConnectionError as error:
+            raise self._named(error) from None
+        try:
+            async with asyncio.timeout(self._timing.slots):
+                return await told
+        except TimeoutError:
+            return None
+        finally:
+            stop()
+
+    async def _freed(self) -> bool:
+        """True when the proxy says that the slot is free, or does not say."""
+        with suppress(TimeoutError, GattError):
+            async with asyncio.timeout(self._timing.release):
+                while True:
+                    slots = await self._slots()
+                    if slots is None:
+                        return True
+                    free, limit, allocated = slots
+                    if allocated and self._address not in allocated:
+                        return True
+                    if not allocated and free >= (limit if self._free_before is None else self._free_before):
+                        return True
+                    await asyncio.sleep(self._timing.settle / 3)
+        return False
+
+    async def _discover(self) -> None:
+        services = await self._operate(
+            lambda: self._client.bluetooth_gatt_get_services(self._address), self._timing.services
+        )
+        for service in services.services:
+            for characteristic in service.characteristics:
+                self._table.setdefault(characteristic.uuid, characteristic.handle)
+        if not self._table:
+            raise GattError("error", "the device has no characteristics")
+        self._tables.put(self._address, self._table)
+
+    def _handle(self, characteristic: str) -> int:
+        handle = self._table.get(characteristic)
+        if handle is not None:
+            return handle
+        if self.distrust():
+            raise GattError("bad_handle", f"the kept handles lack {characteristic}")
+        raise GattError("error", f"the device has no characteristic {characteristic}")
+
+    async def _operate(self, operation: Callable[[], Awaitable[T]], limit: float | None = None) -> T:
+        """One operation at a time: firmware from 2026.8 on refuses a second one as busy."""
+        try:
+            async with self._turn, asyncio.timeout(limit or self._timing.operation):
+                return await operation()
+        except TimeoutError:
+            raise GattError("timeout", "the device did not answer") from None
+        except APIConnectionError as error:
+            raise self._named(error) from None
+
+    def _named(self, error: APIConnectionError) -> GattError:
+        """The library's error as one of our causes."""
+        if isinstance(error, BluetoothConnectionDroppedError):
+            return self._loss()
+        if isinstance(error, TimeoutAPIError):
+            return GattError("timeout", "the device did not answer")
+        if not isinstance(error, BluetoothGATTAPIError):
+            return GattError("proxy_gone", "the session with the proxy ended")
+        code = error.error.error
+        if code == _NOT_CONNECTED:
+            return GattError("not_connected", "the proxy has no link to the device")
+        if code == _INVALID_HANDLE:
+            self.distrust()
+            return GattError("bad_handle", "the device does not know the handle")
+        return GattError("error", f"the device refused with GATT error {code}")
+
+    def _loss(self) -> GattError:
+        code = self._states[-1][1] if self._states else 0
+        return GattError("connection_lost", f"link lost: {_REASONS.get(code, f'reason {code}')}")
+
+
+def _refusal(code: int) -> GattError:
+    if code == 0:
+        return GattError("no_slot", "no free connection slot")
+    return GattError("refused", _REASONS.get(code, f"status {code}"))
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,210 @@
+"""Through which proxy to read a device: every candidate, its score, and the sentence why it won or lost.
+
+What comes in: how each proxy hears the device, how each proxy is, what the user prefers, which routes failed lately.
+What goes out: the candidates, best first, at most one of them chosen. The rule of this file: a busy strong proxy is
+worth waiting for, a weak one is not worth taking; and a proxy that cannot connect is never chosen, however strong.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import attrs
+
+from proxy_listener.advertisement import PUBLIC, Address
+from proxy_listener.settings import DeviceSettings
+from proxy_listener.status import Heard, ProxyState, ProxyStatus
+
+LATELY = 180.0
+"""Seconds within which a proxy must have heard the device: habluetooth uses 195 s for devices it can connect to."""
+
+FAILURE_COST, FAILURE_COST_LIMIT = 12.0, 36.0
+"""dB per recent failure: about one wall. Three walls at most, or a proxy would be out for good."""
+
+FAILURE_HALF_LIFE = 1_800.0
+"""Seconds in which a failure's cost halves."""
+
+WORTH_WAITING = 20.0
+"""dB: from here on the free route is so much worse than the busy one that connecting through it mostly fails."""
+
+_PREFERRED, _PLAIN, _AVOIDED = 0, 1, 2
+
+
+@attrs.frozen
+class Candidate:
+    """One proxy that might read a device. ``busy``: eligible, but not at this moment."""
+
+    proxy: str
+    room: str
+    eligible: bool
+    busy: bool
+    chosen: bool
+    standing: int  # 0 preferred, 1, 2 avoided: comes before the score
+    score: float | None
+    rssi: float | None  # smoothed, dBm; None where it never heard the device
+    heard_age: float | None
+    address_type: int
+    slots_free: int | None
+    slots_limit: int | None
+    failures: float  # recent ones of this proxy with this device, fading
+    reason: str
+
+
+class Failures:
+    """What reads through a proxy cost lately, per proxy and device. A success there wipes the slate."""
+
+    def __init__(self) -> None:
+        self._noted: dict[tuple[str, Address], tuple[float, float]] = {}
+
+    def note(self, proxy: str, mac: Address, now: float) -> None:
+        """A read of the device through ``proxy`` failed."""
+        self._noted[proxy, mac] = (self.weight(proxy, mac, now) + 1, now)
+
+    def clear(self, proxy: str, mac: Address) -> None:
+        """A read of the device through ``proxy`` succeeded."""
+        self._noted.pop((proxy, mac), None)
+
+    def weight(self, proxy: str, mac: Address, now: float) -> float:
+        """How many failures are still remembered; each fades by half every half hour."""
+        weight, noted = self._noted.get((proxy, mac), (0.0, now))
+        return float(weight * 0.5 ** ((now - noted) / FAILURE_HALF_LIFE))
+
+
+@attrs.frozen
+class Situation:
+    """What a ranking looks at: one device, and the proxies as they are now."""
+
+    settings: DeviceSettings
+    heard: Sequence[Heard]
+    proxies: Sequence[ProxyStatus]
+    reading: Collection[str]  # proxies through which a read runs now
+    tried: Mapping[str, str]  # proxies that this read has already tried, and what they said
+    failures: Failures
+    now: float
+
+
+def rank(situation: Situation, *, patient: bool = True) -> list[Candidate]:
+    """All proxies, best first, the chosen one marked. While ``patient``, a busy best one is rather waited for."""
+    heard = {entry.proxy: entry for entry in situation.heard}
+    candidates = [_weigh(proxy, heard.get(proxy.name), situation) for proxy in situation.proxies]
+    candidates.sort(key=_order)
+    return _choose(candidates, patient)
+
+
+def chosen(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The one that was chosen."""
+    return next((candidate for candidate in candidates if candidate.chosen), None)
+
+
+def worth_waiting(candidates: Sequence[Candidate]) -> bool:
+    """Nothing was chosen, but a busy candidate may become free."""
+    return chosen(candidates) is None and any(candidate.busy for candidate in candidates)
+
+
+def _order(candidate: Candidate) -> tuple[bool, int, float, str]:
+    score = candidate.score if candidate.score is not None else -1000.0
+    return not candidate.eligible, candidate.standing, -score, candidate.proxy
+
+
+def _weigh(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> Candidate:
+    failures = situation.failures.weight(proxy.name, situation.settings.mac, situation.now)
+    out = _unfit(proxy, heard, situation)
+    busy = "" if out else _busy(proxy, situation)
+    return Candidate(
+        proxy=proxy.name,
+        room=proxy.room,
+        eligible=not out,
+        busy=bool(busy),
+        chosen=False,
+        standing=_standing(proxy.name, situation.settings),
+        score=None if heard is None else heard.rssi - min(failures * FAILURE_COST, FAILURE_COST_LIMIT),
+        rssi=None if heard is None else heard.rssi,
+        heard_age=None if heard is None else heard.age,
+        address_type=PUBLIC if heard is None else heard.address_type,
+        slots_free=proxy.slots_free,
+        slots_limit=proxy.slots_limit,
+        failures=failures,
+        reason=out or busy,
+    )
+
+
+def _standing(proxy: str, settings: DeviceSettings) -> int:
+    if proxy in settings.avoid:
+        return _AVOIDED
+    return _PREFERRED if proxy in settings.prefer else _PLAIN
+
+
+def _unfit(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> str:
+    """Why this proxy cannot read the device at all; empty where it can."""
+    only = situation.settings.only
+    if only and proxy.name not in only:
+        return f"not among the device's only = {', '.join(only)}"
+    if proxy.name in situation.tried:
+        return f"tried just now: {situation.tried[proxy.name]}"
+    if proxy.state is not ProxyState.LIVE:
+        return f"its stream is not live ({proxy.state}): {proxy.cause}" if proxy.cause else f"it is {proxy.state}"
+    if not proxy.active:
+        return "passive: cannot connect to devices"
+    if heard is None:
+        return "does not hear the device"
+    if heard.age > LATELY:
+        return f"last heard the device {heard.age:.0f} s ago, more than {LATELY:.0f} s"
+    return ""
+
+
+def _busy(proxy: ProxyStatus, situation: Situation) -> str:
+    """Why this proxy cannot connect at this moment; empty where it can."""
+    if proxy.name in situation.reading or proxy.connecting:
+        return "another read is running through it"
+    if proxy.slots_free == 0:
+        return f"no free connection slot (0 of {proxy.slots_limit})"
+    return ""
+
+
+def _choose(ranked: list[Candidate], patient: bool) -> list[Candidate]:
+    eligible = [candidate for candidate in ranked if candidate.eligible]
+    ready = [candidate for candidate in eligible if not candidate.busy]
+    winner = ready[0] if ready else None
+    if patient and winner is not None and _far_behind(winner, eligible[0]):
+        winner = None
+    waiting = eligible[0] if winner is None and patient and eligible else None
+    return [_explained(candidate, winner, waiting, len(eligible)) for candidate in ranked]
+
+
+def _far_behind(candidate: Candidate, best: Candidate) -> bool:
+    if candidate.standing != best.standing:
+        return True
+    return _score(best) - _score(candidate) >= WORTH_WAITING
+
+
+def _score(candidate: Candidate) -> float:
+    return -1000.0 if candidate.score is None else candidate.score
+
+
+def _explained(candidate: Candidate, winner: Candidate | None, waiting: Candidate | None, eligible: int) -> Candidate:
+    if not candidate.eligible:
+        return candidate
+    parts = [candidate.reason] if candidate.reason else []
+    if candidate is winner:
+        parts = [f"chosen: {_merit(candidate, eligible)}"]
+    elif candidate is waiting:
+        parts.append("worth waiting for a short while")
+    elif (first := winner or waiting) is not None:
+        parts.append(_behind(candidate, first))
+    if candidate.failures >= 0.1:
+        cost = min(candidate.failures * FAILURE_COST, FAILURE_COST_LIMIT)
+        parts.append(f"recent failures here cost {cost:.0f} dB")
+    return attrs.evolve(candidate, chosen=candidate is winner, reason="; ".join(parts))
+
+
+def _merit(candidate: Candidate, eligible: int) -> str:
+    if candidate.standing == _PREFERRED:
+        return "preferred by the configuration"
+    if eligible == 1:
+        return "the only one that can"
+    return f"best of {eligible} that can connect"
+
+
+def _behind(candidate: Candidate, first: Candidate) -> str:
+    if candidate.standing > first.standing:
+        return "avoided by the configuration" if candidate.standing == _AVOIDED else f"{first.proxy} is preferred"
+    lead = _score(first) - _score(candidate)
+    return f"{lead:.0f} dB behind {first.proxy}" if lead >= 0 else f"{-lead:.0f} dB ahead of {first.proxy}"
