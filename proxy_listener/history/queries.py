@@ -1,0 +1,144 @@
+"""What can be asked of the journal, as functions of a connection that reads.
+
+The rule of this file: text from outside is only ever a parameter, and every answer is bounded by a limit.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from proxy_listener.advertisement import Address
+from proxy_listener.history.rows import COLUMNS, SLOT, Device, Hearing, Known, Latest, Point, Row, Sealed, row_of
+
+NEWEST = 64
+"""Identities that the duplicate rule keeps in memory per device (facts: dedup-and-replay)."""
+
+_QUANTITY = re.compile(r"[a-z0-9_]{1,64}")
+_FAR = 1e300
+
+
+def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool:
+    """Whether the unique index of authenticated identities holds this one."""
+    found = connection.execute("SELECT 1 FROM identity WHERE mac = ? AND identity = ?", (mac, identity))
+    return found.fetchone() is not None
+
+
+def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
+    """The newest advertised rows of a device, oldest first."""
+    found = connection.execute(
+        "SELECT identity, counter, trust, time, late FROM reading WHERE mac = ? AND source = 'advertisement' "
+        "ORDER BY id DESC LIMIT ?",
+        (mac, NEWEST),
+    ).fetchall()
+    return [Known(identity, counter, trust, time, bool(late)) for identity, counter, trust, time, late in found[::-1]]
+
+
+def devices(connection: sqlite3.Connection) -> list[Device]:
+    """Every device of the journal."""
+    return [Device(*found) for found in connection.execute("SELECT mac, name, model, time, readings FROM device")]
+
+
+def latest(connection: sqlite3.Connection, mac: Address) -> dict[str, Latest]:
+    """The live state of a device."""
+    found = connection.execute("SELECT quantity, value, time, counter FROM latest WHERE mac = ?", (mac,))
+    return {quantity: Latest(json.loads(value), time, counter) for quantity, value, time, counter in found}
+
+
+def after(connection: sqlite3.Connection, row_id: int, upto: int, limit: int) -> list[Row]:
+    """The rows behind an id, in order, none newer than ``upto``."""
+    query = f"SELECT {COLUMNS} FROM reading WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"  # noqa: S608  constants
+    return _rows(connection.execute(query, (row_id, upto, limit)))
+
+
+def readings(
+    connection: sqlite3.Connection,
+    mac: Address | None,
+    since: float | None,
+    until: float | None,
+    limit: int,
+    *,
+    events: bool = False,
+) -> list[Row]:
+    """The newest ``limit`` rows of ``[since, until)``, oldest first; ``events`` wants only those that have some."""
+    where = ["time >= ?", "time < ?"] + ["mac = ?"] * (mac is not None) + ["events IS NOT NULL"] * events
+    values: list[Any] = [-_FAR if since is None else since, _FAR if until is None else until]
+    values += [mac] if mac is not None else []
+    query = f"SELECT {COLUMNS} FROM reading WHERE {' AND '.join(where)} ORDER BY time DESC, id DESC LIMIT ?"  # noqa: S608  constants
+    return _rows(connection.execute(query, (*values, limit)))[::-1]
+
+
+def page(
+    connection: sqlite3.Connection, mac: Address | None, place: tuple[float, int], until: float, limit: int
+) -> list[Row]:
+    """The next rows behind ``place`` (time, id), in order of time."""
+    device = "AND mac = ?" if mac is not None else ""
+    query = (
+        f"SELECT {COLUMNS} FROM reading WHERE (time, id) > (?, ?) AND time < ? {device} "  # noqa: S608  constants
+        "ORDER BY time, id LIMIT ?"
+    )
+    return _rows(connection.execute(query, (*place, until, *([mac] if mac is not None else []), limit)))
+
+
+def points(
+    connection: sqlite3.Connection, mac: Address, quantity: str, since: float, until: float, buckets: int
+) -> list[Point]:
+    """What a plot shows: buckets of equal width. Wide ones are made of the summaries (one per 10 min), which keeps a
+    year of data well under a second.
+    """
+    if not _QUANTITY.fullmatch(quantity) or not until > since or buckets < 1:
+        return []
+    width = (until - since) / buckets
+    if width >= SLOT:
+        query = (
+            "SELECT min(CAST((slot * ?1 + ?1 / 2 - ?2) / ?3 AS INTEGER), ?4 - 1) AS bucket, min(low), "
+            "sum(total) / sum(count), max(high), sum(count) FROM summary WHERE mac = ?5 AND quantity = ?6 "
+            "AND slot >= ?7 AND slot < ?8 GROUP BY bucket ORDER BY bucket"
+        )
+        slots = (since // SLOT, -(-until // SLOT))
+        found = connection.execute(query, (float(SLOT), since, width, buckets, mac, quantity, *slots))
+    else:
+        query = (
+            "SELECT min(CAST((time - ?1) / ?2 AS INTEGER), ?3 - 1) AS bucket, min(value), avg(value), max(value), "
+            "count(*) FROM (SELECT time, "
+            'CASE WHEN json_valid("values") THEN json_extract("values", ?4) END AS value '
+            "FROM reading WHERE mac = ?5 AND time >= ?1 AND time < ?6) "
+            "WHERE typeof(value) IN ('integer', 'real') GROUP BY bucket ORDER BY bucket"
+        )
+        found = connection.execute(query, (since, width, buckets, f'$."{quantity}"', mac, until))
+    return [
+        Point(since + (max(bucket, 0) + 0.5) * width, float(low), float(mean), float(high), count)
+        for bucket, low, mean, high, count in found
+    ]
+
+
+def hearing(connection: sqlite3.Connection, since: float) -> list[Hearing]:
+    """Who heard what, hour by hour, oldest first."""
+    found = connection.execute(
+        "SELECT proxy, mac, hour, heard, frames FROM hearing WHERE hour >= ? ORDER BY hour", (since // 3600,)
+    )
+    return [Hearing(*row) for row in found]
+
+
+def sealed(connection: sqlite3.Connection, mac: Address, after_id: int, limit: int) -> list[Sealed]:
+    """The next frames of a device that wait for its key."""
+    found = connection.execute(
+        "SELECT id, mac, time, proxy, rssi, address_type, data FROM sealed WHERE mac = ? AND id > ? "
+        "ORDER BY id LIMIT ?",
+        (mac, after_id, limit),
+    )
+    return [Sealed(*row) for row in found]
+
+
+def _rows(records: Iterable[tuple[Any, ...]]) -> list[Row]:
+    return list(_readable(records))
+
+
+def _readable(records: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
+    """Leaves out what a damaged file garbled inside a sound page."""
+    for record in records:
+        try:
+            yield row_of(record)
+        except (ValueError, TypeError):
+            continue

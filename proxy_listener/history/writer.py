@@ -1,0 +1,247 @@
+"""The one who writes: a batch of everything that waits becomes one transaction.
+
+A :class:`Batch` goes in; out come the ids of the rows that are committed now. The rule of this file: a batch counts
+once. Its number is written with it, so one whose commit failed half-way through the disk is found again after the file
+was opened anew, instead of being written twice.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from proxy_listener.advertisement import Address
+from proxy_listener.history.file import Store, damaged, open_store, put_aside
+from proxy_listener.history.rows import COLUMNS, SLOT, Hearing, Row, Sealed, columns
+
+SEALED_PER_DEVICE = 10_000
+SEALED_BYTES = 64 << 20
+SEALED_OVERHEAD = 64
+"""Bounds of the frames without a key (DESIGN, section 3); the overhead is what SQLite needs beside the data."""
+
+THIN = 500
+"""Rows that one step of thinning deletes: a few milliseconds, so that readings do not wait behind it."""
+
+_INSERT = f"INSERT INTO reading ({COLUMNS}) VALUES ({', '.join('?' * 17)}) ON CONFLICT DO NOTHING"  # noqa: S608  constants
+_IDENTITY = "INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING"
+_LATEST = """INSERT INTO latest VALUES (?, ?, ?, ?, ?) ON CONFLICT (mac, quantity) DO UPDATE SET
+    value = excluded.value, time = excluded.time, counter = excluded.counter"""
+_DEVICE = """INSERT INTO device VALUES (?, ?, ?, ?, 1) ON CONFLICT (mac) DO UPDATE SET
+    name = excluded.name, model = excluded.model, time = max(time, excluded.time), readings = readings + 1"""
+_SUMMARY = """INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (mac, quantity, slot) DO UPDATE SET
+    low = min(low, excluded.low), high = max(high, excluded.high), total = total + excluded.total, count = count + 1"""
+_HEARING = """INSERT INTO hearing (proxy, mac, hour, heard, frames) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (hour, proxy, mac) DO UPDATE SET heard = heard + excluded.heard, frames = frames + excluded.frames"""
+_SEALED = """INSERT INTO sealed (mac, time, proxy, rssi, address_type, data) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
+
+_UNSTORABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+)
+"""What one row can raise that says nothing about the disk: NaN, numbers beyond 64 bits, lone surrogates."""
+
+
+@attrs.frozen
+class Batch:
+    """What one transaction holds. A note whose value is None is removed."""
+
+    number: int
+    rows: Sequence[Row] = ()
+    notes: Mapping[str, str | None] = attrs.field(factory=dict)
+    cursors: Mapping[str, int] = attrs.field(factory=dict)
+    admitted: Mapping[Address, float] = attrs.field(factory=dict)
+    hearing: Sequence[Hearing] = ()
+    seal: Sequence[Sealed] = ()
+    unseal: Sequence[tuple[Address, int]] = ()
+
+
+@attrs.frozen
+class Committed:
+    """What became of a batch: the ids of the rows that the journal holds now, and how many it did not take."""
+
+    ids: frozenset[int]
+    clashes: int = 0
+    refused: int = 0
+
+
+@attrs.define
+class Writer:
+    """Owns the store's writing connection. Every method belongs into the journal's one writing thread."""
+
+    store: Store
+    sealed_count: dict[Address, int] = attrs.field(factory=dict, init=False)
+    sealed_bytes: int = attrs.field(default=0, init=False)
+    sealed_lost: int = attrs.field(default=0, init=False)
+    _broken: sqlite3.Error | OSError | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._count_sealed()
+
+    def commit(self, batch: Batch) -> Committed:
+        """Writes the batch durably. After an error call it again with the same batch: it is written once."""
+        try:
+            if self._broken:
+                self._mend(self._broken)
+            return self._commit(batch)
+        except (sqlite3.Error, OSError) as error:
+            self._broken = error
+            raise
+
+    def put_aside(self, why: str) -> None:
+        """Starts a fresh file because a later look found this one damaged. ``store.fresh`` and ``alarm`` tell."""
+        assert self.store.path is not None
+        self.store.connection.close()
+        self._reopen(put_aside(self.store.path, why))
+
+    def thin(self, before: float, sealed_before: float) -> bool:
+        """One small step of forgetting what is older; True while there may be more. Identities stay."""
+        if self._broken:
+            return False
+        with self.store.writing() as connection:
+            removed = _oldest(connection, "reading", "time", before)
+            sealed = _oldest(connection, "sealed", "time", sealed_before)
+            heard = connection.execute("DELETE FROM hearing WHERE hour < ?", (before // 3600,)).rowcount
+            slots = _thin_summaries(connection, before // SLOT)
+            connection.execute("DELETE FROM latest WHERE mac IN (SELECT mac FROM device WHERE time < ?)", (before,))
+            connection.execute("DELETE FROM device WHERE time < ?", (before,))
+            unheard = "DELETE FROM admitted WHERE time < ? AND mac NOT IN (SELECT mac FROM device)"
+            connection.execute(unheard, (before,))
+        if sealed:
+            self._count_sealed()
+        return THIN in (removed, sealed, slots) or heard > THIN
+
+    def close(self) -> None:
+        """Closes the connection; the last one takes the write-ahead log into the file."""
+        self.store.connection.close()
+
+    def _mend(self, error: sqlite3.Error | OSError) -> None:
+        """Opens the file anew: after a failed fsync the system may call pages clean that never reached the disk, and
+        the checkpoint on opening writes them again.
+        """
+        path = self.store.path
+        if path is not None:
+            self.store.connection.close()
+            broken = damaged(error) and path.exists()
+            self._reopen(put_aside(path, f"is damaged ({error})") if broken else None)
+        self._broken = None
+
+    def _reopen(self, alarm: str | None) -> None:
+        opened = open_store(self.store.path)
+        self.store.connection = opened.connection
+        self.store.alarm = alarm or opened.alarm or self.store.alarm
+        self.store.fresh |= opened.fresh
+        self._count_sealed()
+
+    def _commit(self, batch: Batch) -> Committed:
+        with self.store.writing() as connection:
+            ((last,),) = connection.execute("SELECT number FROM batch").fetchall() or [(0,)]
+            if last == batch.number:
+                return self._found(connection, batch)
+            connection.execute("INSERT OR REPLACE INTO batch VALUES (1, ?)", (batch.number,))
+            done = self._rows(connection, batch.rows)
+            self._small(connection, batch)
+            connection.executemany(_HEARING, batch.hearing)
+            self._seal(connection, batch)
+        return done
+
+    def _found(self, connection: sqlite3.Connection, batch: Batch) -> Committed:
+        if not batch.rows:
+            return Committed(frozenset())
+        ends = (batch.rows[0].id, batch.rows[-1].id)
+        found = frozenset(i for (i,) in connection.execute("SELECT id FROM reading WHERE id BETWEEN ? AND ?", ends))
+        return Committed(found, clashes=len(batch.rows) - len(found))
+
+    def _rows(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
+        ids: set[int] = set()
+        clashes = refused = 0
+        for row in rows:
+            connection.execute("SAVEPOINT one")
+            try:
+                if _write(connection, row):
+                    ids.add(row.id)
+                else:
+                    clashes += 1
+            except _UNSTORABLE:
+                connection.execute("ROLLBACK TO one")
+                refused += 1
+            connection.execute("RELEASE one")
+        return Committed(frozenset(ids), clashes, refused)
+
+    def _small(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        for name, value in batch.notes.items():
+            if value is None:
+                connection.execute("DELETE FROM note WHERE name = ?", (name,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+        connection.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", batch.cursors.items())
+        connection.executemany("INSERT OR REPLACE INTO admitted VALUES (?, ?)", batch.admitted.items())
+
+    def _seal(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        for mac, id_ in batch.unseal:
+            connection.execute("DELETE FROM sealed WHERE id = ? AND mac = ?", (id_, mac))
+        for frame in batch.seal:
+            if self.sealed_bytes >= SEALED_BYTES:
+                # Refused rather than making room: a flood in one name must not push out the frames of another.
+                self.sealed_lost += 1
+                continue
+            written = connection.execute(_SEALED, frame[1:]).rowcount
+            if not written:
+                continue
+            self.sealed_bytes += len(frame.data) + SEALED_OVERHEAD
+            count = self.sealed_count.get(frame.mac, 0) + 1
+            if count > SEALED_PER_DEVICE:
+                oldest = "SELECT id FROM sealed WHERE mac = ? ORDER BY id LIMIT 1"
+                connection.execute(f"DELETE FROM sealed WHERE id = ({oldest})", (frame.mac,))  # noqa: S608  a constant
+                self.sealed_bytes -= len(frame.data) + SEALED_OVERHEAD
+                self.sealed_lost += 1
+                count -= 1
+            self.sealed_count[frame.mac] = count
+        if batch.unseal:
+            self._count_sealed()
+
+    def _count_sealed(self) -> None:
+        found = self.store.connection.execute("SELECT mac, count(*), sum(length(data)) FROM sealed GROUP BY mac")
+        counted = found.fetchall()
+        self.sealed_count = {mac: count for mac, count, _ in counted}
+        self.sealed_bytes = sum(size + count * SEALED_OVERHEAD for _, count, size in counted)
+
+
+def _oldest(connection: sqlite3.Connection, table: str, column: str, before: float) -> int:
+    oldest = f"SELECT id FROM {table} WHERE {column} < ? ORDER BY {column} LIMIT {THIN}"  # noqa: S608  constants
+    return connection.execute(f"DELETE FROM {table} WHERE id IN ({oldest})", (before,)).rowcount  # noqa: S608  constants
+
+
+def _thin_summaries(connection: sqlite3.Connection, before: float) -> int:
+    """Curve by curve, because the table lies in that order and has no index by time."""
+    curve, removed = (-1, ""), 0
+    follow = "SELECT mac, quantity FROM summary WHERE (mac, quantity) > (?, ?) ORDER BY mac, quantity LIMIT 1"
+    remove = "DELETE FROM summary WHERE mac = ? AND quantity = ? AND slot < ?"
+    while removed < THIN and (found := connection.execute(follow, curve).fetchone()):
+        curve = found
+        removed += connection.execute(remove, (*curve, before)).rowcount
+    return min(removed, THIN)
+
+
+def _write(connection: sqlite3.Connection, row: Row) -> bool:
+    """The row and what is derived from it; False where a unique index knows it already."""
+    r = row.reading
+    if r.trust == "authenticated" and r.identity and not connection.execute(_IDENTITY, (r.mac, r.identity)).rowcount:
+        return False
+    if not connection.execute(_INSERT, columns(row)).rowcount:
+        return False
+    connection.execute(_DEVICE, (r.mac, r.name, r.model, r.time))
+    slot = int(r.time // SLOT)
+    for quantity, value in r.values.items():
+        if r.source != "history" and quantity not in r.stale:
+            connection.execute(_LATEST, (r.mac, quantity, json.dumps(value), r.time, r.counter))
+        if isinstance(value, int | float):
+            number: Any = float(value)
+            connection.execute(_SUMMARY, (r.mac, quantity, slot, number, number, number))
+    return True
