@@ -1,0 +1,39 @@
+"""A node's mDNS record, as ESPHome announces it.
+
+The rule of this file: the TXT record says what the firmware's generation says, and never "Bluetooth proxy".
+"""
+
+from ipaddress import ip_address
+from zlib import crc32
+
+from zeroconf.asyncio import AsyncServiceInfo
+
+from proxy_listener.node.firmware import Firmware
+from proxy_listener.node.settings import NodeSettings
+
+SERVICE_TYPE = "_esphomelib._tcp.local."
+_ENCRYPTION = "Noise_NNpsk0_25519_ChaChaPoly_SHA256"
+
+
+def service_info(settings: NodeSettings, firmware: Firmware, address: str, port: int) -> AsyncServiceInfo:
+    """The record of a node that listens on ``address:port``."""
+    text = {
+        "version": firmware.version,
+        "mac": f"{settings.mac:012x}",
+        "platform": "ESP32",
+        "board": "esp32dev",
+        "network": "wifi",
+    }
+    if settings.friendly_name:
+        text["friendly_name"] = settings.friendly_name
+    if firmware.announces_encryption:
+        text["config_hash"] = f"{crc32(f'{settings.name}{firmware.version}'.encode()):08x}"
+        text["api_encryption" if settings.noise_psk else "api_encryption_supported"] = _ENCRYPTION
+    return AsyncServiceInfo(
+        SERVICE_TYPE,
+        f"{settings.name}.{SERVICE_TYPE}",
+        server=f"{settings.name}.local.",
+        addresses=[ip_address(address).packed],
+        port=port,
+        properties=text,
+    )

@@ -1,0 +1,152 @@
+"""What one generation of ESPHome firmware does, as a value, and the generations that matter.
+
+The rule of this file: a difference between generations is a field here and nowhere an ``if`` on a version number.
+Sources: the firmware's C++ of nineteen releases from 2023.4 to 2026.10, and measurements against it (facts:
+esphome-proxy).
+"""
+
+from enum import IntFlag
+
+import attrs
+
+
+class Feature(IntFlag):
+    """``bluetooth_proxy_feature_flags``."""
+
+    PASSIVE_SCAN = 1
+    ACTIVE_CONNECTIONS = 2
+    REMOTE_CACHING = 4
+    PAIRING = 8
+    CACHE_CLEARING = 16
+    RAW_ADVERTISEMENTS = 32
+    STATE_AND_MODE = 64
+    CONNECTION_PARAMS = 128
+
+
+@attrs.frozen
+class Firmware:
+    """One generation.
+
+    ``legacy_version`` is what stood for the flags before API 1.9. ``newest_wins``: a further subscriber takes the
+    stream; otherwise it is refused without a word. ``clients``: API clients at once, None where memory is the limit.
+    ``batch`` and ``flush``: advertisements, seconds; ``busy_flush`` is the interval while traffic goes on.
+    """
+
+    version: str
+    api: tuple[int, int]
+    flags: Feature
+    newest_wins: bool = False
+    legacy_version: int = 0
+    clients: int | None = 5
+    slots: int = 3
+    batch: int = 16
+    flush: float = 0.1
+    busy_flush: float = 0.1
+    parsed: bool = False  # serves one parsed message per advertisement to those who do not ask for raw ones
+    tells_allocated: bool = True  # ConnectionsFree names the addresses
+    hello_mac: bool = True  # the Noise server hello carries the MAC (since 2025.4)
+    announces_encryption: bool = True  # the TXT record says that a key is set
+    reports_drop_twice: bool = False  # a passive drop gives connected=False two times
+    frees_at_once: bool = False  # a disconnect request during an open frees the slot immediately
+    one_operation: bool = False  # a second GATT operation on a connection is refused as busy
+    cached_mtu_known: bool = False  # a with-cache connect reports 23; before, what was negotiated last
+    silent_when_passive: bool = False  # a passive node answers no connection request at all
+    provisionable: bool = False  # without a key it also accepts Noise with the all-zero key
+
+    @property
+    def active(self) -> bool:
+        """Can connect to devices."""
+        return bool(self.flags & Feature.ACTIVE_CONNECTIONS) or self.legacy_version >= 2
+
+    @property
+    def tells_state(self) -> bool:
+        """Answers an accepted subscription with the scanner's state."""
+        return bool(self.flags & Feature.STATE_AND_MODE)
+
+    @property
+    def capable(self) -> bool:
+        """Knows DeviceCapabilitiesRequest."""
+        return self.api >= (1, 15)
+
+    def passive(self) -> "Firmware":
+        """The same generation, configured with ``active: false``."""
+        kept = Feature.PASSIVE_SCAN | Feature.RAW_ADVERTISEMENTS | Feature.STATE_AND_MODE
+        return attrs.evolve(self, flags=self.flags & kept, legacy_version=min(self.legacy_version, 1), slots=0)
+
+
+@attrs.frozen
+class Timing:
+    """Seconds. The defaults are the firmware's; tests divide them."""
+
+    open: float = 20.0  # Bluedroid's wait for an absent device
+    scanner_step: float = 0.03  # between two scanner states
+    scan_cycle: float = 300.0  # the scan is stopped and restarted this often
+    discovery: float = 0.25  # MTU exchange and service discovery of an uncached connect
+    hang_up: float = 0.05  # from a disconnect request to the link being closed
+    drop_again: float = 0.15  # between the two reports of one drop
+    teardown: float = 0.1  # from the stream holder's leaving to its links being closed
+    operation: float = 30.0  # Bluedroid drops a link whose peer does not answer
+    ping: float = 60.0  # of silence, then the node asks
+    reap: float = 150.0  # of silence, then the client is dropped
+    handshake: float = 60.0  # for a session to be authenticated
+    farewell: float = 0.5  # for a client to answer a DisconnectRequest
+
+    def divided(self, factor: float) -> "Timing":
+        """All of them shorter by ``factor``."""
+        return Timing(*(value / factor for value in attrs.astuple(self)))
+
+
+_CURRENT = Feature(255)
+
+PARSED = Firmware(
+    "2023.4.4",
+    (1, 7),
+    Feature(0),
+    legacy_version=5,
+    clients=None,
+    flush=0.016,
+    busy_flush=0.016,
+    parsed=True,
+    tells_allocated=False,
+    hello_mac=False,
+    announces_encryption=False,
+    reports_drop_twice=True,
+)
+"""The last generation but one without raw advertisements."""
+
+FIRST_RAW = attrs.evolve(PARSED, version="2023.6.5", api=(1, 9), flags=Feature(63))
+
+ESPHOME_2025_6 = Firmware(
+    "2025.6.3",
+    (1, 10),
+    Feature(127),
+    clients=None,
+    batch=8,
+    parsed=True,
+    reports_drop_twice=True,
+)
+ESPHOME_2025_12 = Firmware("2025.12.7", (1, 13), Feature(127), reports_drop_twice=True)
+ESPHOME_2026_6 = Firmware("2026.6.4", (1, 14), _CURRENT, reports_drop_twice=True)
+ESPHOME_2026_7 = attrs.evolve(ESPHOME_2026_6, version="2026.7.2", newest_wins=True)
+ESPHOME_2026_8 = Firmware(
+    "2026.8.1",
+    (1, 15),
+    _CURRENT,
+    newest_wins=True,
+    busy_flush=0.2,
+    one_operation=True,
+    cached_mtu_known=True,
+    silent_when_passive=True,
+)
+ESPHOME_2026_10 = attrs.evolve(ESPHOME_2026_8, version="2026.10.0", api=(1, 19), frees_at_once=True, provisionable=True)
+
+GENERATIONS = {
+    "2023.4": PARSED,
+    "2023.6": FIRST_RAW,
+    "2025.6": ESPHOME_2025_6,
+    "2025.12": ESPHOME_2025_12,
+    "2026.6": ESPHOME_2026_6,
+    "2026.7": ESPHOME_2026_7,
+    "2026.8": ESPHOME_2026_8,
+    "2026.10": ESPHOME_2026_10,
+}

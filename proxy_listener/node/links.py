@@ -1,0 +1,236 @@
+"""A node's connections to devices: slots, opens, GATT operations, and what the stream holder is told of each.
+
+Requests come in from sessions; every answer goes to :attr:`tell`, which is the stream holder and nobody else, as in
+the firmware. The rule of this file: a slot is taken by a request and given back in :meth:`Links._free`, only there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+from google.protobuf.message import Message
+
+from proxy_listener.node.air import (
+    BUSY,
+    HUNG_UP_BY_US,
+    NOT_CONNECTED,
+    OPEN_FAILED,
+    Air,
+    Link,
+    OpenError,
+    OperationError,
+)
+from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.gatt import services_messages
+from proxy_listener.node.messages import api
+from proxy_listener.node.scanner import Scanner
+
+MTU = 23
+"""Bytes: ATT's default."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+Operation = Callable[[Link], Awaitable[Sequence[Message]]]
+
+
+@attrs.define(eq=False)
+class Slot:
+    """One of the few connections, from the request to its end."""
+
+    address: int
+    cached: bool
+    link: Link | None = None
+    leaving: bool = False
+    services_sent: bool = False
+    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    tasks: "set[asyncio.Task[None]]" = attrs.field(factory=set)
+
+
+class Links:
+    """All slots of one node."""
+
+    def __init__(
+        self,
+        firmware: Firmware,
+        timing: Timing,
+        air: Air,
+        scanner: Scanner,
+        tell: Callable[[Message], None],
+        spawn: Spawn,
+    ) -> None:
+        self._firmware = firmware
+        self._timing = timing
+        self._air = air
+        self._scanner = scanner
+        self._tell = tell
+        self._spawn = spawn
+        self._slots: dict[int, Slot] = {}
+        self._turn = asyncio.Lock()
+        self._last_mtu = MTU
+        self.limit = firmware.slots
+        """Slots in all. A fault may lower it."""
+
+    @property
+    def free(self) -> int:
+        """Slots not taken."""
+        return max(0, self.limit - len(self._slots))
+
+    @property
+    def allocated(self) -> list[int]:
+        """The addresses that have a slot."""
+        return list(self._slots)
+
+    def report(self) -> Message:
+        """Free slots, as a message."""
+        told = self.allocated if self._firmware.tells_allocated else []
+        message: Message = api.BluetoothConnectionsFreeResponse(free=self.free, limit=self.limit, allocated=told)
+        return message
+
+    def connect(self, address: int, address_type: int | None, *, cached: bool) -> None:
+        """A client asks for a link."""
+        slot = self._slots.get(address)
+        if slot is not None:
+            slot.leaving = False
+            if slot.link is not None:
+                self._state(address, connected=True)
+                self._tell(self.report())
+            return
+        if not self.free or address_type is None:
+            self._state(address)
+            return
+        slot = self._slots[address] = Slot(address, cached)
+        self._tell(self.report())
+        self._run(slot, self._open(slot, address_type))
+
+    def disconnect(self, address: int) -> None:
+        """A client gives a link back."""
+        slot = self._slots.get(address)
+        if slot is None:
+            self._state(address)
+            self._tell(self.report())
+        elif slot.link is None and not self._firmware.frees_at_once:
+            slot.leaving = True
+        elif slot.link is None:
+            self._free(slot, HUNG_UP_BY_US)
+        else:
+            self._run(slot, self._hang_up(slot))
+
+    def drop_all(self) -> None:
+        """The stream holder is gone: close what is open, silently; an open in progress ends when the radio says."""
+        for slot in list(self._slots.values()):
+            if slot.link is None and not self._firmware.frees_at_once:
+                slot.leaving = True
+            else:
+                self._forget(slot)
+
+    def services(self, address: int) -> None:
+        """A client asks for the services. With a cached connect, and the second time, there are none."""
+
+        async def ask(link: Link) -> Sequence[Message]:
+            slot = self._slots[address]
+            wanted = not slot.cached and not slot.services_sent
+            slot.services_sent = True
+            return services_messages(address, await link.services() if wanted else (), self._firmware.api >= (1, 12))
+
+        self.operate(address, 0, ask)
+
+    def operate(self, address: int, handle: int, operation: Operation) -> None:
+        """A client asks for a GATT operation; its answer is the operation's result, or an error."""
+        slot = self._slots.get(address)
+        if slot is None or slot.link is None:
+            self._error(address, handle, NOT_CONNECTED)
+        elif self._firmware.one_operation and slot.turn.locked():
+            self._error(address, handle, BUSY)
+        else:
+            self._run(slot, self._operate(slot, slot.link, handle, operation))
+
+    async def _open(self, slot: Slot, address_type: int) -> None:
+        async with self._turn:
+            code = HUNG_UP_BY_US
+            if not slot.leaving:
+                await self._scanner.stop()
+                try:
+                    code = await self._reach(slot, address_type)
+                finally:
+                    self._spawn(self._scanner.start())
+        if slot.leaving or slot.link is None:
+            self._free(slot, code)
+            return
+        if slot.cached:
+            mtu = MTU if self._firmware.cached_mtu_known else self._last_mtu
+        else:
+            await asyncio.sleep(self._timing.discovery)
+            mtu = self._last_mtu = slot.link.mtu
+        self._state(slot.address, connected=True, mtu=mtu)
+        self._tell(self.report())
+
+    async def _reach(self, slot: Slot, address_type: int) -> int:
+        """Open the link into ``slot``; otherwise the code of the failure."""
+
+        def notified(handle: int, data: bytes) -> None:
+            self._tell(api.BluetoothGATTNotifyDataResponse(address=slot.address, handle=handle, data=data))
+
+        try:
+            async with asyncio.timeout(self._timing.open):
+                slot.link = await self._air.open(slot.address, address_type, partial(self._lost, slot), notified)
+        except TimeoutError:
+            return OPEN_FAILED
+        except OpenError as error:
+            return error.code
+        return HUNG_UP_BY_US
+
+    async def _hang_up(self, slot: Slot) -> None:
+        await asyncio.sleep(self._timing.hang_up)
+        self._free(slot, HUNG_UP_BY_US)
+
+    async def _operate(self, slot: Slot, link: Link, handle: int, operation: Operation) -> None:
+        async with slot.turn:
+            try:
+                async with asyncio.timeout(self._timing.operation):
+                    answers = await operation(link)
+            except OperationError as error:
+                self._error(slot.address, handle, error.code)
+            except TimeoutError:
+                self._free(slot, HUNG_UP_BY_US)
+            else:
+                for answer in answers:
+                    self._tell(answer)
+
+    def _lost(self, slot: Slot, reason: int) -> None:
+        """The peripheral or the distance ended the link."""
+        if self._slots.get(slot.address) is not slot:
+            return
+        self._free(slot, reason)
+        if self._firmware.reports_drop_twice:
+            self._spawn(self._drop_again(slot.address, reason))
+
+    async def _drop_again(self, address: int, reason: int) -> None:
+        await asyncio.sleep(self._timing.drop_again)
+        self._state(address, error=reason)
+
+    def _free(self, slot: Slot, reason: int) -> None:
+        self._forget(slot)
+        self._state(slot.address, error=reason)
+        self._tell(self.report())
+
+    def _forget(self, slot: Slot) -> None:
+        if self._slots.get(slot.address) is slot:
+            del self._slots[slot.address]
+        if slot.link is not None:
+            slot.link.close()
+            slot.link = None
+        current = asyncio.current_task()
+        for task in slot.tasks - {current}:
+            task.cancel()
+
+    def _run(self, slot: Slot, work: Coroutine[Any, Any, None]) -> None:
+        task = self._spawn(work)
+        slot.tasks.add(task)
+        task.add_done_callback(slot.tasks.discard)
+
+    def _state(self, address: int, *, connected: bool = False, mtu: int = 0, error: int = 0) -> None:
+        self._tell(api.BluetoothDeviceConnectionResponse(address=address, connected=connected, mtu=mtu, error=error))
+
+    def _error(self, address: int, handle: int, code: int) -> None:
+        self._tell(api.BluetoothGATTErrorResponse(address=address, handle=handle, error=code))

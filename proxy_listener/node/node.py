@@ -1,0 +1,194 @@
+"""One ESPHome node with a Bluetooth proxy: a TCP server that any client of the native API connects to.
+
+Advertisements come in by :meth:`Node.hear`, peripherals are reached through an :class:`Air`. The rule of this file:
+the node decides nothing that its :class:`Firmware` says.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from google.protobuf.message import Message
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+
+from proxy_listener.node.air import Air, Vacuum
+from proxy_listener.node.announce import service_info
+from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.links import Links
+from proxy_listener.node.requests import Requests
+from proxy_listener.node.scanner import Scanner
+from proxy_listener.node.session import Door, Session
+from proxy_listener.node.settings import NodeSettings
+from proxy_listener.node.stream import Stream
+from proxy_listener.node.wire import NOISE, ZERO_KEY, NoiseWire, PlainWire, Wire
+
+log = structlog.get_logger()
+
+
+class Node:
+    """A node. ``start`` and ``stop`` may alternate; everything else is for the time between."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        firmware: Firmware,
+        air: Air | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self.settings = settings
+        self.firmware = firmware
+        self.timing = timing or Timing()
+        self._air: Air = air or Vacuum()
+        self.sessions: set[Session] = set()
+        self.frozen = False
+        self.host = ""
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._record: tuple[AsyncZeroconf, AsyncServiceInfo] | None = None
+        self._emptied = asyncio.Event()
+        self._boot()
+
+    def _boot(self) -> None:
+        self.stream = Stream(self.firmware)
+        self.scanner = Scanner(self.timing, self.tell if self.firmware.tells_state else _unheard)
+        self.links = Links(self.firmware, self.timing, self._air, self.scanner, self.tell, self.spawn)
+        self._requests = Requests(
+            self.settings, self.firmware, self.stream, self.scanner, self.links, self.spawn, self.timing.teardown
+        )
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0, zeroconf: AsyncZeroconf | None = None) -> None:
+        """Listen, on a free port where none is given (the same one again after a stop), and announce it."""
+        self._boot()
+        loop = asyncio.get_running_loop()
+        door = self._door()
+        self._server = await loop.create_server(lambda: Session(door), host, port or self.port)
+        self.host, self.port = self._server.sockets[0].getsockname()[:2]
+        self.spawn(self.scanner.cycle())
+        if zeroconf is not None:
+            await self.announce(zeroconf)
+
+    async def announce(self, zeroconf: AsyncZeroconf, address: str | None = None) -> None:
+        """Tell mDNS. As ESPHome does, without asking whether the name is taken."""
+        record = service_info(self.settings, self.firmware, address or self.host, self.port)
+        await zeroconf.async_register_service(record, cooperating_responders=True)
+        self._record = zeroconf, record
+
+    async def withdraw(self) -> None:
+        """Take the mDNS record back, with a goodbye."""
+        if self._record is not None:
+            (zeroconf, record), self._record = self._record, None
+            await (await zeroconf.async_unregister_service(record))
+
+    async def stop(self) -> None:
+        """A clean shutdown: goodbye to mDNS and to every client."""
+        self._close_server()
+        await self.withdraw()
+        for session in list(self.sessions):
+            session.say_goodbye()
+        if self.sessions:
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), self.timing.farewell)
+        await self._end()
+
+    async def power_off(self) -> None:
+        """Power loss: no goodbye to anyone. Clients get a reset, as from a kernel that knows no such session."""
+        self._close_server()
+        self._record = None
+        await self._end()
+
+    def freeze(self) -> None:
+        """Stop reading and writing without closing anything: half-open sessions."""
+        self.frozen = True
+        for session in self.sessions:
+            session.freeze()
+
+    def thaw(self) -> None:
+        """Go on after :meth:`freeze`."""
+        self.frozen = False
+        for session in self.sessions:
+            session.thaw()
+
+    def hear(self, address: int, address_type: int, rssi: int, data: bytes) -> bool:
+        """The radio received an advertisement. True where the scan was running."""
+        if not self.scanner.hears:
+            return False
+        self.stream.hear(address, address_type, rssi, data)
+        return True
+
+    def tell(self, message: Message) -> None:
+        """Send to the stream holder, if there is one."""
+        if self.stream.holder is not None:
+            self.stream.holder.send(message)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the node, until it stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a node's task failed", node=self.settings.name, exc_info=error)
+
+    def _close_server(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _end(self) -> None:
+        for session in list(self.sessions):
+            session.abort()
+        self.links.drop_all()
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+    def _door(self) -> Door:
+        return Door(
+            self.settings.name,
+            self.firmware,
+            self.timing,
+            self.settings.password,
+            self._wire,
+            self._requests.serve,
+            self._opened,
+            self._closed,
+        )
+
+    def _wire(self, first: int) -> Wire:
+        mac = f"{self.settings.mac:012x}" if self.firmware.hello_mac else ""
+        if self.settings.noise_psk is not None:
+            return NoiseWire(self.settings.noise_psk, self.settings.name, mac)
+        if self.firmware.provisionable and first == NOISE:
+            return NoiseWire(ZERO_KEY, self.settings.name, mac)
+        return PlainWire()
+
+    def _opened(self, session: Session) -> bool:
+        limit = self.firmware.clients
+        if limit is not None and len(self.sessions) >= limit:
+            log.debug("one client too many", node=self.settings.name)
+            return False
+        self.sessions.add(session)
+        if self.frozen:
+            session.freeze()
+        return True
+
+    def _closed(self, session: Session) -> None:
+        self.sessions.discard(session)
+        if not self.sessions:
+            self._emptied.set()
+        if self._server is not None:
+            self._requests.leave(session)
+
+
+def _unheard(_message: Message) -> None:
+    """Firmware without scanner state has nobody to tell it to."""

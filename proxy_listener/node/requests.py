@@ -1,0 +1,179 @@
+"""What clients ask of a node -> what it does and answers.
+
+Messages of authenticated sessions come in. The rule of this file: answers about the node go to who asked; answers
+about connections go to the stream holder, whoever asked, as in the firmware.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import structlog
+from google.protobuf.message import Message
+
+from proxy_listener.advertisement import mac_text
+from proxy_listener.node.firmware import Firmware
+from proxy_listener.node.gatt import perform
+from proxy_listener.node.links import Links, Spawn
+from proxy_listener.node.messages import api
+from proxy_listener.node.scanner import Scanner
+from proxy_listener.node.session import Session
+from proxy_listener.node.settings import NodeSettings
+from proxy_listener.node.stream import Stream
+
+log = structlog.get_logger()
+
+
+class Requests:
+    """The requests of all sessions of one node. ``teardown``: seconds from the holder's leaving to its links' end."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        firmware: Firmware,
+        stream: Stream,
+        scanner: Scanner,
+        links: Links,
+        spawn: Spawn,
+        teardown: float,
+    ) -> None:
+        self._settings = settings
+        self._firmware = firmware
+        self._stream = stream
+        self._scanner = scanner
+        self._links = links
+        self._spawn = spawn
+        self._teardown = teardown
+
+    def serve(self, session: Session, message: Message) -> None:
+        """One message of an authenticated session; unknown ones are passed over, as in the firmware."""
+        handler = self._HANDLERS.get(type(message))
+        if handler is not None:
+            handler(self, session, message)
+
+    def leave(self, session: Session) -> None:
+        """The session unsubscribes or is gone; without a holder the links are closed."""
+        if self._stream.leave(session):
+            self._spawn(self._tear_down())
+
+    def tell(self, message: Message) -> None:
+        """Send to the stream holder, if there is one."""
+        if self._stream.holder is not None:
+            self._stream.holder.send(message)
+
+    async def _tear_down(self) -> None:
+        await asyncio.sleep(self._teardown)
+        if self._stream.holder is None:
+            self._links.drop_all()
+
+    def _device_info(self, session: Session, _message: Message) -> None:
+        settings, firmware = self._settings, self._firmware
+        session.send(
+            api.DeviceInfoResponse(
+                uses_password=settings.password is not None,
+                name=settings.name,
+                friendly_name=settings.friendly_name,
+                mac_address=mac_text(settings.mac),
+                bluetooth_mac_address=mac_text(settings.bluetooth_mac) if firmware.hello_mac else "",
+                esphome_version=firmware.version,
+                compilation_time="Nov  1 2026, 12:00:00",
+                model="esp32dev",
+                manufacturer="Espressif",
+                suggested_area=settings.area,
+                legacy_bluetooth_proxy_version=firmware.legacy_version,
+                bluetooth_proxy_feature_flags=int(firmware.flags),
+                api_encryption_supported=settings.noise_psk is not None or firmware.provisionable,
+            )
+        )
+
+    def _capabilities(self, session: Session, _message: Message) -> None:
+        if self._firmware.capable:
+            answer = api.DeviceCapabilitiesResponse()
+            answer.bluetooth_proxy.feature_flags = int(self._firmware.flags)
+            answer.bluetooth_proxy.mac_address = mac_text(self._settings.bluetooth_mac)
+            session.send(answer)
+
+    def _entities(self, session: Session, _message: Message) -> None:
+        session.send(api.ListEntitiesDoneResponse())
+
+    def _subscribe(self, session: Session, message: Message) -> None:
+        request: api.SubscribeBluetoothLEAdvertisementsRequest = message
+        if self._stream.subscribe(session, request.flags):
+            if self._firmware.tells_state:
+                session.send(self._scanner.report())
+        else:
+            log.debug("a subscriber is refused: one at a time", node=self._settings.name)
+
+    def _unsubscribe(self, session: Session, _message: Message) -> None:
+        self.leave(session)
+
+    def _connections_free(self, session: Session, _message: Message) -> None:
+        if self._firmware.active or not self._firmware.silent_when_passive:
+            session.send(self._links.report())
+
+    def _scanner_mode(self, _session: Session, message: Message) -> None:
+        request: api.BluetoothScannerSetModeRequest = message
+        if self._firmware.tells_state:
+            self._spawn(self._scanner.restart(request.mode))
+
+    def _device(self, _session: Session, message: Message) -> None:
+        if not self._firmware.active and self._firmware.silent_when_passive:
+            return
+        request: api.BluetoothDeviceRequest = message
+        address, kind = request.address, request.request_type
+        kinds = api.BluetoothDeviceRequestType
+        if kind in {
+            kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITH_CACHE,
+            kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITHOUT_CACHE,
+        }:
+            cached = kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITH_CACHE
+            address_type = request.address_type if request.has_address_type else None
+            self._links.connect(address, address_type, cached=cached)
+            if self._stream.holder is None:
+                self._spawn(self._tear_down())
+        elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_DISCONNECT:
+            self._links.disconnect(address)
+        elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_PAIR:
+            self.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
+        elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_UNPAIR:
+            self.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
+        elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CLEAR_CACHE:
+            self.tell(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
+        else:
+            self.tell(api.BluetoothDeviceConnectionResponse(address=address))
+
+    def _services(self, _session: Session, message: Message) -> None:
+        request: api.BluetoothGATTGetServicesRequest = message
+        self._links.services(request.address)
+
+    def _gatt(self, _session: Session, message: Message) -> None:
+        request: api.BluetoothGATTReadRequest = message
+        self._links.operate(request.address, request.handle, partial(perform, message))
+
+    def _connection_params(self, _session: Session, message: Message) -> None:
+        request: api.BluetoothSetConnectionParamsRequest = message
+        error = 0 if request.address in self._links.allocated else -1
+        self.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
+
+    def _set_key(self, session: Session, _message: Message) -> None:
+        session.send(api.NoiseEncryptionSetKeyResponse(success=False))
+
+    _HANDLERS: ClassVar[dict[type[Message], Callable[["Requests", Session, Message], None]]] = {
+        api.DeviceInfoRequest: _device_info,
+        api.DeviceCapabilitiesRequest: _capabilities,
+        api.ListEntitiesRequest: _entities,
+        api.SubscribeBluetoothLEAdvertisementsRequest: _subscribe,
+        api.UnsubscribeBluetoothLEAdvertisementsRequest: _unsubscribe,
+        api.SubscribeBluetoothConnectionsFreeRequest: _connections_free,
+        api.BluetoothScannerSetModeRequest: _scanner_mode,
+        api.BluetoothDeviceRequest: _device,
+        api.BluetoothGATTGetServicesRequest: _services,
+        api.BluetoothGATTReadRequest: _gatt,
+        api.BluetoothGATTWriteRequest: _gatt,
+        api.BluetoothGATTReadDescriptorRequest: _gatt,
+        api.BluetoothGATTWriteDescriptorRequest: _gatt,
+        api.BluetoothGATTNotifyRequest: _gatt,
+        api.BluetoothSetConnectionParamsRequest: _connection_params,
+        api.NoiseEncryptionSetKeyRequest: _set_key,
+    }
