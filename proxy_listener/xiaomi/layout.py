@@ -1,0 +1,279 @@
+"""The cells of the object table: what the bytes of one object mean, said once, compiled to a reader at import.
+
+::
+
+    layout(i16(TEMPERATURE, per=10), u16(HUMIDITY, per=10))     s16 LE, 0.1 °C; u16 LE, 0.1 %: four bytes
+    codes({1: says(opening=True), 2: says(opening=False)})      one byte, each value with what it says
+    function(lock, 9)                                           where data ends
+
+In: the payload, where the object's data starts, its length. Out: values and events, put into what the caller collects.
+The rule of this file: an object gives all of its values or none. A reader that finds one outside its range raises
+:class:`Implausible` before it has put anything.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+
+import attrs
+
+from proxy_listener.errors import DecodeError
+from proxy_listener.outcome import Outcome
+from proxy_listener.reading import Event, Value
+from proxy_listener.xiaomi.quantities import Quantity
+
+Values: TypeAlias = dict[str, Value]
+Events: TypeAlias = list[Event]
+Reader: TypeAlias = Callable[[bytes, int, int, Values, Events], None]
+"""``read(payload, start, length, values, events)``."""
+
+
+class Implausible(DecodeError):  # noqa: N818  the word of the closed list of outcomes
+    """An object's bytes say what cannot be. ``quantity`` is the name of what."""
+
+    def __init__(self, quantity: str, found: object) -> None:
+        super().__init__(Outcome.IMPLAUSIBLE, f"{quantity}: {found} cannot be")
+        self.quantity = quantity
+
+
+@attrs.frozen
+class Field:
+    """Bytes of a layout. ``per`` is the scale: the raw number is divided by it, once. ``constant`` takes no bytes."""
+
+    quantity: Quantity
+    format: Literal["", "B", "b", "h", "H", "I", "f", "u24", "?"]
+    per: int = 1
+    constant: bool | None = None
+
+
+@attrs.frozen(eq=False)
+class Row:
+    """One object: the lengths its data may have, how it is read, and its fields where it is a plain layout."""
+
+    lengths: frozenset[int]
+    read: Reader
+    fields: tuple[Field, ...] = ()
+    codes: Mapping[int, "Code"] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class Code:
+    """What one value of a byte says."""
+
+    values: Mapping[str, Value] = attrs.field(factory=dict)
+    events: tuple[Event, ...] = ()
+
+
+def u8(quantity: Quantity) -> Field:
+    """One byte."""
+    return Field(quantity, "B")
+
+
+def i8(quantity: Quantity) -> Field:
+    """One byte, signed."""
+    return Field(quantity, "b")
+
+
+def i16(quantity: Quantity, per: int = 1) -> Field:
+    """Two bytes, signed."""
+    return Field(quantity, "h", per)
+
+
+def u16(quantity: Quantity, per: int = 1) -> Field:
+    """Two bytes."""
+    return Field(quantity, "H", per)
+
+
+def u24(quantity: Quantity) -> Field:
+    """Three bytes."""
+    return Field(quantity, "u24")
+
+
+def u32(quantity: Quantity) -> Field:
+    """Four bytes."""
+    return Field(quantity, "I")
+
+
+def f32(quantity: Quantity) -> Field:
+    """Four bytes, an IEEE 754 single."""
+    return Field(quantity, "f")
+
+
+def flag(quantity: Quantity) -> Field:
+    """One byte; anything but 0 is true."""
+    return Field(quantity, "?")
+
+
+def sets(quantity: Quantity, to: bool) -> Field:
+    """No bytes: that the object comes at all says so."""
+    return Field(quantity, "", constant=to)
+
+
+def says(**values: Value) -> Code:
+    """What a code says about states."""
+    return Code(values)
+
+
+def fires(event: str, kind: str) -> Code:
+    """A code that is an event."""
+    return Code(events=(Event(event, kind),))
+
+
+def shortest(number: float) -> float:
+    """A float32 as the shortest decimal that rounds back to it: 23.799999237060547 -> 23.8."""
+    if number == 0 or number != number or number in {float("inf"), float("-inf")}:  # noqa: PLR0124  NaN is not itself
+        return abs(number)
+    exact = _FLOAT.pack(number)
+    # Six digits always suffice where fewer would (a float32 holds 6 to 9); below 2**-126 it holds fewer.
+    for digits in range(6 if abs(number) >= 2**-126 else 1, 9):
+        decimal = float(f"{number:.{digits}g}")
+        if _FLOAT.pack(decimal) == exact:
+            return decimal
+    return float(f"{number:.9g}")
+
+
+_FLOAT = struct.Struct("<f")
+_SIZES = {"": 0, "B": 1, "b": 1, "h": 2, "H": 2, "I": 4, "f": 4, "u24": 3, "?": 1}
+
+
+def layout(*fields: Field) -> Row:
+    """The fields, in order, little endian, nothing between or behind them."""
+    length = sum(_SIZES[field.format] for field in fields)
+    carried = [field for field in fields if field.format]
+    constants = {field.quantity.name: field.constant for field in fields if field.constant is not None}
+    read = _one(carried[0]) if len(carried) == 1 else _many(carried)
+    return Row(frozenset({length}), _with(read, constants) if constants else read, fields)
+
+
+def codes(table: Mapping[int, Code], *lengths: int) -> Row:
+    """One byte with what each of its values says; an unlisted value is implausible. Further bytes are not read."""
+    name = next((name for code in table.values() for name in code.values), "event")
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        code = table.get(data[at])
+        if code is None:
+            raise Implausible(name, f"code {data[at]}")
+        values.update(code.values)
+        events.extend(code.events)
+
+    return Row(frozenset(lengths or (1,)), read, codes=table)
+
+
+def function(read: Reader, *lengths: int) -> Row:
+    """Bytes whose meaning depends on each other."""
+    return Row(frozenset(lengths), read)
+
+
+def nothing(*lengths: int) -> Row:
+    """A known object of which nothing is published."""
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
+        pass
+
+    return Row(frozenset(lengths), read)
+
+
+def _with(inner: Reader, constants: Mapping[str, bool]) -> Reader:
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
+        inner(data, at, length, values, events)
+        values.update(constants)
+
+    return read
+
+
+def _limits(field: Field) -> tuple[float, float]:
+    """The range in raw numbers, so that what is compared is what came."""
+    quantity = field.quantity
+    low = float("-inf") if quantity.low is None else quantity.low * field.per
+    high = float("inf") if quantity.high is None else quantity.high * field.per
+    return low, high
+
+
+# One reader for each shape of object rather than one that interprets fields: nine frames in ten are one of these, and
+# this is the innermost call of the hot path.
+def _one(field: Field) -> Reader:
+    if field.format == "?":
+        return _flag(field.quantity.name)
+    if field.format == "B":
+        return _byte(field)
+    if field.format == "f":
+        return _float(field)
+    if field.format == "u24":
+        return _three_bytes(field)
+    return _scaled(field)
+
+
+def _flag(name: str) -> Reader:
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        values[name] = data[at] != 0
+
+    return read
+
+
+def _byte(field: Field) -> Reader:
+    name = field.quantity.name
+    _low, high = _limits(field)
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        raw = data[at]
+        if raw > high:
+            raise Implausible(name, raw)
+        values[name] = raw
+
+    return read
+
+
+def _three_bytes(field: Field) -> Reader:
+    name = field.quantity.name
+    _low, high = _limits(field)
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        raw = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+        if raw > high:
+            raise Implausible(name, raw)
+        values[name] = raw
+
+    return read
+
+
+def _float(field: Field) -> Reader:
+    name = field.quantity.name
+    low, high = _limits(field)
+    unpack = _FLOAT.unpack_from
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        (raw,) = unpack(data, at)
+        if not low <= raw <= high:  # so written, NaN is outside
+            raise Implausible(name, raw)
+        values[name] = shortest(raw)
+
+    return read
+
+
+def _scaled(field: Field) -> Reader:
+    name, per = field.quantity.name, field.per
+    low, high = _limits(field)
+    unpack = struct.Struct(f"<{field.format}").unpack_from
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        (raw,) = unpack(data, at)
+        if not low <= raw <= high:
+            raise Implausible(name, raw / per)
+        values[name] = raw if per == 1 else raw / per
+
+    return read
+
+
+def _many(fields: list[Field]) -> Reader:
+    unpack = struct.Struct("<" + "".join(field.format for field in fields)).unpack_from
+    cells = [(field.quantity.name, field.per, *_limits(field)) for field in fields]
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        raws = unpack(data, at)
+        for (name, per, low, high), raw in zip(cells, raws, strict=True):
+            if not low <= raw <= high:
+                raise Implausible(name, raw / per)
+        for (name, per, _low, _high), raw in zip(cells, raws, strict=True):
+            values[name] = raw if per == 1 else raw / per
+
+    return read
