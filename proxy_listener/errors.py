@@ -9,12 +9,16 @@ class ProxyListenerError(Exception):
     """Any error that this program raises on purpose."""
 
 
-class DecodeError(ProxyListenerError):
-    """Bytes that are no reading. ``outcome`` is the member of the closed list, the text says which field is wrong."""
+class NoReadingError(ProxyListenerError):
+    """An advertisement becomes no reading. ``outcome`` is the member of the closed list that says why."""
 
-    def __init__(self, outcome: Outcome, detail: str) -> None:
+    def __init__(self, outcome: Outcome, detail: str = "") -> None:
         super().__init__(detail)
         self.outcome = outcome
+
+
+class DecodeError(NoReadingError):
+    """Bytes that are no reading; the text says which field is wrong."""
 
 
 @attrs.frozen
@@ -40,7 +44,7 @@ class GattError(ProxyListenerError):
     """An operation over a connection failed. ``cause`` is one word for tables, the text is for people.
 
     Causes: ``no_slot``, ``refused``, ``timeout``, ``connection_lost``, ``bad_handle``, ``not_connected``, ``error``,
-    ``proxy_gone``.
+    ``proxy_gone``, ``no_answer`` (the proxy said nothing at all to a request to connect).
     """
 
     def __init__(self, cause: str, detail: str) -> None:

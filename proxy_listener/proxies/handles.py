@@ -11,9 +11,9 @@ from proxy_listener.advertisement import Address, mac_text
 
 
 class Tables:
-    """The handle tables of all devices. ``load`` and ``save`` keep text under a name; empty text forgets it."""
+    """The handle tables of all devices. ``load`` and ``save`` keep text under a name; saving None forgets it."""
 
-    def __init__(self, load: Callable[[str], str | None], save: Callable[[str, str], None]) -> None:
+    def __init__(self, load: Callable[[str], str | None], save: Callable[[str, str | None], None]) -> None:
         self._load = load
         self._save = save
 
@@ -31,7 +31,7 @@ class Tables:
 
     def forget(self, address: Address) -> None:
         """Drop it: the device did not know a handle of it."""
-        self._save(_note(address), "")
+        self._save(_note(address), None)
 
 
 def _note(address: Address) -> str:
