@@ -117,10 +117,11 @@ class Store:
                 raise
 
 
-def open_store(path: Path | None) -> Store:
+def open_store(path: Path | None, *, check: bool = True) -> Store:
     """The journal at ``path``, made where there is none; a damaged or foreign file is put aside first.
 
-    Raises OSError or sqlite3.Error where the disk or the directory does not allow a journal at all.
+    Without ``check`` only its header is looked at: after a fault of the disk the service cannot wait. Raises OSError
+    or sqlite3.Error where the disk or the directory does not allow a journal at all.
     """
     if path is None:
         connection = _configure(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
@@ -130,14 +131,14 @@ def open_store(path: Path | None) -> Store:
     alarm = None
     if path.exists():
         try:
-            connection, whole = _open(path)
+            connection, whole = _open(path, check=check)
             return Store(path, connection, unchecked=not whole)
         except (DamageError, sqlite3.Error) as error:
             if not damaged(error):
                 raise
             alarm = put_aside(path, str(error))
     _create(path)
-    connection, _ = _open(path)
+    connection, _ = _open(path, check=False)
     return Store(path, connection, alarm=alarm, fresh=True)
 
 
@@ -176,8 +177,8 @@ def sound(path: Path) -> str | None:
         raise
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """The connection, and whether the check came to its end."""
+def _open(path: Path, *, check: bool) -> tuple[sqlite3.Connection, bool]:
+    """The connection, and False where the check did not come to its end."""
     if not path.is_file():
         raise DamageError("is not a plain file")
     if path.stat().st_size == 0:
@@ -189,7 +190,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
         _recognise(connection)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_checkpoint(TRUNCATE)"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        whole = _check(connection)
+        whole = _check(connection) if check else True
     except BaseException:
         connection.close()
         raise

@@ -37,11 +37,13 @@ class Feed:
             self._rows.append(row)
             self._something.set()
 
-    def take(self) -> list[Row]:
-        """What waits now, at once."""
-        rows = list(self._rows)
-        self._rows.clear()
-        if self._open:
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, limit: int | None = None) -> list[Row]:
+        """What waits now (at most ``limit``), at once."""
+        rows = [self._rows.popleft() for _ in range(len(self) if limit is None else min(limit, len(self)))]
+        if not self._rows and self._open:
             self._something.clear()
         return rows
 
@@ -55,12 +57,10 @@ class Feed:
 
     async def __anext__(self) -> Row:
         await self._something.wait()
-        if not self._rows:
+        rows = self.take(1)
+        if not rows:
             raise StopAsyncIteration
-        row = self._rows.popleft()
-        if not self._rows and self._open:
-            self._something.clear()
-        return row
+        return rows[0]
 
     def __enter__(self) -> Self:
         return self

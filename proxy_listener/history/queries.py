@@ -19,6 +19,13 @@ _QUANTITY = re.compile(r"[a-z0-9_]{1,64}")
 _FAR = 1e300
 
 
+def place(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The newest id that was ever given, and the number of the last batch."""
+    (sequence,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'reading'").fetchone()
+    (number,) = connection.execute("SELECT max(number) FROM batch").fetchone()
+    return sequence or 0, number or 0
+
+
 def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool:
     """Whether the unique index of authenticated identities holds this one."""
     found = connection.execute("SELECT 1 FROM identity WHERE mac = ? AND identity = ?", (mac, identity))

@@ -104,6 +104,17 @@ class Writer:
         """One small step of forgetting what is older; True while there may be more. Identities stay."""
         if self._broken:
             return False
+        try:
+            return self._thin(before, sealed_before)
+        except (sqlite3.Error, OSError) as error:
+            self._broken = error
+            raise
+
+    def close(self) -> None:
+        """Closes the connection; the last one takes the write-ahead log into the file."""
+        self.store.connection.close()
+
+    def _thin(self, before: float, sealed_before: float) -> bool:
         with self.store.writing() as connection:
             removed = _oldest(connection, "reading", "time", before)
             sealed = _oldest(connection, "sealed", "time", sealed_before)
@@ -117,10 +128,6 @@ class Writer:
             self._count_sealed()
         return THIN in (removed, sealed, slots) or heard > THIN
 
-    def close(self) -> None:
-        """Closes the connection; the last one takes the write-ahead log into the file."""
-        self.store.connection.close()
-
     def _mend(self, error: sqlite3.Error | OSError) -> None:
         """Opens the file anew: after a failed fsync the system may call pages clean that never reached the disk, and
         the checkpoint on opening writes them again.
@@ -133,7 +140,7 @@ class Writer:
         self._broken = None
 
     def _reopen(self, alarm: str | None) -> None:
-        opened = open_store(self.store.path)
+        opened = open_store(self.store.path, check=False)
         self.store.connection = opened.connection
         self.store.alarm = alarm or opened.alarm or self.store.alarm
         self.store.fresh |= opened.fresh

@@ -1,0 +1,160 @@
+"""Readings as JSON Lines, to standard output or to the end of a file.
+
+Rows of the journal's live feed come in, one line a reading goes out, written at once. The rule of this file: whoever
+reads the lines, and however slowly, the service does not wait for them. What does not fit is lost and counted, and the
+log says so when it begins and when it ends.
+
+A reader that closes its end (``proxy-listener run | head``) ends this sink. A file is opened for each
+write, at most ten times a second, so log rotation needs no signal. What a full disk cut off is taken back, so that a line is whole or absent.
+"""
+
+import asyncio
+import os
+import select
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import attrs
+import structlog
+
+from proxy_listener.history import Feed, Journal, Row
+from proxy_listener.reading import as_json
+from proxy_listener.status import View
+
+log = structlog.get_logger()
+
+WAITING = 4096
+"""Readings that wait for a slow reader: about a megabyte of lines, minutes of a large house."""
+
+AT_ONCE = 512
+"""Readings of one write, so that a reader who is slow, not dead, is served in portions."""
+
+PATIENCE = 5.0
+"""Seconds between looks at what is lost while one write does not come back."""
+
+STANDARD_OUTPUT = 1
+
+
+@attrs.frozen
+class Settings:
+    """``[sink.jsonl]``: ``path`` of a file to which lines are appended; ``-`` is standard output."""
+
+    path: str = "-"
+
+
+async def run(settings: Settings, journal: Journal, view: View) -> None:  # noqa: ARG001  the same for every sink
+    """Writes until the journal closes, the reader goes away, or it is cancelled."""
+    with journal.feed(WAITING) as feed:
+        await _Sink(feed, settings.path).run()
+
+
+@attrs.define
+class _Sink:
+    feed: Feed
+    path: str
+    error: str | None = None
+    unwritten: int = 0
+    lost: int = 0
+    behind: bool = False
+
+    async def run(self) -> None:
+        async for row in self.feed:
+            rows = [row, *self.feed.take(AT_ONCE - 1)]
+            writing = _beside(_write, self.path, b"".join(map(_line, rows)))
+            while not (await asyncio.wait({writing}, timeout=PATIENCE))[0]:
+                self._count_lost()
+            self._count_lost()
+            try:
+                writing.result()
+            except BrokenPipeError:
+                log.info("the reader of the JSON lines is gone", path=self.path)
+                return
+            except OSError as error:
+                self._failed(len(rows), error)
+            else:
+                self._worked()
+
+    def _failed(self, rows: int, error: OSError) -> None:
+        self.unwritten += rows
+        text = error.strerror or str(error)
+        if text != self.error:
+            log.error("JSON lines cannot be written", path=self.path, error=text)
+        self.error = text
+
+    def _worked(self) -> None:
+        if self.error is not None:
+            log.warning("JSON lines are written again", path=self.path, lost=self.unwritten)
+        self.error = None
+
+    def _count_lost(self) -> None:
+        more, self.lost = self.feed.lost > self.lost, self.feed.lost
+        if more and not self.behind:
+            log.warning("the reader of the JSON lines is too slow; readings are left out", path=self.path)
+            self.behind = True
+        elif self.behind and not more and len(self.feed) < WAITING // 2:
+            log.warning("the reader of the JSON lines keeps up again", path=self.path, lost=self.lost)
+            self.behind = False
+
+
+def _line(row: Row) -> bytes:
+    try:
+        return as_json(row.reading).encode("utf-8", "replace") + b"\n"
+    except ValueError:  # NaN, which only a row that the journal did not take can hold
+        return b""
+
+
+def _write(path: str, data: bytes) -> None:
+    """Appends whole lines; blocks as long as the reader does."""
+    if path == "-":
+        _put(STANDARD_OUTPUT, data)
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        state = os.fstat(fd)
+        try:
+            _put(fd, data)
+        except OSError:
+            if stat.S_ISREG(state.st_mode):
+                os.ftruncate(fd, state.st_size)
+            raise
+    finally:
+        os.close(fd)
+
+
+def _put(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:  # whoever started us made its end of the terminal or pipe non-blocking
+            select.select([], [fd], [])
+
+
+def _beside(work: Callable[[str, bytes], None], path: str, data: bytes) -> asyncio.Future[None]:
+    """Runs blocking work in a thread that nobody waits for at the end: a write to a pipe whose reader sleeps never
+    returns, and threads of an executor are joined before the program may end.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: OSError | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def body() -> None:
+        outcome: OSError | None = None
+        try:
+            work(path, data)
+        except OSError as error:
+            outcome = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, outcome)
+
+    threading.Thread(target=body, name="jsonl", daemon=True).start()
+    return done
