@@ -1,0 +1,183 @@
+"""The verbs that need no running service and no network: what the configuration means, what a frame means."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from proxy_listener.cli.tables import cell, print_json, show
+from proxy_listener.cli.verb import Listing, Options, Verb, main
+
+if TYPE_CHECKING:
+    from proxy_listener.config import Config
+    from proxy_listener.settings import DeviceSettings, DiscoverySettings, ProxySettings
+
+PROXY_HEAD = ("proxy", "mac", "room", "address", "key")
+DEVICE_HEAD = ("device", "mac", "key", "read every", "proxies")
+
+
+@main.command(cls=Listing)
+@click.pass_obj
+def check(options: Options) -> None:
+    """Read the configuration and say what would run. Connects to nothing."""
+    config = options.load()
+    state = options.state_directory()
+    warnings = [*map(str, _doubts(config)), *_state_doubts(state)]
+    document = described(config, state) | {"warnings": warnings}
+    if options.json:
+        print_json(document)
+        return
+    click.echo(f"configuration  {cell(str(config.path))}")
+    click.echo(f"state          {cell(str(state))}")
+    click.echo(f"history        {cell(document['history'])}")
+    click.echo(f"discovery      {document['discovery']}")
+    for name, text in document["sinks"].items():
+        click.echo(f"sink           {name}: {cell(text)}")
+    click.echo(f"web            {cell(document['web'])}")
+    for head, rows in ((PROXY_HEAD, document["proxies"]), (DEVICE_HEAD, document["devices"])):
+        if rows:
+            click.echo("")
+            show(head, [list(row.values()) for row in rows], colored=options.colored())
+    for warning in warnings:
+        click.echo(f"warning: {cell(warning)}", err=True)
+    click.echo("ok" if not warnings else "ok, with warnings")
+
+
+def described(config: "Config", state: Path) -> dict[str, Any]:
+    """What would run, as a document without secrets."""
+    from proxy_listener.web.control import NAME
+
+    history = config.history
+    web = config.web
+    return {
+        "configuration": str(config.path),
+        "state": str(state),
+        "history": f"{state / history.path}, kept for {in_units(history.keep)}, sealed {in_units(history.sealed)}",
+        "discovery": _discovery(config.discovery),
+        "sinks": {name: ", ".join(_settings(settings)) for name, settings in config.sinks.items()},
+        "web": f"http://{web.listen}" + (" with a token" if web.token else "")
+        if web.listen
+        else f"the control socket only, {state / NAME}",
+        "proxies": [_proxy(proxy, config.discovery) for proxy in config.proxies],
+        "devices": [_device(device) for device in config.devices],
+    }
+
+
+def _discovery(discovery: "DiscoverySettings") -> str:
+    where = f"mDNS on {', '.join(discovery.interfaces)}" if discovery.interfaces else "mDNS on all interfaces"
+    who = {
+        "listed": "[[proxy]] entries only",
+        "keyed": "[[proxy]] entries and every node that proves the noise_psk",
+        "all": "every node, with or without encryption",
+    }
+    keyless = discovery.accept == "keyed" and discovery.noise_psk is None
+    return f"{where}; {who['listed'] if keyless else who[discovery.accept]}"
+
+
+def _settings(settings: Any) -> Iterator[str]:
+    for field in attrs.fields(type(settings)):
+        value = getattr(settings, field.name)
+        if value is not None and value != ():
+            yield f"{field.name} {value}"
+
+
+def _proxy(proxy: "ProxySettings", discovery: "DiscoverySettings") -> dict[str, Any]:
+    from proxy_listener.advertisement import mac_text
+
+    if proxy.noise_psk:
+        key = "its own"
+    elif proxy.password:
+        key = "password"
+    else:
+        key = "shared" if discovery.noise_psk else "none"
+    return {
+        "name": proxy.name,
+        "mac": None if proxy.mac is None else mac_text(proxy.mac),
+        "room": proxy.room or proxy.name,
+        "address": f"{proxy.host}:{proxy.port}" if proxy.host else "by mDNS",
+        "key": key,
+    }
+
+
+def _device(device: "DeviceSettings") -> dict[str, Any]:
+    from proxy_listener.advertisement import mac_text
+
+    schemes = {24: "MiBeacon v2/v3", 32: "MiBeacon v4/v5"}
+    keys = [f"{len(key)} digits, {schemes[len(key)]}" for key in device.bindkey]
+    wishes = [f"{word} {', '.join(names)}" for word in ("prefer", "only", "avoid") if (names := getattr(device, word))]
+    return {
+        "name": device.name,
+        "mac": mac_text(device.mac),
+        "key": " / ".join(keys) or "none: plain frames only",
+        "read": "off" if device.read is None else in_units(device.read),
+        "proxies": "; ".join(wishes) or "any",
+    }
+
+
+def in_units(seconds: float) -> str:
+    """``86400.0`` -> ``1d``: a duration as the configuration writes it."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s" if seconds else "0"
+
+
+def _doubts(config: "Config") -> list[Any]:
+    from proxy_listener.config import doubts
+
+    return list(doubts(config))
+
+
+def _state_doubts(state: Path) -> Iterator[str]:
+    """Why the service could not keep anything there."""
+    there = next(path for path in (state, *state.absolute().parents) if path.exists())
+    if not there.is_dir():
+        yield f"{there} is not a directory, and the state directory would be in it"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        yield f"{there} is not writable for this user, and the state directory belongs there"
+
+
+@main.command(cls=Verb)
+@click.argument("data", metavar="HEX")
+@click.option("--mac", help="The MAC of the device that sent it; needed to decrypt where it is not in the frame.")
+@click.option("--bindkey", "keys", multiple=True, help="A key to try. Without one: that of the device's entry.")
+@click.pass_obj
+def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) -> None:
+    """Explain a frame byte by byte: service data or a whole advertisement, in hex."""
+    from proxy_listener.advertisement import parse_mac
+    from proxy_listener.config import find, load
+    from proxy_listener.config.fields import FieldError
+    from proxy_listener.config.secrets import bindkey
+    from proxy_listener.errors import ConfigError
+    from proxy_listener.secret import Secret
+    from proxy_listener.xiaomi.explain import explain
+
+    try:
+        payload = bytes.fromhex("".join(data.replace(":", " ").replace("-", " ").split()))
+    except ValueError:
+        raise click.BadParameter("expected hex digits, two for each byte", param_hint="HEX") from None
+    if not payload:
+        raise click.BadParameter("is empty", param_hint="HEX")
+    try:
+        address = None if mac is None else parse_mac(mac)
+    except ValueError:
+        raise click.BadParameter('expected a MAC such as "A4:C1:38:02:83:F4"', param_hint="--mac") from None
+    try:
+        secrets = [bindkey(Secret(text)) for text in keys]
+    except FieldError as error:
+        raise click.BadParameter(str(error), param_hint="--bindkey") from None
+    if not secrets and address is not None:
+        try:
+            path = find(options.config)
+            listed = load(path).devices if path else ()
+        except ConfigError:
+            # A frame is explained beside a broken configuration too, unless that was asked for.
+            if options.config is not None:
+                raise
+            listed = ()
+        secrets = [key for device in listed if device.mac == address for key in device.bindkey]
+    sys.stdout.write(explain(payload, address, secrets))

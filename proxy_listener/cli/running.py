@@ -1,0 +1,274 @@
+"""The verbs that ask the running service: what it answers in, tables, lines or JSON out."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy_listener.cli.tables import age, cell, drawn, print_json, show
+from proxy_listener.cli.verb import FAILED, Listing, Options, main
+from proxy_listener.errors import ProxyListenerError
+
+if TYPE_CHECKING:
+    from proxy_listener.cli.client import Service
+
+PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
+DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
+ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
+HISTORY_HEAD = ("time", "proxy", "rssi", "source", "values", "events")
+
+REDRAW = 1.0
+HISTORY_LIMIT = 100
+
+
+def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
+    """A proxy of ``/proxies`` as cells."""
+    slots = None if proxy["slots_free"] is None else f"{proxy['slots_free']}/{cell(proxy['slots_limit'])}"
+    wifi = None if proxy["wifi_rssi"] is None else f"{proxy['wifi_rssi']} dBm"
+    return [
+        proxy["name"],
+        proxy["room"],
+        proxy["state"],
+        proxy["address"],
+        proxy["rate"],
+        age(proxy["heard_age"]),
+        slots,
+        wifi,
+        proxy["version"],
+        age(proxy["uptime"]),
+    ]
+
+
+def device_row(device: Mapping[str, Any]) -> list[Any]:
+    """A device of ``/devices`` as cells."""
+    values = {quantity: one["value"] for quantity, one in device["values"].items()}
+    heard = age(device["heard_age"]) if device["available"] else f"{age(device['heard_age'])} (away)"
+    return [device["name"], device["mac"], device["model"], device["room"], heard, device["key"], in_words(values)]
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """``{"temperature": 21.5}`` -> ``temperature 21.5``."""
+    return ", ".join(f"{quantity.replace('_', ' ')} {cell(value)}" for quantity, value in values.items())
+
+
+def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
+    """``[{"event": "button", "type": "press"}]`` -> ``button press``."""
+    return ", ".join(f"{event['event']} {event['type']}".replace("_", " ") for event in events)
+
+
+@main.command(cls=Listing)
+@click.pass_obj
+def status(options: Options) -> None:
+    """The running service: its proxies and their health."""
+    from proxy_listener.cli.client import ask
+
+    document = ask(options.state_directory(), lambda service: service.get("/status"))
+    if options.json:
+        print_json(document)
+        return
+    storage = document["storage"]
+    stored = "history ok" if storage["failing"] is None else f"history failing for {age(storage['failing'])}"
+    click.echo(f"proxy-listener {document['version']}, up {age(document['uptime'])}, {stored}")
+    show(PROXY_HEAD, [proxy_row(proxy) for proxy in document["proxies"]], colored=options.colored())
+    for proxy in document["proxies"]:
+        if proxy["advice"]:
+            click.echo(f"{cell(proxy['name'])}: {cell(proxy['cause'])}. {cell(proxy['advice'])}")
+    counted = {word: number for word, number in document["outcomes"].items() if number}
+    if counted:
+        click.echo("advertisements: " + in_words(counted))
+
+
+@main.command(cls=Listing)
+@click.pass_obj
+def devices(options: Options) -> None:
+    """Every device and its latest values."""
+    from proxy_listener.cli.client import ask
+
+    documents = ask(options.state_directory(), lambda service: service.get("/devices"))
+    if options.json:
+        print_json(documents)
+        return
+    show(DEVICE_HEAD, [device_row(device) for device in documents], colored=options.colored())
+
+
+@main.command(cls=Listing)
+@click.pass_obj
+def watch(options: Options) -> None:
+    """Devices as they speak: a live table, or JSON Lines where there is no terminal."""
+    from proxy_listener.cli.client import ask
+
+    try:
+        ask(options.state_directory(), _lines if options.json or not sys.stdout.isatty() else _live)
+    except KeyboardInterrupt:
+        return
+
+
+async def _lines(service: "Service") -> None:
+    async for line in service.lines("GET", "/events"):
+        if line.startswith("data: {"):
+            click.echo(line.removeprefix("data: "))
+
+
+async def _live(service: "Service") -> None:
+    import asyncio
+
+    from rich.live import Live
+
+    with Live(auto_refresh=False) as live:
+        while True:
+            documents = await service.get("/devices")
+            documents.sort(key=lambda device: (device["heard_age"] is None, device["heard_age"]))
+            live.update(drawn(DEVICE_HEAD, [device_row(device) for device in documents]), refresh=True)
+            await asyncio.sleep(REDRAW)
+
+
+@main.command(cls=Listing)
+@click.argument("device")
+@click.pass_obj
+def route(options: Options, device: str) -> None:
+    """Every proxy that might read DEVICE (a name or a MAC), its score, and why."""
+    from proxy_listener.cli.client import ask
+
+    async def question(service: "Service") -> Any:
+        return await service.get(f"/devices/{(await service.device(device))['mac']}/routes")
+
+    candidates = ask(options.state_directory(), question)
+    if options.json:
+        print_json(candidates)
+        return
+    rows = [
+        [
+            ("* " if one["chosen"] else "") + one["proxy"],
+            one["room"],
+            one["rssi"],
+            age(one["heard_age"]),
+            one["score"],
+            None if one["slots_free"] is None else f"{one['slots_free']}/{cell(one['slots_limit'])}",
+            one["reason"],
+        ]
+        for one in candidates
+    ]
+    show(ROUTE_HEAD, rows, colored=options.colored())
+
+
+@main.command(cls=Listing)
+@click.argument("device")
+@click.option("--history", is_flag=True, help="Also fetch the measurements that the device kept itself.")
+@click.pass_obj
+def read(options: Options, device: str, history: bool) -> None:
+    """Connect to DEVICE now, through the proxy that hears it best, and read it."""
+    from proxy_listener.cli.client import ask
+
+    async def question(service: "Service") -> dict[str, Any]:
+        mac = (await service.device(device))["mac"]
+        async for line in service.lines("POST", f"/devices/{mac}/read", {"history": history}):
+            document: dict[str, Any] = json.loads(line)
+            if "result" in document:
+                result: dict[str, Any] = document["result"]
+                return result
+            step = document["progress"]
+            through = f" through {step['proxy']}" if step["proxy"] else ""
+            counted = f" {step['done']} of {step['total']}" if step["total"] else ""
+            click.echo(cell(f"{step['step']}{through}{counted}"), err=True)
+        raise ProxyListenerError("the service stopped before the read ended")
+
+    result = ask(options.state_directory(), question)
+    if options.json:
+        print_json(result)
+    else:
+        for attempt in result["attempts"]:
+            click.echo(cell(f"{attempt['proxy']}: {attempt['detail']}"), err=True)
+        click.echo(cell(result["detail"]), err=not result["ok"])
+        if result["values"]:
+            click.echo(in_words(result["values"]))
+    if not result["ok"]:
+        sys.exit(FAILED)
+
+
+def moment(_context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A moment as people write it: ISO 8601 (without a zone: local time), or how long ago (``24h``)."""
+    from proxy_listener.config.fields import FieldError, duration
+
+    if value is None:
+        return None
+    try:
+        return time.time() - duration(value, None)
+    except FieldError:
+        pass
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            'a time such as 2026-11-22T18:00, or how long ago, such as "24h"', param=parameter
+        ) from None
+
+
+def span(since: float | None, until: float | None) -> dict[str, float]:
+    """A time range as the API's query."""
+    return {name: at for name, at in (("since", since), ("until", until)) if at is not None}
+
+
+@main.command(cls=Listing)
+@click.argument("device")
+@click.option("--since", callback=moment, metavar="WHEN", help='From then on: a time, or how long ago ("24h").')
+@click.option("--until", callback=moment, metavar="WHEN", help="Before then.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=HISTORY_LIMIT, help="The newest so many.", show_default=True
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.pass_obj
+def history(options: Options, device: str, since: float | None, until: float | None, limit: int, as_csv: bool) -> None:
+    """The readings of DEVICE, oldest first."""
+    from proxy_listener.cli.client import ask
+
+    async def question(service: "Service") -> Any:
+        mac = (await service.device(device))["mac"]
+        return await service.get(f"/devices/{mac}/readings", limit=limit, **span(since, until))
+
+    readings = ask(options.state_directory(), question)
+    if options.json:
+        print_json(readings)
+    elif as_csv:
+        from proxy_listener.cli.spreadsheet import write_csv
+
+        write_csv(readings, sys.stdout)
+    else:
+        rows = [
+            [
+                datetime.fromisoformat(one["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+                one["proxy"],
+                one["rssi"],
+                one["source"] + (" (late)" if one["late"] else ""),
+                in_words(one["values"]),
+                events_in_words(one["events"]),
+            ]
+            for one in readings
+        ]
+        show(HISTORY_HEAD, rows, colored=options.colored())
+
+
+@main.command()
+@click.argument("device", required=False)
+@click.option("--since", callback=moment, metavar="WHEN", help='From then on: a time, or how long ago ("24h").')
+@click.option("--until", callback=moment, metavar="WHEN", help="Before then.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), default="jsonl", show_default=True)
+@click.option("-o", "--output", default="-", metavar="FILE", help="Standard output where not given.")
+@click.pass_obj
+def export(
+    options: Options, device: str | None, since: float | None, until: float | None, form: str, output: str
+) -> None:
+    """Every reading, or those of DEVICE, as CSV, JSON Lines or Parquet."""
+    from proxy_listener.cli.client import ask
+    from proxy_listener.cli.spreadsheet import exported
+
+    async def question(service: "Service") -> None:
+        query: dict[str, Any] = dict(span(since, until))
+        if device is not None:
+            query["mac"] = (await service.device(device))["mac"]
+        await exported(service.lines("GET", "/readings", **query), form, output)
+
+    ask(options.state_directory(), question)

@@ -1,0 +1,72 @@
+"""Rows in, a table on standard output out: drawn on a terminal, aligned words elsewhere.
+
+The rule of this file: a cell is text and nothing else. No name can carry a terminal's escape sequence or rich's markup.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy_listener.naming import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CELL_LIMIT = 200
+
+STYLES = {"live": "green", "verified": "green", "ok": "green", "yes": "green", "wrong": "red", "fail": "red"}
+
+
+def cell(value: Any) -> str:
+    """A value as people read it: ``-`` for nothing, ages and the like with one digit."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if abs(value) < 0.1 else f"{value:.1f}".removesuffix(".0")
+    return printable(str(value), CELL_LIMIT)
+
+
+def age(seconds: float | None) -> str:
+    """``93784`` -> ``26 h``."""
+    if seconds is None:
+        return "-"
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def drawn(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> "Table":
+    """The table for a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for word in head:
+        table.add_column(word, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text := cell(value), style=STYLES.get(text, "")) for value in row))
+    return table
+
+
+def print_json(document: Any) -> None:
+    """A document as one line."""
+    click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+
+def show(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colored: bool) -> None:
+    """Print the table."""
+    if colored:
+        from rich.console import Console
+
+        Console(highlight=False, markup=False, emoji=False).print(drawn(head, rows))
+        return
+    texts = [list(head), *([cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
+    for row in texts:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
