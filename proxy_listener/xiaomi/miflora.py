@@ -56,7 +56,8 @@ _LOG_ENTRY = 0xA1
 _SESSION_START = bytes.fromhex("90ca85de")
 _LOGIN_END = bytes.fromhex("92ab54fa")
 _TOKEN = bytes.fromhex("012203040506060504030201")
-"""Any 12 bytes log in: the token proves nothing to the sensor, it only keeps the link open (facts: WatchFlower)."""
+"""Any 12 bytes log in: the token proves nothing to the sensor, it only keeps the link open (facts: WatchFlower). As a
+key it is given twice: cryptography takes no RC4 key of 96 bits, and RC4 repeats a key anyway until it has 256 bytes."""
 
 PLACEHOLDER = bytes.fromhex("aabbccddeeff99887766")
 """What 1a01 and 1a11 hold before the command that fills them."""
@@ -238,7 +239,7 @@ async def log_in(gatt: Gatt, plant: Plant, address: Address) -> None:
     try:
         await gatt.write(SESSION, _SESSION_START, response=True)
         await gatt.write(LOGIN, _rc4(key, _TOKEN), response=True)
-        await gatt.write(LOGIN, _rc4(_TOKEN, _LOGIN_END), response=True)
+        await gatt.write(LOGIN, _rc4(_TOKEN * 2, _LOGIN_END), response=True)
     except GattError as error:
         if error.cause != "error":
             raise
