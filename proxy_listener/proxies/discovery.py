@@ -1,0 +1,256 @@
+"""Finds ESPHome nodes by mDNS: records in, sightings out.
+
+::
+
+    PTR  _esphomelib._tcp.local.           -> kitchen-proxy._esphomelib._tcp.local.
+    SRV  kitchen-proxy._esphomelib._tcp... -> kitchen-proxy.local. 6053
+    TXT  friendly_name version config_hash mac api_encryption ...       any may be missing
+    A    kitchen-proxy.local.              -> 192.0.2.10
+
+The rule of this file: what mDNS says is a hint, and anybody may say it. The set of nodes is bounded, a flood of records
+costs one look per node and tenth of a second, and no record by itself starts a connection or ends one.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import attrs
+import structlog
+from zeroconf import InterfaceChoice, RecordUpdate, RecordUpdateListener, Zeroconf
+from zeroconf._dns import DNSPointer, DNSRecord  # the package exports them without saying so to type checkers
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from proxy_listener.advertisement import Address, parse_mac
+from proxy_listener.naming import printable
+from proxy_listener.proxies.timing import Timing
+
+log = structlog.get_logger()
+
+SERVICE = "_esphomelib._tcp.local."
+LIMIT = 256
+"""Nodes without an entry that are kept in mind."""
+_ADDRESSES = 4
+"""Of one node that are tried: without a goodbye, its old and new ones stay in the cache together, newest first."""
+_RESOLVING = 8
+_GATHER = 0.1
+"""Seconds over which records are gathered before a node is looked at."""
+_LONGEST_NAME = 63 + 1 + len(SERVICE)
+_A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
+"""Record types (RFC 1035, 2782, 3596)."""
+_TELLS = "2024"
+"""Firmware of this year and later says in its TXT record that a key is set; some older firmware does not."""
+
+
+@attrs.frozen
+class Sighting:
+    """What mDNS says of a node. ``encrypts``: a key is set; None where it does not say (no TXT, or old firmware)."""
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    mac: Address | None = None
+    friendly_name: str = ""
+    version: str = ""
+    config_hash: str = ""
+    encrypts: bool | None = None
+    unprovisioned: bool = False
+
+    @property
+    def firmware(self) -> str:
+        """What an answer to "are you a proxy?" is good for; empty where mDNS does not say."""
+        return f"{self.version}/{self.config_hash}" if self.version or self.config_hash else ""
+
+
+class Discovery(RecordUpdateListener):
+    """Browses for nodes on one shared AsyncZeroconf.
+
+    ``seen(sighting)`` is called when a node is found, changes or announces itself again; ``gone(name)`` after its
+    goodbye or when its record ran out; ``admit(name, mac)`` says whether a node has an entry and is kept whatever
+    others crowd in.
+    """
+
+    def __init__(
+        self,
+        zeroconf: AsyncZeroconf,
+        seen: Callable[[Sighting], None],
+        gone: Callable[[str], None],
+        admit: Callable[[str, Address | None], bool],
+        timing: Timing,
+    ) -> None:
+        super().__init__()
+        self._zeroconf = zeroconf
+        self._seen, self._gone, self._admit = seen, gone, admit
+        self._timing = timing
+        self.sightings: dict[str, Sighting] = {}
+        self.refused = 0
+        self._pending: dict[str, None] = {}
+        self._hosts: dict[str, set[str]] = {}
+        self._dirty: set[str] = set()
+        self._left: set[str] = set()
+        self._resolving: dict[str, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._browser: AsyncServiceBrowser | None = None
+
+    def start(self) -> None:
+        """Ask the network, and listen from now on."""
+        self._zeroconf.zeroconf.async_add_listener(self, None)
+        # The browser asks, at growing intervals and before records run out. Its callbacks keep quiet where a node comes
+        # back with the records that it had, so the records themselves are listened to.
+        self._browser = AsyncServiceBrowser(self._zeroconf.zeroconf, SERVICE, handlers=[_ignore])
+
+    async def stop(self) -> None:
+        """Stop asking and listening. The AsyncZeroconf stays open: it is its maker's."""
+        if self._browser is not None:
+            await self._browser.async_cancel()
+            self._browser = None
+            self._zeroconf.zeroconf.async_remove_listener(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tasks = list(self._resolving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def async_update_records(self, _zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        """Note which nodes the records of one packet are about."""
+        for update in records:
+            record = update.new
+            kind = record.type
+            if kind == _PTR:
+                if isinstance(record, DNSPointer) and record.name.lower() == SERVICE:
+                    self._note(record.alias, record, now)
+            elif kind in {_SRV, _TXT}:
+                key = record.name.lower()
+                if key in self.sightings or key in self._pending:
+                    self._mark(key)
+            elif kind in {_A, _AAAA} and not record.is_expired(now):
+                for key in self._hosts.get(record.name.lower(), ()):
+                    self._mark(key)
+
+    def async_update_records_complete(self) -> None:
+        """The cache holds the records now; they are looked at a little later, all together."""
+
+    def _note(self, alias: str, record: DNSRecord, now: float) -> None:
+        key = alias.lower()
+        if not key.endswith("." + SERVICE) or len(key) > _LONGEST_NAME:
+            return
+        if record.is_expired(now) or record.ttl == 0:
+            if key in self.sightings or key in self._pending:
+                self._left.add(key)
+                self._mark(key)
+            return
+        self._left.discard(key)
+        known = key in self.sightings or key in self._pending
+        if not known and not self._admit(_node(key), None) and len(self.sightings) + len(self._pending) >= LIMIT:
+            self.refused += 1
+            return
+        if not known:
+            self._pending[key] = None
+        self._mark(key)
+
+    def _mark(self, key: str) -> None:
+        self._dirty.add(key)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        dirty, self._dirty = self._dirty, set()
+        for key in dirty:
+            if key in self._left:
+                self._left.discard(key)
+                self._forget(key)
+            elif not self._read(key):
+                self._resolve(key)
+
+    def _read(self, key: str) -> bool:
+        """Make a sighting from the cache. False where records are missing."""
+        info = AsyncServiceInfo(SERVICE, key)
+        info.load_from_cache(self._zeroconf.zeroconf)
+        return self._take(key, info)
+
+    def _take(self, key: str, info: AsyncServiceInfo) -> bool:
+        addresses = _addresses(info)
+        if not info.port or not addresses:
+            return False
+        sighting = _sighting(_node(key), addresses, info)
+        self._pending.pop(key, None)
+        self.sightings[key] = sighting
+        if info.server:
+            self._hosts.setdefault(info.server.lower(), set()).add(key)
+        self._seen(sighting)
+        return True
+
+    def _resolve(self, key: str) -> None:
+        """Ask for the records that are missing, of a few nodes at a time."""
+        if key in self._resolving:
+            return
+        if len(self._resolving) >= _RESOLVING:
+            self._pending.pop(key, None)
+            return
+        task = asyncio.get_running_loop().create_task(self._request(key))
+        self._resolving[key] = task
+        task.add_done_callback(lambda _task: self._resolving.pop(key, None))
+
+    async def _request(self, key: str) -> None:
+        info = AsyncServiceInfo(SERVICE, key)
+        with suppress(OSError):
+            await info.async_request(self._zeroconf.zeroconf, self._timing.resolve * 1000)
+        if not self._take(key, info):
+            self._pending.pop(key, None)
+
+    def _forget(self, key: str) -> None:
+        self._pending.pop(key, None)
+        if self.sightings.pop(key, None) is not None:
+            for host, keys in list(self._hosts.items()):
+                keys.discard(key)
+                if not keys:
+                    del self._hosts[host]
+            self._gone(_node(key))
+
+
+def open_zeroconf(interfaces: Sequence[str]) -> AsyncZeroconf:
+    """The one AsyncZeroconf of the process: on these addresses, or on all. OSError where there is no network."""
+    return AsyncZeroconf(interfaces=list(interfaces) if interfaces else InterfaceChoice.All)
+
+
+def _ignore(**_change: object) -> None:
+    """The browser wants a handler."""
+
+
+def _node(key: str) -> str:
+    return printable(key[: -len(SERVICE) - 1])
+
+
+def _addresses(info: AsyncServiceInfo) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(info.parsed_scoped_addresses()))[:_ADDRESSES]
+
+
+def _sighting(name: str, addresses: tuple[str, ...], info: AsyncServiceInfo) -> Sighting:
+    properties = info.properties
+
+    def text(key: bytes) -> str:
+        return printable((properties.get(key) or b"").decode("utf-8", "replace"))
+
+    mac = None
+    with suppress(ValueError):
+        mac = parse_mac(text(b"mac"))
+    supported = b"api_encryption_supported" in properties
+    encrypts: bool | None = None
+    if b"api_encryption" in properties:
+        encrypts = True
+    elif supported or text(b"version")[:4] >= _TELLS:
+        encrypts = False
+    return Sighting(
+        name,
+        addresses,
+        info.port or 0,
+        mac,
+        text(b"friendly_name"),
+        text(b"version"),
+        text(b"config_hash"),
+        encrypts,
+        unprovisioned=supported and not encrypts,
+    )

@@ -1,0 +1,59 @@
+"""When a proxy may be tried again: what happened and the time in, a time out.
+
+The rule of this file: an announcement may bring an attempt forward, but never below the floor. An attempt that reached
+the node costs it one of its few client slots, so those are 5 s apart whatever mDNS says; after an error that only a
+person can mend, a minute.
+"""
+
+from proxy_listener.proxies.timing import Timing
+
+_NEVER = float("-inf")
+
+
+class Gate:
+    """The waits before one proxy's next attempt. Times are monotonic seconds."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._tried = _NEVER
+        self._reached = _NEVER
+        self._hurried = _NEVER
+        self._barred = _NEVER
+        self._due = _NEVER
+        self._announced = False
+
+    def opens(self) -> float:
+        """When the next attempt may begin."""
+        floor = max(self._reached + self._timing.spacing, self._barred)
+        if self._announced:
+            hurried = max(self._tried + self._timing.redial, self._hurried + self._timing.spacing)
+            return max(floor, min(hurried, self._due))
+        return max(floor, self._due)
+
+    def announce(self) -> None:
+        """The node showed itself."""
+        self._announced = True
+
+    def begin(self, now: float) -> None:
+        """An attempt begins."""
+        if self._announced and now < self._due:
+            self._hurried = now
+        self._announced = False
+        self._tried = now
+        self._due = now + self._timing.spacing
+
+    def reached(self, now: float) -> None:
+        """The node took the connection."""
+        self._reached = now
+
+    def wait(self, now: float, seconds: float) -> None:
+        """Nothing for so long, unless the node shows itself."""
+        self._due = now + seconds
+
+    def bar(self, now: float, seconds: float) -> None:
+        """Nothing for so long, whatever the node shows."""
+        self._barred = now + seconds
+
+    def lift(self) -> None:
+        """A person changed something: try as soon as the floor allows."""
+        self._barred = self._due = _NEVER

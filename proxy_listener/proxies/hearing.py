@@ -1,0 +1,163 @@
+"""What one proxy hears: the library's messages in, ``hear(...)`` calls and counts out. THE HOT EDGE.
+
+The rule of this file: fields that no radio sends are dropped before anything is stored, one bad advertisement never
+costs its batch-mates, and no proxy can make us do more than ``flood_rate`` allows for long.
+"""
+
+import time
+from collections.abc import Callable
+from math import exp
+from typing import Any, TypeAlias
+
+import structlog
+from aioesphomeapi.model import BluetoothLEAdvertisement
+
+from proxy_listener.advertisement import ADDRESS_LIMIT
+from proxy_listener.outcome import Outcome
+from proxy_listener.proxies.parsed import payload
+from proxy_listener.proxies.timing import Timing
+
+log = structlog.get_logger()
+
+Hear: TypeAlias = Callable[[str, int, int, int, bytes, float, float], Outcome]
+"""``hear(proxy, address, address_type, rssi, data, time, heard)``, synchronous, once per advertisement."""
+
+LONGEST = 255
+"""Bytes of data; firmware sends 62 at most (31 advertised, 31 of the scan response)."""
+WEAKEST, STRONGEST = -127, 20
+"""dBm: what Bluetooth can report; 0 means that the proxy did not say."""
+BATCH = 256
+"""Advertisements in one message; firmware batches 16."""
+_OVERSIZED = 16
+"""Oversized advertisements after which a proxy is benched: an honest one sends none."""
+_WINDOW = 0.5
+"""Seconds over which the rate is measured for the flood."""
+_MINUTE = 60.0
+_REFUSED, _LAST = int(Outcome.REFUSED), max(Outcome)
+
+
+class Hearing:
+    """Counts and passes on what one proxy hears, over its sessions."""
+
+    def __init__(self, name: str, hear: Hear, timing: Timing, clock: Callable[[], float]) -> None:
+        self.name = name
+        self._hear = hear
+        self._timing = timing
+        self._clock = clock
+        self.count = 0
+        self.heard: float | None = None
+        self.outcomes = [0] * (_LAST + 1)
+        self.failed = 0
+        self.dropped = 0
+        self.misbehaviour: str | None = None
+        self._rate = 0.0
+        self._began = clock()
+        self._oversized = 0
+        self._window = self._began
+        self._window_count = 0
+        self._over = 0
+        self._minute = self._began
+        self._minute_count = 0
+
+    def session(self) -> None:
+        """A new session: earlier misbehaviour is forgiven."""
+        self.misbehaviour = None
+        self._oversized = 0
+        self._over = 0
+        self._window = self._clock()
+        self._window_count = 0
+
+    def raw(self, message: Any) -> None:
+        """A ``BluetoothLERawAdvertisementsResponse`` (protobuf's classes carry no types): up to 16 advertisements."""
+        # A slice of a repeated field is a plain list, which is faster to walk than the field itself.
+        advertisements = message.advertisements[:]
+        heard = self._clock()
+        count = len(advertisements)
+        if count == 0:
+            return
+        allowed = self._admit(count, heard)
+        if allowed < count:
+            advertisements = advertisements[:allowed]
+        wall = time.time()
+        name, hear, outcomes = self.name, self._hear, self.outcomes
+        for advertisement in advertisements:
+            data = advertisement.data
+            address = advertisement.address
+            kind = advertisement.address_type
+            rssi = advertisement.rssi
+            if len(data) > LONGEST or address >= ADDRESS_LIMIT or kind > 1 or not WEAKEST <= rssi <= STRONGEST:
+                self._refuse(len(data))
+                continue
+            try:
+                outcomes[hear(name, address, kind, rssi, data, wall, heard)] += 1
+            except Exception as error:  # noqa: BLE001  one bad advertisement must not lose its batch-mates
+                self._failed(error)
+
+    def parsed(self, advertisement: BluetoothLEAdvertisement) -> None:
+        """One advertisement of the stream that firmware before 2023.6 has, its fields taken apart by the node."""
+        heard = self._clock()
+        if self._admit(1, heard) == 0:
+            return
+        data = payload(advertisement)
+        address, kind, rssi = advertisement.address, advertisement.address_type, advertisement.rssi
+        if data is None or address >= ADDRESS_LIMIT or kind > 1 or not WEAKEST <= rssi <= STRONGEST:
+            self._refuse(LONGEST + 1 if data is None else len(data))
+            return
+        try:
+            self.outcomes[self._hear(self.name, address, kind, rssi, data, time.time(), heard)] += 1
+        except Exception as error:  # noqa: BLE001  as above
+            self._failed(error)
+
+    def _admit(self, count: int, heard: float) -> int:
+        """Account for a message, and say how many of its advertisements are heard."""
+        self.count += count
+        self.heard = heard
+        if heard - self._window >= _WINDOW:
+            self._roll(heard)
+        self._window_count += count
+        if count > BATCH:
+            self.misbehaviour = f"it sent {count} advertisements in one message; firmware sends 16"
+        room = int(self._timing.flood_rate * self._timing.flood) - (self._window_count - count)
+        allowed = max(0, min(count, BATCH, room))
+        self.dropped += count - allowed
+        return allowed
+
+    def _roll(self, heard: float) -> None:
+        """A window is over: was it a flood?"""
+        elapsed = heard - self._window
+        limit = self._timing.flood_rate * elapsed
+        self._over = self._over + 1 if self._window_count > limit and elapsed < 4 * _WINDOW else 0
+        if self._over * _WINDOW >= self._timing.flood:
+            rate = int(self._window_count / elapsed)
+            self.misbehaviour = f"it sent {rate} advertisements a second; no radio hears so many"
+        self._settle_rate(heard)
+        self._window = heard
+        self._window_count = 0
+
+    def _settle_rate(self, now: float) -> None:
+        elapsed = now - self._minute
+        if elapsed < 1.0:
+            return
+        fresh = (self.count - self._minute_count) / elapsed
+        # The first minute is a plain mean; a smoothed value that starts at zero would need it to arrive.
+        weight = max(1 - exp(-elapsed / _MINUTE), min(1.0, elapsed / max(now - self._began, elapsed)))
+        self._rate += (fresh - self._rate) * weight
+        self._minute = now
+        self._minute_count = self.count
+
+    def rate(self, now: float) -> float:
+        """Advertisements per second, smoothed over a minute."""
+        self._settle_rate(now)
+        return self._rate
+
+    def _refuse(self, length: int) -> None:
+        self.outcomes[_REFUSED] += 1
+        if length > LONGEST:
+            self._oversized += 1
+            if self._oversized >= _OVERSIZED:
+                self.misbehaviour = f"it sent advertisements of {length} bytes; a radio's have 62 at most"
+
+    def _failed(self, error: Exception) -> None:
+        self.failed += 1
+        if self.failed == 1:
+            log.error("an advertisement could not be handled; more of them are only counted", exc_info=error)
