@@ -1,0 +1,339 @@
+"""devices.toml as a whole: what loads, what is refused, and the words with which it is refused."""
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+from proxy_listener.config import Config, doubts, load
+from proxy_listener.errors import ConfigError
+from proxy_listener.secret import Secret
+from proxy_listener.settings import (
+    DAY,
+    DeviceSettings,
+    DevicesSettings,
+    DiscoverySettings,
+    HistorySettings,
+    ProxySettings,
+    ServiceSettings,
+    WebSettings,
+)
+from proxy_listener.sinks import jsonl
+
+EXAMPLE = Path(__file__).parents[2] / "devices.toml"
+
+KEY = "e9ea895fac7cca6d30532432a516f3a8"
+PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "devices.toml"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    return [str(problem) for problem in caught.value.problems]
+
+
+DURATION = 'expected a duration such as "50ms", "10s", "5min", "24h" or "400d"'
+BASE64 = "expected the base64 of 32 bytes (44 characters), as in ESPHome's api: encryption: key"
+MAC = 'mac = "A4:C1:38:02:83:F4"'
+
+BROKEN = [
+    ("[servce]", 'servce: unknown table, did you mean "service"?'),
+    (
+        "[outputs.mqtt]",
+        "outputs: unknown table, expected one of: device, devices, discovery, history, proxy, service, sink, web",
+    ),
+    ('[service]\ncolaesce = "1s"', 'service.colaesce: unknown key, did you mean "coalesce"?'),
+    ("[service]\ncoalesce = 50", f"service.coalesce: {DURATION}, found a number"),
+    ('[service]\ncoalesce = "50 parsecs"', f"service.coalesce: {DURATION}"),
+    ('[service]\ncoalesce = "1h"', 'service.coalesce: expected at most "10s"'),
+    ("service = 5", "service: expected a table, found a number"),
+    ('[discovery]\naccept = "everyone"', 'discovery.accept: expected "listed", "keyed" or "all"'),
+    ('[discovery]\nnoise_psk = "abc"', f"discovery.noise_psk: 3 characters, {BASE64}"),
+    (f'[discovery]\nnoise_psk = "{"!" * 44}"', f"discovery.noise_psk: not base64, {BASE64}"),
+    ('[discovery]\ninterfaces = "eth0"', "discovery.interfaces: expected a list, found text"),
+    (
+        '[discovery]\ninterfaces = ["127.0.0.1", "eth0"]',
+        'discovery.interfaces[2]: expected an IP address of this machine, such as "192.0.2.5"',
+    ),
+    ("[[proxy]]\nroom = 'Hall'", "proxy[1].name: missing, and has no default"),
+    ("[[proxy]]\nname = ''", "proxy[1].name: expected 1 to 64 printable characters"),
+    ("[[proxy]]\nname = 'a'\nport = 70000", "proxy[1].port: expected a port, 1 to 65535"),
+    ("[[proxy]]\nname = 'a'\ninsist = 'no'", "proxy[1].insist: expected true or false, found text"),
+    ("[[proxy]]\nname = 'a'\n[[proxy]]\nname = 'a'", "proxy[2].name: the same as proxy[1].name"),
+    ("[proxy]\nname = 'a'", "proxy: expected entries, each below a line [[proxy]]"),
+    (f"[[devices]]\n{MAC}", "devices: expected one table, [devices]; for entries of their own write [[device]]"),
+    ("[[device]]\nmac = 'A4:C1:38'", 'device[1].mac: expected a MAC such as "A4:C1:38:02:83:F4"'),
+    ("[[device]]\nmac = 5", "device[1].mac: expected text in quotes, found a number"),
+    ("[[device]]\nmac = '00:00:00:00:00:00'", "device[1].mac: expected the MAC of a device: this one is nobody's"),
+    (f"[[device]]\n{MAC}\n[[device]]\nmac = 'a4c1380283f4'", "device[2].mac: the same as device[1].mac"),
+    (f'[[device]]\n{MAC}\nname = "a\\u001b[31m"', "device[1].name: expected 1 to 64 printable characters"),
+    (f"[[device]]\n{MAC}\nbindkey = '{KEY[1:]}'", "device[1].bindkey: 31 hex digits, expected 24 or 32"),
+    (
+        f"[[device]]\n{MAC}\nbindkey = ['{KEY}', 'xyz']",
+        "device[1].bindkey[2]: 3 characters, not all of them hex digits, expected 24 or 32 hex digits",
+    ),
+    (
+        f"[[device]]\n{MAC}\nbindkey = '{'F' * 32}'",
+        "device[1].bindkey: all F: the cloud's way to say that there is no key; leave it out",
+    ),
+    (f"[[device]]\n{MAC}\nbindkey = ''", "device[1].bindkey: is empty"),
+    (f"[[device]]\n{MAC}\nread = 'daily'", f'device[1].read: {DURATION}, or "off"'),
+    (f"[[device]]\n{MAC}\nread = '0'", 'device[1].read: expected at least "1s", or "off"'),
+    (f"[[device]]\n{MAC}\nread_limit = true", "device[1].read_limit: expected a whole number, found a boolean"),
+    (f"[[device]]\n{MAC}\nprefer = [1]", "device[1].prefer[1]: expected text in quotes, found a number"),
+    (f"[[device]]\n{MAC}\nonly = ['a']\navoid = ['a']", 'device[1].avoid: "a" is also in only'),
+    ("[devices]\nunlisted = 'drop'", 'devices.unlisted: expected "emit" or "ignore"'),
+    ("[history]\nkeep = '0'", 'history.keep: expected at least "1s"'),
+    ("[history]\nkeep = '999999d'", f"history.keep: {DURATION}; this one is longer than a hundred years"),
+    ("[history]\npath = false", "history.path: expected text in quotes, found a boolean"),
+    ("[web]\nlisten = '8099'", 'web.listen: expected "host:port", such as "127.0.0.1:8099" or "[::1]:8099"'),
+    ("[web]\nlisten = '0.0.0.0:8099'", "web.token: missing: compulsory when listen is not on loopback"),
+    ("sink = 'mqtt'", "sink: expected tables, [sink.NAME] each"),
+    ("[sink.jsonl]\npth = '-'", 'sink.jsonl.pth: unknown key, did you mean "path"?'),
+    ("[sink.jsnl]", 'sink.jsnl: unknown sink, did you mean "jsonl"?'),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), BROKEN, ids=[problem.partition(":")[0] for _, problem in BROKEN])
+def test_a_broken_configuration_names_the_place_and_what_was_expected(write, text, problem):
+    """One thing wrong gives one problem, in exactly these words."""
+    assert problems(write(text)) == [f"devices.toml: {problem}"]
+
+
+def test_all_problems_are_told_at_once(write):
+    """Everything that is wrong in a file comes in one error."""
+    text = "\n".join(
+        [
+            "[service]\ncoalesce = 50",
+            "[[proxy]]\nport = 0",
+            f"[[device]]\nmac = 1\nbindkey = '{KEY[1:]}'\nlegs = 2",
+            "[weB]",
+        ]
+    )
+    places = [problem.split(": ")[1] for problem in problems(write(text))]
+    assert sorted(places) == sorted(
+        [
+            "service.coalesce",
+            "proxy[1].name",
+            "proxy[1].port",
+            "device[1].mac",
+            "device[1].bindkey",
+            "device[1].legs",
+            "weB",
+        ]
+    )
+
+
+def test_entries_are_counted_from_one(write):
+    """device[2] is the second [[device]] of the file."""
+    text = f"[[device]]\n{MAC}\n[[device]]\nmac = 'A4:C1:38:02:83:F5'\nbindkey = '{KEY[1:]}'"
+    assert problems(write(text)) == ["devices.toml: device[2].bindkey: 31 hex digits, expected 24 or 32"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[service]\ncoalesce = = 1", "devices.toml: line 2, column 12: not TOML"),
+        ("[service", "devices.toml: "),
+        ("[service]\n[service]", "devices.toml: line 2, column 9: not TOML"),
+    ],
+)
+def test_broken_toml_is_named_by_line_and_column(write, text, place):
+    """A slip of the pen is found where it is."""
+    (problem,) = problems(write(text))
+    assert problem.startswith(place)
+
+
+def test_a_file_that_is_not_text_is_named_by_line(tmp_path):
+    """Bytes that are not UTF-8 are no traceback."""
+    path = tmp_path / "devices.toml"
+    path.write_bytes(b"[service]\n# \xff\n")
+    assert problems(path) == ["devices.toml: line 2: not UTF-8 text"]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """The whole path, because it may be another than the user thinks."""
+    assert problems(tmp_path / "no.toml") == [f"{tmp_path / 'no.toml'}: cannot be read: No such file or directory"]
+
+
+CANARY = "c0ffee" * 5 + "1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[[device]]\n{MAC}\nbindkey = '{CANARY}'",
+        f"[[device]]\nmac = '{CANARY}'",
+        f"[[device]]\n{MAC}\nread = '{CANARY}'",
+        f"[[device]]\n{MAC}\nbindkey = {{ file = '{CANARY}' }}",
+        f"[[device]]\n{MAC}\nbindkey = {{ env = '{CANARY}' }}",
+        f"[[device]]\n{MAC}\n{CANARY} = 'bindkey'",
+        f"[[device]]\n{MAC}\nbindkey = '{CANARY}",
+        f"[[device]]\n{MAC}\nbindkey = {CANARY}",
+        f"[[device]]\n{MAC}\nprefer = '{CANARY}'",
+        f"[{CANARY}]\n[{CANARY}]",
+        f"[discovery]\naccept = '{CANARY}'",
+        f"[discovery]\nnoise_psk = '{CANARY}'",
+        f"[web]\nlisten = '{CANARY}'",
+        f"[sink.{CANARY}]",
+        f"[sink.jsonl]\npath = ['{CANARY}']",
+    ],
+)
+def test_no_message_repeats_a_secret(write, text):
+    """A key on the right line or on a wrong one: no problem shows any of it."""
+    assert not [problem for problem in problems(write(text)) if CANARY[:12] in problem]
+
+
+def test_everything_that_can_be_said(write, tmp_path, monkeypatch):
+    """Each key of each table arrives in its field, in its unit."""
+    (tmp_path / "kitchen.key").write_text(PSK + "\n", encoding="ascii")
+    (tmp_path / "kitchen.key").chmod(0o600)
+    monkeypatch.setenv("KITCHEN_PASSWORD", "opensesame")
+    config = load(
+        write(f"""
+[service]
+coalesce = "0"
+[discovery]
+accept = "all"
+noise_psk = "{PSK}"
+interfaces = ["127.0.0.1", "::1"]
+[[proxy]]
+name = "kitchen-proxy"
+mac = "A0:B1:C2:D3:E4:F5"
+room = "Küche"
+noise_psk = {{ file = "kitchen.key" }}
+password = {{ env = "KITCHEN_PASSWORD" }}
+host = "192.0.2.10"
+port = 6054
+insist = true
+[[device]]
+{MAC}
+name = "Bedroom climate"
+bindkey = ["{KEY}", "b853075158487ca39a5b5ea9"]
+allow_plaintext = true
+prefer = ["a"]
+only = ["a", "b"]
+avoid = ["c"]
+read = "5m"
+read_limit = 3
+[[device]]
+mac = "58-2d-34-35-05-21"
+read = "off"
+[devices]
+unlisted = "ignore"
+[history]
+path = "h.db"
+keep = "1.5d"
+sealed = "0"
+[sink.jsonl]
+path = "out.jsonl"
+[web]
+listen = "[::]:80"
+token = "t"
+hosts = ["plants.example"]
+""")
+    )
+    assert config.service == ServiceSettings(coalesce=0.0)
+    assert config.discovery == DiscoverySettings("all", Secret(PSK), ("127.0.0.1", "::1"))
+    assert config.proxies == (
+        ProxySettings(
+            "kitchen-proxy",
+            0xA0B1C2D3E4F5,
+            "Küche",
+            Secret(PSK),
+            Secret("opensesame"),
+            "192.0.2.10",
+            6054,
+            insist=True,
+        ),
+    )
+    keys = (Secret(KEY), Secret("b853075158487ca39a5b5ea9"))
+    assert config.devices == (
+        DeviceSettings(0xA4C1380283F4, "Bedroom climate", keys, True, ("a",), ("a", "b"), ("c",), 300.0, 3),
+        DeviceSettings(0x582D34350521, read=None),
+    )
+    assert config.unlisted == DevicesSettings("ignore")
+    assert config.history == HistorySettings("h.db", 1.5 * DAY, 0.0)
+    assert config.sinks == {"jsonl": jsonl.Settings("out.jsonl")}
+    assert config.web == WebSettings("[::]:80", Secret("t"), ("plants.example",))
+    assert not [secret for secret in (KEY, PSK, "opensesame", "'t'") if secret in repr(config)]
+
+
+def test_an_empty_file_is_a_configuration_that_prints_readings(write):
+    """Without a [sink] table readings go to standard output; all else is the default."""
+    path = write("")
+    assert load(path) == Config(sinks={"jsonl": jsonl.Settings("-")}, path=path)
+
+
+def test_an_empty_sink_table_means_no_sink(write):
+    """Who writes [sink] and nothing in it wants none."""
+    assert load(write("[sink]")).sinks == {}
+
+
+def test_windows_text_loads(tmp_path):
+    """A byte order mark and CRLF are no error."""
+    path = tmp_path / "devices.toml"
+    path.write_bytes(b"\xef\xbb\xbf[service]\r\ncoalesce = '1s'\r\n")
+    assert load(path).service.coalesce == 1.0
+
+
+def test_the_shipped_example_loads_and_is_the_default():
+    """It can be started with as it is: it says nothing that an empty file does not say, and holds no secret."""
+    config = load(EXAMPLE)
+    assert attrs.evolve(config, path=None) == Config(sinks={"jsonl": jsonl.Settings("-")})
+
+
+def test_the_shipped_example_names_every_key(tmp_path):
+    """All keys of all tables stand in it, commented out where they have no default; with the comments off it loads."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    bare = re.sub(r"^# (\[|[a-z_]+ += )", r"\1", text, flags=re.MULTILINE)
+    bare = bare.replace('noise_psk = "..."', f'noise_psk = "{PSK}"').replace('bindkey = "..."', f'bindkey = "{KEY}"')
+    bare = re.sub(r"\[sink\.(mqtt|prometheus)\].*\n(host = .*\n)?", "", bare)
+    for name, secret in (("kitchen.key", PSK), ("web.token", "t")):
+        (tmp_path / name).write_text(secret, encoding="ascii")
+        (tmp_path / name).chmod(0o600)
+    bare = bare.replace('{ env = "KITCHEN_PASSWORD" }', '"p"')
+    path = tmp_path / "devices.toml"
+    path.write_text(bare, encoding="utf-8")
+    path.chmod(0o600)
+    config = load(path)
+    for table in (
+        ServiceSettings,
+        DiscoverySettings,
+        ProxySettings,
+        DeviceSettings,
+        DevicesSettings,
+        HistorySettings,
+        WebSettings,
+    ):
+        for field in attrs.fields(table):
+            assert re.search(rf"^{field.name} +=", bare, re.MULTILINE), f"{table.__name__}.{field.name}"
+    assert (config.proxies[0].name, config.devices[0].name) == ("kitchen-proxy", "Bedroom climate")
+
+
+def test_a_proxy_that_is_not_listed_is_a_doubt_and_no_error(write):
+    """Nodes found by mDNS have names of their own, so a wish for one is only pointed at."""
+    path = write(f"[[proxy]]\nname = 'kitchen-proxy'\n[[device]]\n{MAC}\nprefer = ['kitchen-prxy', 'kitchen-proxy']")
+    (doubt,) = map(str, doubts(load(path)))
+    assert doubt == (
+        'devices.toml: device[1].prefer: no [[proxy]] is named "kitchen-prxy"; the name of a node found by mDNS works '
+        'too, did you mean "kitchen-proxy"?'
+    )
+
+
+def test_a_configuration_that_can_hear_nobody_is_a_doubt(write):
+    """Without entries and without a key no node is accepted; with a key, some may be."""
+    assert [str(doubt).split(": ")[1] for doubt in doubts(load(write("")))] == ["discovery.accept"]
+    assert doubts(load(write(f"[discovery]\nnoise_psk = '{PSK}'"))) == []
