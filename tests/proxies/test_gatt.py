@@ -1,0 +1,303 @@
+"""Connections through a real client and a node that behaves as ESPHome's firmware does: every way they end."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+from aioesphomeapi import APIClient
+
+from proxy_listener.errors import GattError
+from proxy_listener.node import firmware as generations
+from proxy_listener.node.firmware import Feature
+from proxy_listener.node.firmware import Timing as NodeTiming
+from proxy_listener.node.node import Node
+from proxy_listener.node.settings import NodeSettings
+from proxy_listener.proxies.gatt import Timing, connection
+from proxy_listener.proxies.handles import Tables
+from proxy_listener.simulator.plant import PlantFaults, PlantSensor
+from proxy_listener.xiaomi import miflora
+
+FLOWER = attrs.evolve(miflora.PLANTS[0x0098], settle=0.02)
+PLANT, OTHER = 0xC47C8D6A0001, 0xC47C8D6A0002
+OLD = generations.ESPHOME_2026_6
+OLDEST = generations.FIRST_RAW
+NEW = generations.ESPHOME_2026_10
+FAST = Timing(connect=0.6, services=0.3, operation=0.2, disconnect=0.2, release=0.4, settle=0.03, slots=0.2)
+NODE = attrs.evolve(NodeTiming().divided(20), open=0.4, operation=5.0)
+
+
+class Air:
+    """Sensors that any node reaches."""
+
+    def __init__(self, *sensors):
+        self.sensors = {sensor.mac: sensor for sensor in sensors}
+        self.opened = asyncio.Event()
+
+    async def open(self, address, address_type, lost, notified):
+        self.opened.set()
+        return await self.sensors[address].open(lost, notified)
+
+
+@attrs.define
+class Connector:
+    """What gatt needs of a proxy."""
+
+    name: str
+    client: APIClient
+    features: int
+    connecting: bool = False
+
+
+class Kept(dict):
+    """Notes."""
+
+    def save(self, name, value):
+        if value is None:
+            self.pop(name, None)
+        else:
+            self[name] = value
+
+
+@attrs.define
+class Room:
+    """A node, a client that holds its stream, a sensor."""
+
+    node: Node
+    proxy: Connector
+    sensor: PlantSensor
+    notes: Kept
+    tables: Tables
+    air: Air
+
+    def connect(self, mac=PLANT, timing=FAST):
+        return connection(self.proxy, mac, 0, self.tables, timing)
+
+    @property
+    def taken(self):
+        return self.node.links.allocated
+
+
+def plant(mac=PLANT):
+    return PlantSensor(mac, 0x0098, time.monotonic, step=0.002)
+
+
+@asynccontextmanager
+async def room(firmware=NEW, *, subscribe=True):
+    sensor, notes = plant(), Kept()
+    air = Air(sensor, plant(OTHER))
+    node = Node(NodeSettings("kitchen-proxy", 0xA0B1C2D3E4F5), firmware, air, NODE)
+    await node.start()
+    client = APIClient("127.0.0.1", node.port, "")
+    try:
+        await client.connect(login=True)
+        info = await client.device_info()
+        features = info.bluetooth_proxy_feature_flags_compat(client.api_version)
+        if subscribe:
+            client.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
+            await client.device_info()
+        proxy = Connector("kitchen-proxy", client, features)
+        yield Room(node, proxy, sensor, notes, Tables(notes.get, notes.save), air)
+    finally:
+        await client.disconnect(force=True)
+        await node.power_off()
+
+
+async def values(link):
+    return (await miflora.read(link, FLOWER)).values
+
+
+async def do(house, act, **more):
+    async with house.connect(**more) as link:
+        await act(link)
+
+
+async def fails(house, cause, act=values, **more):
+    """A connection fails with this cause, and nothing is left of it."""
+    with pytest.raises(GattError) as caught:
+        await do(house, act, **more)
+    assert caught.value.cause == cause, caught.value
+    assert not house.proxy.connecting
+    return caught.value
+
+
+@pytest.mark.parametrize("firmware", [OLDEST, OLD, NEW])
+async def test_a_read_through_each_generation(firmware):
+    """The values come, the second time by kept handles, and the slot is free each time."""
+    async with room(firmware) as house:
+        for cached in (False, True):
+            async with house.connect() as link:
+                assert link.cached == cached
+                assert house.taken == [PLANT]
+                read = await values(link)
+                assert {name: read[name] for name in house.sensor.live} == house.sensor.live
+            assert house.taken == []
+        assert len(house.notes) == 1
+
+
+async def test_no_slot_is_said_at_once():
+    """All slots taken: the answer is no_slot, and no request to connect is sent."""
+    async with room() as house:
+        house.node.links.limit = 0
+        await fails(house, "no_slot")
+        assert house.sensor.opens == []
+
+
+async def test_no_slot_between_question_and_request():
+    """The last slot goes to another one just then: connected=False with error 0 is no_slot too."""
+    async with room() as house:
+        house.node.links.limit = 1
+        async with house.connect():
+            await fails(house, "no_slot", mac=OTHER, timing=attrs.evolve(FAST, slots=0.0))
+            assert house.taken == [PLANT]
+        assert house.taken == []
+
+
+async def test_status_133_then_well():
+    """A refused connection is "refused" and names its status; the next one works."""
+    async with room() as house:
+        house.sensor.faults.open_codes = [133]
+        assert "133" in str(await fails(house, "refused"))
+        async with house.connect() as link:
+            assert (await values(link))["moisture"] == 21
+
+
+@pytest.mark.parametrize("firmware", [OLD, NEW])
+async def test_a_device_out_of_range(firmware):
+    """The proxy gives up by itself and says 133; the slot is free afterwards."""
+    async with room(firmware) as house:
+        house.sensor.faults.absent = True
+        await fails(house, "refused")
+        assert house.taken == []
+
+
+async def test_a_connect_that_never_ends():
+    """Where the proxy says nothing the attempt ends by our own limit, and the slot is given back."""
+    async with room() as house:
+        house.sensor.faults.absent = True
+        await fails(house, "no_answer", timing=attrs.evolve(FAST, connect=0.1))
+        assert house.taken == []
+
+
+@pytest.mark.parametrize("firmware", [OLD, NEW])
+async def test_the_link_is_lost_between_write_and_read(firmware):
+    """The pause between them ends at once; the reason is the radio's own; a reconnect right after works."""
+    async with room(firmware) as house:
+        house.sensor.faults.lose_after_write = 1
+        error = await fails(house, "connection_lost")
+        assert str(error) == "link lost: supervision timeout"
+        assert house.taken == []
+        async with house.connect() as link:
+            assert (await values(link))["moisture"] == 21
+
+
+async def test_a_sensor_that_never_answers():
+    """The operation ends after its time, the link is closed, the slot free."""
+    async with room() as house:
+        house.sensor.faults.hang = True
+        await fails(house, "timeout")
+        assert house.taken == []
+        assert house.sensor.link is None
+
+
+async def test_kept_handles_that_are_wrong():
+    """Handles moved with the device's firmware: told as bad_handle, forgotten, and learnt anew the next time."""
+    async with room() as house:
+        async with house.connect() as link:
+            await values(link)
+        house.sensor.faults.shifted = 0x40
+        await fails(house, "bad_handle")
+        assert house.notes == {}
+        async with house.connect() as link:
+            assert not link.cached
+            assert (await values(link))["battery"] == 97
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "b"}', "7", '{"x": 4}'])
+async def test_a_kept_table_that_is_none(text):
+    """A damaged note is no table, or one that lacks what is needed: forgotten, never believed."""
+    async with room() as house:
+        house.notes["handles/C4:7C:8D:6A:00:01"] = text
+        if text == '{"x": 4}':
+            await fails(house, "bad_handle")
+        async with house.connect() as link:
+            assert (await values(link))["battery"] == 97
+
+
+async def test_a_link_left_over_from_before():
+    """A link that an earlier run left on the proxy is closed first; the read gets a fresh one."""
+    async with room() as house:
+        await house.proxy.client.bluetooth_device_connect(
+            PLANT, lambda *_: None, feature_flags=house.proxy.features, address_type=0
+        )
+        assert house.taken == [PLANT]
+        async with house.connect() as link:
+            await values(link)
+        assert len(house.sensor.opens) == 2
+        assert house.taken == []
+
+
+async def test_the_proxy_loses_power_during_a_read():
+    """The session is gone: proxy_gone, at once, from whatever was waiting."""
+
+    async def lose_power(link):
+        await house.node.power_off()
+        await link.read(miflora.BATTERY)
+
+    async with room() as house:
+        await fails(house, "proxy_gone", lose_power)
+
+
+async def test_the_stream_has_another_holder():
+    """Answers go to whoever holds the stream: the attempt ends as no_answer, and no link is left behind."""
+    async with room() as house:
+        thief = APIClient("127.0.0.1", house.node.port, "")
+        await thief.connect(login=True)
+        thief.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
+        await thief.device_info()
+        await fails(house, "no_answer", timing=attrs.evolve(FAST, connect=0.2))
+        assert house.taken == []
+        await thief.disconnect(force=True)
+
+
+async def test_a_passive_proxy_is_not_asked():
+    """Without flag 2 the request is never sent."""
+    async with room(NEW.passive()) as house:
+        await fails(house, "refused")
+        assert house.sensor.opens == []
+
+
+async def test_firmware_without_remote_caching_is_not_asked():
+    """Without flag 4 the client could not connect, and the error is ours, not its ValueError."""
+    async with room(attrs.evolve(NEW, flags=NEW.flags & ~Feature.REMOTE_CACHING)) as house:
+        await fails(house, "refused")
+
+
+async def test_cancelling_gives_the_slot_back():
+    """A read that is cancelled while it connects, or while it reads, leaves no slot taken."""
+    async with room() as house:
+        for fault in (PlantFaults(absent=True), PlantFaults(hang=True)):
+            house.sensor.faults = fault
+            house.air.opened.clear()
+            task = asyncio.create_task(do(house, values))
+            await house.air.opened.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert house.taken == []
+
+
+async def test_one_operation_at_a_time():
+    """Firmware from 2026.8 on refuses a second operation on a link as busy; two that are asked for take turns."""
+    async with room() as house, house.connect() as link:
+        answers = await asyncio.gather(*(link.read(miflora.BATTERY) for _ in range(4)))
+        assert len(set(answers)) == 1
+
+
+async def test_an_unknown_characteristic():
+    """A device without the characteristic is an error of its own, not a stale table."""
+    async with room() as house, house.connect() as link:
+        with pytest.raises(GattError, match="no characteristic") as caught:
+            await link.read("0000dead-0000-1000-8000-00805f9b34fb")
+        assert caught.value.cause == "error"
