@@ -12,6 +12,11 @@ from proxy_listener.secret import Secret
 
 log = structlog.get_logger()
 
+
+def fail(reason) -> None:
+    raise ValueError(reason)
+
+
 HOSTILE = 'kitchen\n<0>forged \x1b[31m\x07 \u202egnp.exe \x9b"'
 
 
@@ -53,7 +58,7 @@ def test_a_secret_is_never_written(started, how):
     log.info("a key", key=secret, keys=[secret], table={"key": secret}, deep={"a": {"b": {"c": {"d": {"e": secret}}}}})
     log.info("a key %s", secret)
     try:
-        raise ValueError(secret)
+        fail(secret)
     except ValueError:
         log.exception("failed", key=secret)
     assert text.getvalue().count("***") >= 7
@@ -84,7 +89,7 @@ def test_journald_gets_priorities_on_every_line(started, monkeypatch):
     text = started(journal=None)
     log.info("listening")
     try:
-        raise ValueError("first\n<0>second")
+        fail("first\n<0>second")
     except ValueError:
         log.exception("failed")
     first, *rest = text.getvalue().splitlines()
