@@ -29,7 +29,9 @@ log = structlog.get_logger()
 
 SERVICE = "_esphomelib._tcp.local."
 LIMIT = 256
-"""Nodes without an entry that are kept in mind."""
+"""Nodes without an entry that are kept in mind; also, unknown ones that are looked at in one gathering."""
+_TRICKLE = 16
+"""Unknown nodes that are looked at in one gathering when that many are kept: one of them may have an entry."""
 _ADDRESSES = 4
 """Of one node that are tried: without a goodbye, its old and new ones stay in the cache together, newest first."""
 _RESOLVING = 8
@@ -66,7 +68,7 @@ class Discovery(RecordUpdateListener):
     """Browses for nodes on one shared AsyncZeroconf.
 
     ``seen(sighting)`` is called when a node is found, changes or announces itself again; ``gone(name)`` after its
-    goodbye or when its record ran out; ``admit(name, mac)`` says whether a node has an entry and is kept whatever
+    goodbye or when its record ran out; ``admit(sighting)`` says whether it is of an entry and is kept whatever
     others crowd in.
     """
 
@@ -75,7 +77,7 @@ class Discovery(RecordUpdateListener):
         zeroconf: AsyncZeroconf,
         seen: Callable[[Sighting], None],
         gone: Callable[[str], None],
-        admit: Callable[[str, Address | None], bool],
+        admit: Callable[[Sighting], bool],
         timing: Timing,
     ) -> None:
         super().__init__()
@@ -84,7 +86,8 @@ class Discovery(RecordUpdateListener):
         self._timing = timing
         self.sightings: dict[str, Sighting] = {}
         self.refused = 0
-        self._pending: dict[str, None] = {}
+        self._pending: set[str] = set()
+        self._strangers: set[str] = set()
         self._hosts: dict[str, set[str]] = {}
         self._dirty: set[str] = set()
         self._left: set[str] = set()
@@ -142,12 +145,11 @@ class Discovery(RecordUpdateListener):
                 self._mark(key)
             return
         self._left.discard(key)
-        known = key in self.sightings or key in self._pending
-        if not known and not self._admit(_node(key), None) and len(self.sightings) + len(self._pending) >= LIMIT:
-            self.refused += 1
-            return
-        if not known:
-            self._pending[key] = None
+        if key not in self.sightings and key not in self._pending:
+            if len(self._pending) >= (_TRICKLE if len(self._strangers) >= LIMIT else LIMIT):
+                self.refused += 1
+                return
+            self._pending.add(key)
         self._mark(key)
 
     def _mark(self, key: str) -> None:
@@ -176,7 +178,12 @@ class Discovery(RecordUpdateListener):
         if not info.port or not addresses:
             return False
         sighting = _sighting(_node(key), addresses, info)
-        self._pending.pop(key, None)
+        self._pending.discard(key)
+        if not self._admit(sighting):
+            if key not in self._strangers and len(self._strangers) >= LIMIT:
+                self.refused += 1
+                return True
+            self._strangers.add(key)
         self.sightings[key] = sighting
         if info.server:
             self._hosts.setdefault(info.server.lower(), set()).add(key)
@@ -188,7 +195,7 @@ class Discovery(RecordUpdateListener):
         if key in self._resolving:
             return
         if len(self._resolving) >= _RESOLVING:
-            self._pending.pop(key, None)
+            self._pending.discard(key)
             return
         task = asyncio.get_running_loop().create_task(self._request(key))
         self._resolving[key] = task
@@ -199,10 +206,11 @@ class Discovery(RecordUpdateListener):
         with suppress(OSError):
             await info.async_request(self._zeroconf.zeroconf, self._timing.resolve * 1000)
         if not self._take(key, info):
-            self._pending.pop(key, None)
+            self._pending.discard(key)
 
     def _forget(self, key: str) -> None:
-        self._pending.pop(key, None)
+        self._pending.discard(key)
+        self._strangers.discard(key)
         if self.sightings.pop(key, None) is not None:
             for host, keys in list(self._hosts.items()):
                 keys.discard(key)

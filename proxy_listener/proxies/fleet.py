@@ -20,6 +20,7 @@ from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
 from proxy_listener.proxies.hearing import Hear
 from proxy_listener.proxies.proxy import Proxy
+from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
 from proxy_listener.proxies.session import Lanes
 from proxy_listener.proxies.timing import Timing
@@ -68,7 +69,7 @@ class Fleet:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._by_mac: dict[Address, Proxy] = {}
-        self._by_node: dict[str, Proxy] = {}
+        self._by_node: dict[str, Proxy] = {}  # an entry's name, its host:port
         self._dismissed: dict[str, ProxyStatus] = {}
         self._discovery: Discovery | None = None
         self._loudest: tuple[Proxy | None, float, float] = (None, float("-inf"), float("-inf"))
@@ -83,6 +84,7 @@ class Fleet:
 
     async def run(self) -> None:
         """Find, connect, listen, until cancelled; then leave every proxy cleanly, within two seconds."""
+        hush_libraries()
         self._running = True
         for entry in self._entries:
             self._start(entry.name, entry)
@@ -146,7 +148,7 @@ class Fleet:
                     log.warning("mDNS cannot be opened, trying again until it can", error=error.strerror)
                 complained = True
                 await asyncio.sleep(_NETWORK_RETRY)
-        discovery = Discovery(self.zeroconf, self._seen, self._gone, self._has_entry, self.timing)
+        discovery = Discovery(self.zeroconf, self._seen, self._gone, self._known, self.timing)
         discovery.start()
         self._discovery = discovery
         try:
@@ -170,6 +172,8 @@ class Fleet:
             self._by_mac[mac] = proxy
         if entry is not None:
             self._by_node[name.lower()] = proxy
+            if entry.host is not None:
+                self._by_node[f"{entry.host}:{entry.port}"] = proxy
         task = asyncio.get_running_loop().create_task(proxy.run(), name=f"proxy {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda _task: self._finished(proxy))
@@ -221,8 +225,10 @@ class Fleet:
         if self._changed is not None:
             self._changed(proxy.status(asyncio.get_running_loop().time()))
 
-    def _has_entry(self, node: str, mac: Address | None) -> bool:
-        return node.lower() in self._by_node or (mac is not None and mac in self._by_mac)
+    def _known(self, sighting: Sighting) -> bool:
+        """Whether it is of an entry, or of a node that proved itself."""
+        proxy = self._match(sighting)
+        return proxy is not None and (proxy.listed or proxy.proved)
 
     def _seen(self, sighting: Sighting) -> None:
         """A node shows itself by mDNS."""
@@ -246,12 +252,12 @@ class Fleet:
         named = self._by_node.get(sighting.name.lower())
         if named is not None and (named.mac is None or sighting.mac is None):
             return named
-        for proxy in self._proxies.values():
-            entry = proxy.entry
-            if entry is not None and entry.host in sighting.addresses and entry.port == sighting.port:
+        for address in sighting.addresses:
+            proxy = self._by_node.get(f"{address}:{sighting.port}")
+            if proxy is not None:
                 return proxy
-            if entry is None and sighting.mac is None and proxy.targets.knows(sighting.name):
-                return proxy
+        if sighting.mac is None:
+            return next((proxy for proxy in self._proxies.values() if proxy.targets.knows(sighting.name)), None)
         return None
 
     def _refusal(self, sighting: Sighting) -> Verdict | None:
