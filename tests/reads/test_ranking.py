@@ -1,0 +1,185 @@
+"""Which proxy reads a device, and the sentence why."""
+
+import attrs
+import pytest
+
+from proxy_listener.reads.ranking import FAILURE_HALF_LIFE, Failures, Situation, chosen, rank, worth_waiting
+from proxy_listener.settings import DeviceSettings
+from proxy_listener.status import Heard, ProxyState, ProxyStatus
+
+MAC = 0xC47C8D6A3E7A
+
+
+def proxy(name, **more):
+    facts = {
+        "name": name,
+        "room": name.title(),
+        "mac": 1,
+        "state": ProxyState.LIVE,
+        "cause": "",
+        "advice": "",
+        "address": None,
+        "version": "2026.10.0",
+        "encrypted": True,
+        "active": True,
+        "scanner": None,
+        "advertisements": 1,
+        "rate": 1.0,
+        "heard_age": 0.1,
+        "uptime": 60.0,
+        "slots_free": 3,
+        "slots_limit": 3,
+        "connecting": False,
+        "wifi_rssi": None,
+    }
+    return ProxyStatus(**(facts | more))
+
+
+def heard(name, rssi, age=1.0):
+    return Heard(name, name.title(), rssi, age, 0.9, 0)
+
+
+def around(proxies, rssi, **more):
+    facts = {"settings": DeviceSettings(MAC), "reading": (), "tried": {}, "failures": Failures(), "now": 1000.0}
+    return Situation(proxies=proxies, heard=[heard(name, level) for name, level in rssi.items()], **(facts | more))
+
+
+THREE = {"kitchen": -60.0, "hall": -70.0, "cellar": -88.0}
+
+
+def three(**kitchen):
+    return [proxy("cellar"), proxy("kitchen", **kitchen), proxy("hall")]
+
+
+def reasons(candidates):
+    return {candidate.proxy: candidate.reason for candidate in candidates}
+
+
+def test_the_strongest_wins_and_says_so():
+    """Three that can: the strongest is chosen, the others say by how much they lost, in this order."""
+    ranked = rank(around(three(), THREE))
+    assert [candidate.proxy for candidate in ranked] == ["kitchen", "hall", "cellar"]
+    assert reasons(ranked) == {
+        "kitchen": "chosen: best of 3 that can connect",
+        "hall": "10 dB behind kitchen",
+        "cellar": "28 dB behind kitchen",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kitchen", "why"),
+    [
+        ({"active": False}, "passive: cannot connect to devices"),
+        ({"active": None}, "passive: cannot connect to devices"),
+        ({"state": ProxyState.TAKEN, "cause": "another client"}, "its stream is not live (taken): another client"),
+        ({"state": ProxyState.UNREACHABLE}, "it is unreachable"),
+        ({"state": ProxyState.SILENT}, "it is silent"),
+    ],
+)
+def test_who_cannot_is_never_chosen(kitchen, why):
+    """However strong: a passive proxy, or one whose stream is not live, is out, and is not waited for."""
+    ranked = rank(around(three(**kitchen), THREE | {"kitchen": -30.0}))
+    assert chosen(ranked).proxy == "hall"
+    assert ranked[-1].reason == why
+
+
+@pytest.mark.parametrize("kitchen", [{"slots_free": 0}, {"connecting": True}])
+def test_busy_and_a_little_better_is_passed_over(kitchen):
+    """10 dB less is a route worth taking now."""
+    ranked = rank(around(three(**kitchen), THREE))
+    assert chosen(ranked).proxy == "hall"
+    assert "10 dB ahead of hall" in reasons(ranked)["kitchen"]
+
+
+@pytest.mark.parametrize("kitchen", [{"slots_free": 0}, {"connecting": True}])
+def test_busy_and_much_better_is_waited_for(kitchen):
+    """20 dB less is not: nothing is chosen for a while. When patience is over, the weak one is."""
+    weak = {"kitchen": -60.0, "hall": -80.0, "cellar": -88.0}
+    ranked = rank(around(three(**kitchen), weak))
+    assert chosen(ranked) is None
+    assert worth_waiting(ranked)
+    assert reasons(ranked)["kitchen"].endswith("; worth waiting for a short while")
+    assert chosen(rank(around(three(**kitchen), weak), patient=False)).proxy == "hall"
+
+
+def test_one_read_per_proxy():
+    """A proxy through which we read already is busy."""
+    ranked = rank(around([proxy("kitchen")], THREE, reading={"kitchen"}))
+    assert chosen(ranked) is None
+    assert "another read" in ranked[0].reason
+
+
+def test_all_busy_and_no_patience_left():
+    """Then there is nothing to choose and nothing to wait for."""
+    ranked = rank(around([proxy("kitchen", slots_free=0)], THREE), patient=False)
+    assert chosen(ranked) is None
+
+
+def test_who_does_not_hear_it_is_out():
+    """Never heard, or not within three minutes."""
+    ranked = rank(attrs.evolve(around(three(), {}), heard=[heard("hall", -50.0, 181.0)]))
+    assert chosen(ranked) is None
+    assert not worth_waiting(ranked)
+    assert reasons(ranked)["kitchen"] == "does not hear the device"
+    assert reasons(ranked)["hall"].startswith("last heard the device 181 s ago")
+
+
+def test_failures_cost_and_fade():
+    """A failure costs 12 dB: enough to try the next room; in half an hour 6 dB: not enough any more."""
+    failures = Failures()
+    failures.note("kitchen", MAC, 1000.0)
+    first = rank(around(three(), THREE, failures=failures))
+    assert chosen(first).proxy == "hall"
+    assert reasons(first)["kitchen"] == "2 dB behind hall; recent failures here cost 12 dB"
+    later = rank(around(three(), THREE, failures=failures, now=1000.0 + FAILURE_HALF_LIFE))
+    assert chosen(later).proxy == "kitchen"
+
+
+def test_failures_of_one_device_cost_others_nothing_and_a_success_forgives():
+    """Failures are of one proxy with one device."""
+    failures = Failures()
+    failures.note("kitchen", MAC + 1, 1000.0)
+    assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
+    failures.note("kitchen", MAC, 1000.0)
+    failures.clear("kitchen", MAC)
+    assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
+
+
+def test_many_failures_cost_three_walls_at_most():
+    """A proxy that failed twenty times still wins over one that is 40 dB weaker."""
+    failures = Failures()
+    for _ in range(20):
+        failures.note("kitchen", MAC, 1000.0)
+    ranked = rank(around(three(), {"kitchen": -45.0, "hall": -85.0}, failures=failures))
+    assert chosen(ranked).proxy == "kitchen"
+
+
+def test_the_users_word_comes_first():
+    """``prefer`` wins over 28 dB, ``avoid`` loses against them, ``only`` leaves no other."""
+    prefer = rank(around(three(), THREE, settings=DeviceSettings(MAC, prefer=("cellar",))))
+    assert chosen(prefer).reason == "chosen: preferred by the configuration"
+    assert chosen(prefer).proxy == "cellar"
+    avoid = rank(around(three(), THREE, settings=DeviceSettings(MAC, avoid=("kitchen", "hall"))))
+    assert chosen(avoid).proxy == "cellar"
+    assert reasons(avoid)["kitchen"] == "avoided by the configuration"
+    only = rank(around(three(), THREE, settings=DeviceSettings(MAC, only=("hall",))))
+    assert chosen(only).proxy == "hall"
+    assert [candidate.eligible for candidate in only] == [True, False, False]
+
+
+def test_a_preferred_one_that_is_busy_is_waited_for():
+    """The user's preference is worth a short while too."""
+    busy = three(slots_free=0)
+    assert chosen(rank(around(busy, THREE, settings=DeviceSettings(MAC, prefer=("kitchen",))))) is None
+
+
+def test_what_was_tried_is_not_tried_again():
+    """Within one read every route has one chance, and says what it said."""
+    ranked = rank(around(three(), THREE, tried={"kitchen": "status 133"}))
+    assert chosen(ranked).proxy == "hall"
+    assert reasons(ranked)["kitchen"] == "tried just now: status 133"
+
+
+def test_old_firmware_tells_no_slots():
+    """Slots that are not known are no reason against a proxy."""
+    assert chosen(rank(around([proxy("kitchen", slots_free=None, slots_limit=None)], THREE))).proxy == "kitchen"
