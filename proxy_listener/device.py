@@ -1,0 +1,274 @@
+"""What is known of one device: its entry, its bindkeys, the frames it sent, where it is heard, its live state.
+
+What comes in: what the listener found out. What goes out: judgements, and the device's status. The rule of this file:
+of a device that has a bindkey, nothing here moves but by a frame that verified.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+
+from proxy_listener.advertisement import Address
+from proxy_listener.dedup import CLAIMED, Authenticated, Claimed, Known
+from proxy_listener.reading import Value
+from proxy_listener.routing import Routes
+from proxy_listener.settings import DAY, DeviceSettings
+from proxy_listener.status import DeviceStatus, Heard, KeyState
+from proxy_listener.xiaomi.mibeacon import Bindkey
+from proxy_listener.xiaomi.models import Model
+
+NEVER = float("-inf")
+FOREVER = float("inf")
+
+COPIES = 8
+"""Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""
+
+WRONG_FAILURES, WRONG_SECONDS = 20, 600.0
+"""Two failures in a row raise false alarms in Home Assistant (core#113833); bit errors do come through."""
+
+KEY_RETIRES = DAY
+AUTHENTICATED_BYTES = 12
+CLAIMED_BYTES: Mapping[bytes, int] = {b"P": 6, b"U": 5, b"C": 5}
+"""Lengths of identities."""
+
+GUESS_RATE, GUESS_BURST = 10.0, 50.0
+"""Failed tags a second, per device and proxy: a 32-bit tag falls in 12 h at the rate that one proxy could push, and
+in 13 years at this one (facts, threats-and-faults R6)."""
+
+
+@attrs.define(slots=True)
+class Copy:
+    """The exact bytes of a frame that decoded: when first and last heard, which stream knows it and as what.
+
+    Not frozen: the repeats of a frame move ``last``.
+    """
+
+    first: float
+    last: float
+    ttl: float
+    serial: int
+    touch: Callable[[float], bool] | None = None
+
+    @property
+    def authenticated(self) -> bool:
+        """Known by its tag, for ever."""
+        return self.touch is None
+
+
+@attrs.define(slots=True)
+class Budget:
+    """A token bucket: how many more failed tags one proxy may bring for one device."""
+
+    tokens: float = GUESS_BURST
+    heard: float = NEVER
+    told: bool = False
+
+    def left(self, heard: float) -> bool:
+        """Whether another frame may be tried."""
+        if self.heard != NEVER:
+            self.tokens = min(GUESS_BURST, self.tokens + (heard - self.heard) * GUESS_RATE)
+        self.heard = heard
+        if self.tokens >= GUESS_BURST / 2:
+            self.told = False
+        return self.tokens >= 1.0
+
+
+class Device:
+    """One device, listed or admitted."""
+
+    __slots__ = (
+        "_authenticated",
+        "_claimed",
+        "_failed_since",
+        "_failures",
+        "_key_since",
+        "_known",
+        "_started",
+        "address",
+        "budgets",
+        "copies",
+        "counter",
+        "entry",
+        "heard",
+        "key",
+        "keys",
+        "model",
+        "name",
+        "old_firmware",
+        "product_id",
+        "readings",
+        "routes",
+        "serial",
+        "trust",
+        "values",
+        "written",
+    )
+
+    def __init__(self, address: Address, entry: DeviceSettings | None, known: Known, started: float) -> None:
+        self.address = address
+        self._known = known
+        self._started = started
+        self.entry = entry
+        self.keys: tuple[Bindkey, ...] = ()
+        self.model: Model | None = None
+        self.name = ""
+        self.product_id: int | None = None
+        self.counter: int | None = None
+        self.trust: str | None = None
+        self.key = KeyState.NOT_NEEDED
+        self.heard = NEVER
+        self.readings = 0
+        self.serial = 0
+        self.old_firmware = False
+        self.copies: dict[bytes, Copy] = {}
+        self.routes = Routes()
+        self.budgets: dict[str, Budget] = {}
+        self.values: dict[str, tuple[Value, float]] = {}
+        self.written: dict[str, tuple[object, int]] = {}
+        self._authenticated: dict[bytes, Authenticated] = {}
+        self._claimed: dict[bytes, Claimed] = {}
+        self._failures = 0
+        self._failed_since = NEVER
+        self._key_since: dict[bytes, float] = {}
+        self.configure(entry)
+
+    def configure(self, entry: DeviceSettings | None) -> None:
+        """Take a new entry; what is known of the device stays."""
+        self.entry = entry
+        self.keys = tuple(Bindkey(secret) for secret in entry.bindkey) if entry else ()
+        if not self.keys:
+            self.key = KeyState.MISSING if self.key in {KeyState.MISSING, KeyState.WRONG} else KeyState.NOT_NEEDED
+        elif not any(key.id in self._key_since for key in self.keys):
+            self.key = KeyState.WAITING
+        self._failures = 0
+        self.rename()
+
+    def rename(self) -> None:
+        """A device without a name is called after its model and the end of its MAC."""
+        model = self.model.name if self.model else "device"
+        self.name = (self.entry and self.entry.name) or f"{model} {self.address & 0xFFFF:04X}"
+
+    def believes_plain(self) -> bool:
+        """Whether plain values in its name are believed."""
+        return not self.keys or (self.entry is not None and self.entry.allow_plaintext)
+
+    def authenticated(self, key_id: bytes) -> Authenticated:
+        """The v4/v5 frames under one bindkey."""
+        stream = self._authenticated.get(key_id)
+        if stream is None:
+            stream = self._authenticated[key_id] = Authenticated(self._known, self._started)
+        return stream
+
+    def claimed(self, kind: bytes) -> Claimed:
+        """The frames that prove nothing, by the first byte of their identities."""
+        stream = self._claimed.get(kind)
+        if stream is None:
+            stream = self._claimed[kind] = CLAIMED[kind]()
+        return stream
+
+    def keys_in_force(self, heard: float) -> tuple[Bindkey, ...]:
+        """The bindkeys to try: the older ones retire a day after the newest first verified."""
+        if len(self.keys) > 1 and heard - self._key_since.get(self.keys[0].id, FOREVER) >= KEY_RETIRES:
+            return self.keys[:1]
+        return self.keys
+
+    def key_verified(self, key_id: bytes, heard: float) -> bool:
+        """A frame verified under this bindkey. True if the key's state changed by it."""
+        self._key_since.setdefault(key_id, heard)
+        self._failures = 0
+        changed, self.key = self.key is not KeyState.VERIFIED, KeyState.VERIFIED
+        return changed
+
+    def key_failed(self, heard: float) -> bool:
+        """A frame verified under none of its bindkeys. True if that makes the key wrong."""
+        if self._failures == 0:
+            self._failed_since = heard
+        self._failures += 1
+        if self.key is KeyState.WRONG or self._failures < WRONG_FAILURES:
+            return False
+        if heard - self._failed_since < WRONG_SECONDS:
+            return False
+        self.key = KeyState.WRONG
+        return True
+
+    def restore(self, identity: bytes, counter: int | None, heard: float, late: bool) -> None:
+        """A row of the history, oldest first. Identities of reads and log entries are empty and passed over."""
+        if len(identity) == AUTHENTICATED_BYTES and counter is not None:
+            self.authenticated(identity[:4]).restore(identity, counter, heard, late)
+            self._key_since.setdefault(identity[:4], heard)
+        elif len(identity) == CLAIMED_BYTES.get(identity[:1]):
+            self.claimed(identity[:1]).restore(identity, heard, late)
+
+    def alive(self) -> Iterator[tuple[bytes, float]]:
+        """``(identity, last heard)`` of the remembered frames that lapse with silence."""
+        self.flush()
+        for stream in self._claimed.values():
+            yield from stream.alive()
+
+    def remember(self, data: bytes, copy: Copy) -> None:
+        """Keep the exact bytes of a frame that decoded."""
+        self.copies[data] = copy
+        if len(self.copies) > COPIES:
+            oldest = self.copies.pop(next(iter(self.copies)))
+            if oldest.touch is not None:
+                oldest.touch(oldest.last)
+
+    def flush(self) -> None:
+        """Tell the streams when the kept copies were last heard, which the fast repeat test noted only here."""
+        for copy in self.copies.values():
+            if copy.touch is not None:
+                copy.touch(copy.last)
+
+    def stale(self, values: Mapping[str, Value], stream: object, order: int) -> frozenset[str]:
+        """The quantities that a newer frame of the same stream already wrote."""
+        return frozenset(
+            name for name in values if (last := self.written.get(name)) and last[0] is stream and last[1] > order
+        )
+
+    def write(
+        self, values: Mapping[str, Value], stale: frozenset[str], time: float, stream: object, order: int
+    ) -> None:
+        """Move the live state."""
+        for name, value in values.items():
+            if name not in stale:
+                self.values[name] = (value, time)
+                self.written[name] = (stream, order)
+
+    def available(self, now: float) -> bool:
+        """Heard by any proxy within its model's expected interval; sleepy models stay available once heard."""
+        if self.model is None or self.heard == NEVER:
+            return False
+        return self.model.sleepy or now - self.heard <= self.model.interval
+
+    def status(self, now: float, room: Callable[[str], str]) -> DeviceStatus:
+        """The device as it is at ``now`` (monotonic)."""
+        routes, model = self.routes, self.model
+        return DeviceStatus(
+            mac=self.address,
+            name=self.name,
+            model=model.name if model else "",
+            kind=model.kind if model else "",
+            listed=self.entry is not None,
+            room=room(routes.nearest) if routes.nearest else None,
+            available=self.available(now),
+            heard_age=None if self.heard == NEVER else now - self.heard,
+            key=self.key,
+            trust=self.trust,
+            values=dict(self.values),
+            heard=[
+                Heard(
+                    proxy,
+                    room(proxy),
+                    route.rssi,
+                    now - route.heard,
+                    route.frames / max(1, routes.frames),
+                    route.address_type,
+                )
+                for proxy, route in routes
+            ],
+            readings=self.readings,
+            sleepy=model.sleepy if model else False,
+            interval=model.interval if model else 0.0,
+            product_id=self.product_id,
+            counter=self.counter,
+        )

@@ -1,0 +1,196 @@
+"""All devices that have a state here: the listed ones, and the unlisted ones that were admitted.
+
+What comes in: the ``[[device]]`` entries, and the address of an unlisted device that sent a well-formed frame. What
+goes out: its :class:`Device`, as the history remembers it, or why it gets none. The rule of this file: strangers cost
+nothing. At most 256 are admitted a day, first come and at once; one that is not gets no state whatever it sends.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from proxy_listener.advertisement import Address
+from proxy_listener.device import Device
+from proxy_listener.errors import NoReadingError
+from proxy_listener.outcome import Outcome
+from proxy_listener.reading import Value
+from proxy_listener.settings import DAY, DeviceSettings
+from proxy_listener.status import DeviceStatus, Heard
+from proxy_listener.xiaomi.models import Model
+
+ADMITTED_A_DAY = 256
+IN_MEMORY = 4096
+"""Listed devices and ten days of the most hostile radio; beyond it the unlisted ones longest unheard go, and come
+back from the history when they are heard again."""
+
+NoticeKind: TypeAlias = Literal[
+    "admitted", "key_verified", "key_wrong", "key_missing", "guessing", "room", "old_firmware"
+]
+
+
+class Notice(NamedTuple):
+    """Something about a device changed that a person wants to know."""
+
+    kind: NoticeKind
+    mac: Address
+    name: str
+    detail: str
+
+
+class Known(Protocol):
+    """A row of the history, as far as the duplicate rule needs it."""
+
+    @property
+    def identity(self) -> bytes:
+        """What the frame is known by."""
+
+    @property
+    def counter(self) -> int | None:
+        """Its counter."""
+
+    @property
+    def time(self) -> float:
+        """Wall seconds, when it was last heard."""
+
+    @property
+    def late(self) -> bool:
+        """A newer frame was known when it came."""
+
+
+class Memory(Protocol):
+    """What the listener asks of the history, and leaves with it."""
+
+    def known(self, mac: Address, identity: bytes) -> bool:
+        """Was this authenticated frame ever accepted?"""
+
+    def newest(self, mac: Address) -> Iterable[Known]:
+        """The newest 64 identities of a device, oldest first."""
+
+    def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
+        """The live state of a device when the service last ran: quantity -> (value, time)."""
+
+    def product(self, mac: Address) -> Model | None:
+        """The model that a device was last known as."""
+
+    def admitted(self, mac: Address) -> bool:
+        """Was this unlisted device admitted on an earlier day?"""
+
+    def admit(self, mac: Address, time: float) -> None:
+        """An unlisted device is admitted."""
+
+    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, payload: bytes) -> None:
+        """Keep an encrypted frame for when its bindkey arrives."""
+
+
+class Devices:
+    """Devices by address. ``started`` and ``started_time``: monotonic and wall time at which listening begins."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        room: Callable[[str], str],
+        tell: Callable[[Notice], None],
+        started: float,
+        started_time: float,
+        admitted_today: int = 0,
+    ) -> None:
+        self.by_address: dict[Address, Device] = {}
+        self.memory = memory
+        self.room = room
+        self._tell = tell
+        self._started = started
+        self._started_time = started_time
+        self._admitted = admitted_today
+        self._admitted_since = started
+        self._ignore_unlisted = False
+
+    def configure(self, entries: Sequence[DeviceSettings], unlisted: Literal["emit", "ignore"]) -> None:
+        """Take new entries. What is known of a device stays, with or without an entry."""
+        self._ignore_unlisted = unlisted == "ignore"
+        listed = {entry.mac for entry in entries}
+        for address, device in list(self.by_address.items()):
+            if address in listed or device.entry is None:
+                continue
+            if self._ignore_unlisted:
+                del self.by_address[address]
+            else:
+                device.configure(None)
+        for entry in entries:
+            device = self.by_address.get(entry.mac)
+            if device is None:
+                self._restore(entry.mac, entry)
+            else:
+                device.configure(entry)
+
+    def admit(self, address: Address, time: float, heard: float) -> Device:
+        """A state for an unlisted device that sent a well-formed frame. NoReadingError where it gets none."""
+        if self._ignore_unlisted:
+            raise NoReadingError(Outcome.IGNORED)
+        if not self.memory.admitted(address):
+            if heard - self._admitted_since >= DAY:
+                self._admitted, self._admitted_since = 0, heard
+            if self._admitted >= ADMITTED_A_DAY:
+                raise NoReadingError(Outcome.NOT_ADMITTED)
+            self._admitted += 1
+            self.memory.admit(address, time)
+        if len(self.by_address) >= IN_MEMORY:
+            self._make_room()
+        return self._restore(address, None)
+
+    def name(self, device: Device, model: Model) -> None:
+        """What a frame says the device is."""
+        if model is not device.model:
+            first = device.model is None
+            device.model, device.product_id = model, model.product_id
+            device.rename()
+            if first and device.entry is None:
+                self.tell("admitted", device, model.name)
+
+    def moved(self, device: Device, before: str | None) -> None:
+        """Another proxy is nearest now."""
+        nearest = device.routes.nearest
+        if nearest is not None and (before is None or self.room(before) != self.room(nearest)):
+            came_from = f"from {self.room(before)} " if before else ""
+            self.tell("room", device, f"{came_from}to {self.room(nearest)}")
+
+    def tell(self, kind: NoticeKind, device: Device, detail: str = "") -> None:
+        """Pass a change on."""
+        self._tell(Notice(kind, device.address, device.name, detail))
+
+    def statuses(self, now: float) -> list[DeviceStatus]:
+        """Every device as it is, listed ones first, then by name."""
+        devices = sorted(self.by_address.values(), key=lambda device: (device.entry is None, device.name.casefold()))
+        return [device.status(now, self.room) for device in devices]
+
+    def heard(self, address: Address, now: float) -> Sequence[Heard]:
+        """Which proxies hear a device, best first."""
+        device = self.by_address.get(address)
+        return device.status(now, self.room).heard if device else ()
+
+    def alive(self) -> Iterator[tuple[Address, bytes, float]]:
+        """``(mac, identity, wall time last heard)`` of the remembered frames that lapse with silence."""
+        offset = self._started_time - self._started
+        for address, device in self.by_address.items():
+            for identity, heard in device.alive():
+                yield address, identity, heard + offset
+
+    def _restore(self, address: Address, entry: DeviceSettings | None) -> Device:
+        def known(identity: bytes) -> bool:
+            return self.memory.known(address, identity)
+
+        device = self.by_address[address] = Device(address, entry, known, self._started)
+        for row in self.memory.newest(address):
+            heard = self._started - max(0.0, self._started_time - row.time)
+            device.restore(row.identity, row.counter, heard, row.late)
+        device.values.update(self.memory.latest(address))
+        device.model = self.memory.product(address)
+        device.product_id = device.model.product_id if device.model else None
+        device.configure(entry)
+        return device
+
+    def _make_room(self) -> None:
+        """Strangers go, longest unheard first; what is listed stays."""
+        strangers = [device for device in self.by_address.values() if device.entry is None]
+        strangers.sort(key=lambda device: device.heard)
+        for device in strangers[: max(1, len(strangers) // 4)]:
+            del self.by_address[device.address]

@@ -1,0 +1,200 @@
+"""The listener and what it remembers by, joined: the same engine under ``run``, ``demo`` and ``replay``.
+
+What comes in: the configuration, an open journal, the clocks at the start. What goes out: ``hear`` for the proxies, and
+the views that sinks, page and verbs look through. The rule of this file: the listener knows no journal and the journal
+no listener; what one asks of the other is here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+import structlog
+
+from proxy_listener.advertisement import Address, mac_text, parse_mac
+from proxy_listener.config import Config
+from proxy_listener.devices import Devices, Notice
+from proxy_listener.errors import NoReadingError
+from proxy_listener.history import Hearing, Journal, Known
+from proxy_listener.listener import Listener
+from proxy_listener.outcome import Outcome
+from proxy_listener.reading import Value
+from proxy_listener.sealed import unseal
+from proxy_listener.settings import DAY
+from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, Model, model_of
+
+log = structlog.get_logger()
+
+ALIVE = "alive"
+"""The note that says when frames without an authenticated counter were last heard."""
+
+_BY_NAME = {model.name: model for model in (*MODELS.values(), SCALE_V1, SCALE_V2, HHCCJCY10)}
+_UNNAMED = re.compile("0x[0-9A-F]{4}")
+
+_ADVICE: Mapping[str, tuple[str, str]] = {
+    "admitted": ("info", "new device, not in devices.toml"),
+    "key_verified": ("info", "bindkey verified"),
+    "key_wrong": (
+        "warning",
+        "wrong bindkey: it changes whenever the device is added to the Xiaomi app again; get the new one and enter it",
+    ),
+    "key_missing": ("warning", "sends encrypted frames and has no bindkey; they are kept until it is entered"),
+    "guessing": (
+        "warning",
+        "more frames with a wrong tag than an honest radio sends; this proxy's are dropped meanwhile",
+    ),
+    "room": ("info", "moved"),
+    "old_firmware": (
+        "warning",
+        (
+            "its firmware advertises no values; with a [[device]] entry it is read over a connection; 3.2.1 or newer, "
+            "which the Flower Care app installs, advertises them"
+        ),
+    ),
+}
+
+
+def tell(notice: Notice) -> None:
+    """One log line for a change of a device."""
+    level, text = _ADVICE[notice.kind]
+    line = log.bind(mac=mac_text(notice.mac), device=notice.name)
+    (line.warning if level == "warning" else line.info)(text, **({"detail": notice.detail} if notice.detail else {}))
+
+
+@attrs.frozen
+class _Alive:
+    """A remembered frame that is in no row of the newest: heard again shortly before the service stopped."""
+
+    identity: bytes
+    time: float
+    counter: int | None = None
+    late: bool = True
+
+
+class Remembered:
+    """The journal as the listener's memory."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._models = {device.mac: device.model for device in journal.devices()}
+        self._alive = _read_alive(journal.noted(ALIVE))
+
+    def known(self, mac: Address, identity: bytes) -> bool:
+        """In the journal, or on its way there."""
+        return self._journal.known(mac, identity)
+
+    def newest(self, mac: Address) -> Iterable[Known | _Alive]:
+        """The rows, each with the time at which its frame was last heard."""
+        alive = self._alive.pop(mac, {})
+        rows: list[Known | _Alive] = [
+            row._replace(time=max(row.time, alive.pop(row.identity, row.time))) for row in self._journal.newest(mac)
+        ]
+        return [*(_Alive(identity, time) for identity, time in alive.items()), *rows]
+
+    def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
+        """What was newest when the service last ran."""
+        return {name: (latest.value, latest.time) for name, latest in self._journal.latest(mac).items()}
+
+    def product(self, mac: Address) -> Model | None:
+        """By the name that its last row has."""
+        name = self._models.get(mac, "")
+        return _BY_NAME.get(name) or (model_of(int(name, 16)) if _UNNAMED.fullmatch(name) else None)
+
+    def admitted(self, mac: Address) -> bool:
+        """On whatever day."""
+        return self._journal.is_admitted(mac)
+
+    def admit(self, mac: Address, time: float) -> None:
+        """Kept with the history."""
+        self._journal.admit(mac, time)
+
+    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, payload: bytes) -> None:
+        """Kept with the history, bounded."""
+        self._journal.seal(mac, time, proxy, rssi, address_type, payload)
+
+
+class Engine:
+    """A listener over a journal. ``heard`` and ``time``: monotonic and wall seconds at the start."""
+
+    def __init__(
+        self, config: Config, journal: Journal, *, room: Callable[[str], str], heard: float, time: float
+    ) -> None:
+        self.journal = journal
+        self.devices = Devices(
+            Remembered(journal),
+            room=room,
+            tell=tell,
+            started=heard,
+            started_time=time,
+            admitted_today=journal.admitted(int(time // DAY)),
+        )
+        self.devices.configure(config.devices, config.unlisted.unlisted)
+        self.listener = Listener(self.devices, journal.append)
+        self.hear = self.listener.hear
+        self._noted: str | None = None
+
+    def outcomes(self) -> dict[str, int]:
+        """How many advertisements became what."""
+        return {str(outcome): self.listener.outcomes[outcome] for outcome in Outcome}
+
+    def note_alive(self) -> None:
+        """Keep when frames that lapse with silence were last heard, so that a restart does not double them."""
+        alive: dict[str, dict[str, float]] = {}
+        for mac, identity, time in self.devices.alive():
+            alive.setdefault(mac_text(mac), {})[identity.hex()] = round(time, 1)
+        text = json.dumps(alive, separators=(",", ":"))
+        if text != self._noted:
+            self.journal.note(ALIVE, text)
+            self._noted = text
+
+    def note_hearing(self, time: float) -> None:
+        """Add to the record of hearing what each proxy heard since the last call."""
+        hour = int(time // 3600)
+        rows = [
+            Hearing(counted.proxy, address, hour, counted.frames, counted.of)
+            for address, device in self.devices.by_address.items()
+            for counted in device.routes.counted()
+        ]
+        if rows:
+            self.journal.record_hearing(rows)
+
+    async def unseal(self) -> int:
+        """Read the kept frames of every device that has a bindkey now. Returns how many became readings."""
+        opened = 0
+        for mac in list(self.journal.sealed_counts):
+            device = self.devices.by_address.get(mac)
+            if device is None or not device.keys:
+                continue
+            done: list[int] = []
+            fresh = 0
+            async for frame in self.journal.sealed(mac):
+                try:
+                    self.journal.append(unseal(self.listener, device, frame))
+                except NoReadingError as error:
+                    if error.outcome is Outcome.WRONG_BINDKEY:
+                        continue
+                else:
+                    fresh += 1
+                done.append(frame.id)
+            if done:
+                # Forgotten only when the readings are committed: after a crash in between they are read again,
+                # and known.
+                await self.journal.flush()
+                self.journal.unseal(mac, done)
+                log.info("kept frames decoded", mac=mac_text(mac), device=device.name, readings=fresh)
+            opened += fresh
+        return opened
+
+
+def _read_alive(text: str | None) -> dict[Address, dict[bytes, float]]:
+    if text is None:
+        return {}
+    try:
+        return {
+            parse_mac(mac): {bytes.fromhex(identity): float(time) for identity, time in frames.items()}
+            for mac, frames in json.loads(text).items()
+        }
+    except (ValueError, AttributeError, TypeError):
+        log.warning("a note in the history is damaged; frames of the last minutes may be told twice", note=ALIVE)
+        return {}

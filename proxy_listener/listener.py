@@ -1,0 +1,298 @@
+"""The hot path: an advertisement in, what became of it out.
+
+What comes in: the fields of one advertisement, from the proxy's callback, in one synchronous call chain. What goes
+out: an :class:`Outcome`, counted here, and readings through ``emit``. Of a thousand advertisements a second most are
+phones and nearly all others are copies, so these two leave first, after the fewest operations: :meth:`Listener.hear`.
+Fields are passed one by one, because making an object of them costs more than letting a foreign advertisement go.
+
+The rule of this file: only what decoded, and where there is a bindkey verified, moves any state; and an address alone
+never decides that a device is foreign (a sensor may be heard first through a scan response that holds only its name).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+from zlib import crc32
+
+from proxy_listener.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE, Address, service_data
+from proxy_listener.dedup import REPLAY_AFTER, Judgement, Verdict
+from proxy_listener.device import FOREVER, Budget, Copy, Device
+from proxy_listener.devices import Devices
+from proxy_listener.errors import NoReadingError
+from proxy_listener.outcome import Outcome
+from proxy_listener.reading import Reading, Trust
+from proxy_listener.status import KeyState
+from proxy_listener.xiaomi import hhcc, miscale
+from proxy_listener.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
+from proxy_listener.xiaomi.models import Model, model_of
+from proxy_listener.xiaomi.objects import Decoded, decode_objects
+
+RSSI_SECONDS = 2.0
+"""A copy of an authenticated frame says where the device is only so long after the first: later it may be a replay."""
+
+UNKNOWN_OBJECTS = 256
+
+MIBEACON_BYTES, WEIGHT_BYTES, BODY_BYTES, TUYA_BYTES = (
+    uuid.to_bytes(2, "little") for uuid in (MIBEACON, WEIGHT_SCALE, BODY_COMPOSITION, TUYA)
+)
+
+
+class Hearing(NamedTuple):
+    """The circumstances of one advertisement."""
+
+    proxy: str
+    address: Address
+    address_type: int
+    rssi: int
+    data: bytes
+    time: float
+    heard: float
+
+
+class Listener:
+    """``outcomes`` counts by :class:`Outcome`, ``unknown_objects`` by object id; ``emit`` takes each reading."""
+
+    def __init__(self, devices: Devices, emit: Callable[[Reading], None]) -> None:
+        self.devices = devices
+        self.outcomes = [0] * len(Outcome)
+        self.unknown_objects: dict[int, int] = {}
+        self._by_address = devices.by_address
+        self._emit = emit
+        self._formats = {
+            MIBEACON: self._mibeacon,
+            WEIGHT_SCALE: self._uncounted,
+            BODY_COMPOSITION: self._uncounted,
+            TUYA: self._uncounted,
+        }
+
+    def hear(
+        self, proxy: str, address: Address, address_type: int, rssi: int, data: bytes, time: float, heard: float
+    ) -> Outcome:
+        """What became of one advertisement. ``time`` is wall, ``heard`` monotonic seconds; ``rssi`` 0 is unknown."""
+        device = self._by_address.get(address)
+        if device is not None:
+            copy = device.copies.get(data)
+            if copy is not None and heard - copy.last <= copy.ttl:
+                outcome = self._copy(device, copy, proxy, rssi, heard, address_type)
+                self.outcomes[outcome] += 1
+                return outcome
+        if (
+            MIBEACON_BYTES not in data
+            and BODY_BYTES not in data
+            and WEIGHT_BYTES not in data
+            and TUYA_BYTES not in data
+        ):
+            self.outcomes[Outcome.NOT_OURS] += 1
+            return Outcome.NOT_OURS
+        outcome = Outcome.NOT_OURS
+        hearing = Hearing(proxy, address, address_type, rssi, data, time, heard)
+        for uuid, payload in service_data(data):
+            if look := self._formats.get(uuid):
+                try:
+                    outcome = look(self._by_address.get(address), hearing, uuid, payload)
+                except NoReadingError as error:
+                    outcome = error.outcome
+        self.outcomes[outcome] += 1
+        return outcome
+
+    def _copy(self, device: Device, copy: Copy, proxy: str, rssi: int, heard: float, address_type: int) -> Outcome:
+        """The exact bytes of a frame that decoded before."""
+        copy.last = heard
+        age = heard - copy.first
+        if age > RSSI_SECONDS and copy.touch is None:
+            return Outcome.REPLAY if age > REPLAY_AFTER else Outcome.REPEAT
+        device.heard = heard
+        device.routes.note(proxy, rssi, heard, copy.serial, address_type)
+        return Outcome.REPEAT
+
+    def _mibeacon(self, device: Device | None, hearing: Hearing, _uuid: int, payload: bytes) -> Outcome:
+        frame = parse_frame(payload, hearing.address)
+        if not frame.body:
+            return self._sign_of_life(device, hearing, frame)
+        if frame.encrypted:
+            return self._encrypted(device or self._admit(hearing), hearing, frame, payload)
+        if device is not None and not device.believes_plain():
+            return Outcome.DOWNGRADED
+        model = model_of(frame.product_id)
+        decoded = decode_objects(frame.body, model, strict=False)
+        return self._claimed(device, hearing, model, decoded, frame.body, "claimed", frame.counter)
+
+    def _uncounted(self, device: Device | None, hearing: Hearing, uuid: int, payload: bytes) -> Outcome:
+        """Mi scales and HHCCJCY10: no counter, no bindkey, no MAC inside."""
+        if device is not None and not device.believes_plain():
+            return Outcome.DOWNGRADED
+        model, decoded = (hhcc if uuid == TUYA else miscale).decode(uuid, payload)
+        return self._claimed(device, hearing, model, decoded, payload, "claimed", None)
+
+    def _sign_of_life(self, device: Device | None, hearing: Hearing, frame: Frame) -> Outcome:
+        """A frame without objects may share its counter with one that has some: it never counts as known."""
+        if device is not None and not device.keys:
+            if device.model is None:
+                self.devices.name(device, model_of(frame.product_id))
+            self._alive(device, hearing)
+            if frame.version == 0 and not device.old_firmware:
+                device.old_firmware = True
+                self.devices.tell("old_firmware", device)
+        return Outcome.EMPTY
+
+    def _encrypted(self, device: Device, hearing: Hearing, frame: Frame, payload: bytes) -> Outcome:
+        model = model_of(frame.product_id)
+        if not device.keys:
+            return self._sealed(device, hearing, model, payload)
+        keys = [key for key in device.keys_in_force(hearing.heard) if key.scheme == frame.scheme]
+        if not keys:
+            return Outcome.DOWNGRADED
+        if self._guessing(device, hearing):
+            return Outcome.GUESSING
+        for key in keys:
+            body = open_frame(frame, payload, hearing.address, key)
+            if body is not None:
+                break
+        else:
+            device.budgets.setdefault(hearing.proxy, Budget(heard=hearing.heard)).tokens -= 1.0
+            if device.key_failed(hearing.heard):
+                self.devices.tell("key_wrong", device)
+            return Outcome.WRONG_BINDKEY
+        if device.key_verified(key.id, hearing.heard):
+            self.devices.tell("key_verified", device)
+        decoded = decode_objects(body, model, strict=True)
+        if frame.scheme == "legacy":
+            return self._claimed(device, hearing, model, decoded, body, "encrypted", frame.counter)
+        return self._authenticated(device, hearing, model, decoded, frame, key)
+
+    def _guessing(self, device: Device, hearing: Hearing) -> bool:
+        """Whether this proxy brought more failed tags for this device than an honest radio makes."""
+        budget = device.budgets.get(hearing.proxy)
+        if budget is None or budget.left(hearing.heard):
+            return False
+        if not budget.told:
+            budget.told = True
+            self.devices.tell("guessing", device, hearing.proxy)
+        return True
+
+    def _sealed(self, device: Device, hearing: Hearing, model: Model, payload: bytes) -> Outcome:
+        """An encrypted frame of a device without a bindkey is kept until there is one."""
+        if device.model is None:
+            self.devices.name(device, model)
+        self._alive(device, hearing)
+        if device.key is not KeyState.MISSING:
+            device.key = KeyState.MISSING
+            self.devices.tell("key_missing", device)
+        proxy, address, address_type, rssi, _, time, _ = hearing
+        self.devices.memory.seal(address, time, proxy, rssi, address_type, payload)
+        return Outcome.NO_BINDKEY
+
+    def _authenticated(
+        self, device: Device, hearing: Hearing, model: Model, decoded: Decoded, frame: Frame, key: Bindkey
+    ) -> Outcome:
+        self.require_content(decoded, model)
+        heard, counter, stream = hearing.heard, frame.counter32, device.authenticated(key.id)
+        identity = stream.identity(key.id, counter, frame.tag)
+        judgement = stream.judge(counter, identity, heard)
+        if judgement.verdict > Verdict.LATE:
+            if judgement.age <= RSSI_SECONDS:
+                self._alive(device, hearing, device.serial)
+            return _DROPPED[judgement.verdict]
+        device.remember(hearing.data, Copy(heard, heard, FOREVER, device.serial + 1))
+        return self._accept(device, hearing, model, decoded, judgement, stream, counter, "authenticated", identity)
+
+    def _claimed(
+        self,
+        device: Device | None,
+        hearing: Hearing,
+        model: Model,
+        decoded: Decoded,
+        body: bytes,
+        trust: Trust,
+        counter: int | None,
+    ) -> Outcome:
+        """Plain and legacy frames: eight bits of counter or none, and nothing that proves them."""
+        self.require_content(decoded, model)
+        device = device or self._admit(hearing)
+        device.flush()
+        stream = device.claimed(b"U" if counter is None else b"C" if model.constant else b"P")
+        place, digest, heard = counter or 0, crc32(body), hearing.heard
+        judgement = stream.judge(place, digest, heard)
+        new = judgement.verdict <= Verdict.LATE
+        if stream.ttl:
+            touch = partial(stream.touch, place, digest)
+            device.remember(hearing.data, Copy(heard, heard, stream.ttl, device.serial + new, touch))
+        if not new:
+            self._alive(device, hearing)
+            return _DROPPED[judgement.verdict]
+        identity = stream.identity(place, digest)
+        return self._accept(device, hearing, model, decoded, judgement, stream, counter, trust, identity)
+
+    def _accept(
+        self,
+        device: Device,
+        hearing: Hearing,
+        model: Model,
+        decoded: Decoded,
+        judgement: Judgement,
+        stream: object,
+        counter: int | None,
+        trust: Trust,
+        identity: bytes,
+    ) -> Outcome:
+        """A frame that nobody delivered before: it moves the device's state and becomes a reading."""
+        late = judgement.verdict is Verdict.LATE
+        self.devices.name(device, model)
+        device.serial += 1
+        device.readings += 1
+        device.trust = trust
+        if not late:
+            device.counter = counter
+        self._alive(device, hearing, device.serial)
+        stale = device.stale(decoded.values, stream, judgement.order)
+        device.write(decoded.values, stale, hearing.time, stream, judgement.order)
+        nearest = device.routes.nearest
+        if device.routes.settle(hearing.heard):
+            self.devices.moved(device, nearest)
+        self._emit(
+            Reading(
+                time=hearing.time,
+                mac=device.address,
+                name=device.name,
+                model=model.name,
+                source="advertisement",
+                proxy=hearing.proxy,
+                room=self.devices.room(device.routes.nearest or hearing.proxy),
+                rssi=hearing.rssi or None,
+                counter=counter,
+                trust=trust,
+                late=late,
+                values=decoded.values,
+                events=tuple(decoded.events),
+                fires=judgement.fires,
+                stale=stale,
+                identity=identity,
+            )
+        )
+        return Outcome.LATE if late else Outcome.DECODED
+
+    def require_content(self, decoded: Decoded, model: Model) -> None:
+        """NoReadingError where a frame with objects gave no value and no event. Unknown objects are counted."""
+        for object_id in decoded.unknown:
+            if object_id in self.unknown_objects or len(self.unknown_objects) < UNKNOWN_OBJECTS:
+                self.unknown_objects[object_id] = self.unknown_objects.get(object_id, 0) + 1
+        if decoded.values or decoded.events:
+            return
+        if decoded.implausible:
+            raise NoReadingError(Outcome.IMPLAUSIBLE)
+        if decoded.short:
+            raise NoReadingError(Outcome.MALFORMED)
+        if not model.known:
+            raise NoReadingError(Outcome.UNKNOWN_PRODUCT)
+        raise NoReadingError(Outcome.UNKNOWN_OBJECT if decoded.unknown else Outcome.EMPTY)
+
+    def _alive(self, device: Device, hearing: Hearing, serial: int = 0) -> None:
+        """A well-formed frame, be it a reading or not, says that the device lives, and where."""
+        device.heard = hearing.heard
+        device.routes.note(hearing.proxy, hearing.rssi, hearing.heard, serial, hearing.address_type)
+
+    def _admit(self, hearing: Hearing) -> Device:
+        return self.devices.admit(hearing.address, hearing.time, hearing.heard)
+
+
+_DROPPED = {Verdict.REPEAT: Outcome.REPEAT, Verdict.REPLAY: Outcome.REPLAY, Verdict.HELD: Outcome.HELD}
