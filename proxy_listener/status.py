@@ -107,6 +107,7 @@ class DeviceStatus:
     interval: float  # seconds within which the model is expected to be heard
     product_id: int | None
     counter: int | None
+    readable: bool = False  # its model can be read over a connection
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ async def status(request: web.Request) -> web.Response:
             "version": __version__,
             "pid": os.getpid(),
             "uptime": round(time.monotonic() - house.started, 1),
-            "storage": plain(house.actions.storage()),
+            "storage": plain(house.journal.storage),
             "outcomes": dict(house.view.outcomes()),
             "proxies": [proxy_document(proxy) for proxy in house.view.proxies()],
         }
@@ -53,15 +53,17 @@ async def routes(request: web.Request) -> web.Response:
 
 async def coverage(request: web.Request) -> web.Response:
     """What hangs on which proxy."""
-    return answer(plain(await request.app[HOUSE].actions.coverage()))
+    ask = request.app[HOUSE].actions.coverage
+    if ask is None:
+        raise refusal(web.HTTPNotImplemented, "this service keeps no record of hearing")
+    return answer(plain(await ask()))
 
 
 async def healthz(request: web.Request) -> web.Response:
     """200 while readings flow, 503 with the cause while they cannot be stored."""
-    storage = request.app[HOUSE].actions.storage()
-    document = {"ok": storage.failing is None, "cause": "" if storage.failing is None else "storage is failing"}
-    response = answer(document)
-    response.set_status(200 if document["ok"] else 503)
+    ok = request.app[HOUSE].journal.storage.ok
+    response = answer({"ok": ok, "cause": "" if ok else "readings cannot be stored; /status says why"})
+    response.set_status(200 if ok else 503)
     return response
 
 

@@ -17,11 +17,15 @@ from proxy_listener.status import DeviceStatus, Heard, ProxyStatus
 
 Document = dict[str, Any]
 
+MACS = {"mac", "unheard", "lost_without"}
+"""Fields that hold MACs: one, several, or as keys."""
+
 
 def plain(value: Any) -> Any:
     """Any value that an action answers with, as JSON knows it."""
     if attrs.has(type(value)):
-        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+        fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        return {name: plain(_with_macs(held) if name in MACS else held) for name, held in fields.items()}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, str):
@@ -33,6 +37,14 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | None) else str(value)
 
 
+def _with_macs(value: Any) -> Any:
+    if isinstance(value, int):
+        return mac_text(value)
+    if isinstance(value, Mapping):
+        return {mac_text(mac): item for mac, item in value.items()}
+    return value if value is None else [mac_text(mac) for mac in value]
+
+
 def text(document: Any) -> str:
     """One line of JSON."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -41,7 +53,6 @@ def text(document: Any) -> str:
 def proxy_document(proxy: ProxyStatus) -> Document:
     """A proxy, as every listing shows it."""
     document: Document = plain(proxy)
-    document["mac"] = None if proxy.mac is None else mac_text(proxy.mac)
     return document
 
 
@@ -56,7 +67,6 @@ def heard_document(heard: Heard) -> Document:
 def device_document(device: DeviceStatus, now: float) -> Document:
     """A device, as every listing shows it; ``now`` is seconds since 1970, from which the values' ages follow."""
     document: Document = plain(attrs.evolve(device, values={}, heard=()))
-    document["mac"] = mac_text(device.mac)
     document["values"] = {
         quantity: {"value": plain(value), "time": timestamp(time), "age": round(max(0.0, now - time), 1)}
         for quantity, (value, time) in device.values.items()

@@ -1,25 +1,28 @@
 """What every handler of the API works with, and where it finds it."""
 
+import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import attrs
 from aiohttp import web
 
 from proxy_listener.advertisement import Address, parse_mac
+from proxy_listener.history import Journal
+from proxy_listener.secret import Secret
 from proxy_listener.status import DeviceStatus, View
 from proxy_listener.web.actions import Actions
 from proxy_listener.web.documents import text
-
-if TYPE_CHECKING:
-    from proxy_listener.history import Journal
 
 STREAMS_LIMIT = 32
 """Clients of ``/events`` at a time (facts: threats-and-faults, H5)."""
 
 CAPTURES_LIMIT = 4
 """Clients of ``/capture`` at a time: each one gets every advertisement of the house."""
+
+
+BODY_TIMEOUT = 5.0
+"""Seconds within which a request's body has come: all have less than a packet's bytes."""
 
 
 @attrs.define
@@ -40,11 +43,12 @@ class Places:
 
 @attrs.frozen
 class House:
-    """The view, the journal, the actions, and the clocks that ages are taken from (``wall`` is seconds since 1970)."""
+    """The view, the journal, the actions; ``token`` where one is asked for; the clock of the wall, for ages."""
 
     view: View
-    journal: "Journal"
+    journal: Journal
     actions: Actions
+    token: Secret | None = None
     wall: Callable[[], float] = time.time
     started: float = attrs.field(factory=time.monotonic)
     streams: Places = attrs.field(factory=lambda: Places(STREAMS_LIMIT))
@@ -77,3 +81,14 @@ def address_of(request: web.Request) -> Address:
         return parse_mac(request.match_info["mac"])
     except ValueError:
         raise refusal(web.HTTPBadRequest, "that is not a MAC") from None
+
+
+async def body_of(request: web.Request, media: str) -> bytes:
+    """The request's body; answers 415 where it is something else, 408 where it does not come."""
+    if request.content_type != media:
+        raise refusal(web.HTTPUnsupportedMediaType, f"the body is {media}")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError:
+        raise refusal(web.HTTPRequestTimeout, "the body did not come") from None

@@ -5,30 +5,54 @@ from collections.abc import Awaitable, Callable
 import attrs
 from aiohttp import web
 
-from proxy_listener.web import current
+from proxy_listener.web import current, live, openapi, page, past
+
+JSON, LINES, SSE = "application/json", "application/x-ndjson", "text/event-stream"
+TEXT, HTML = "text/plain", "text/html"
 
 
 @attrs.frozen
 class Route:
-    """One route. ``media`` is what a success answers with, ``schema`` the name of its schema."""
+    """One route. ``media`` is what a success answers with, ``schema`` the name of its schema, ``query`` and ``body``
+    what it takes (names of :mod:`proxy_listener.web.openapi`). Those without a summary are the page, not the API.
+    """
 
     method: str
     path: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    summary: str
-    media: str = "application/json"
+    summary: str = ""
+    media: str = JSON
     schema: str | None = None
+    query: tuple[str, ...] = ()
+    body: str | None = None
 
+
+RANGE = ("since", "until")
 
 ROUTES: tuple[Route, ...] = (
-    Route(
-        "GET", "/status", current.status, "The service: version, uptime, storage, outcomes, proxies", schema="Status"
-    ),
-    Route("GET", "/proxies", current.proxies, "Every proxy and its health", schema="Proxies"),
-    Route("GET", "/devices", current.devices, "Every device and its latest values", schema="Devices"),
-    Route("GET", "/devices/{mac}", current.device, "One device", schema="Device"),
-    Route("GET", "/devices/{mac}/routes", current.routes, "Who might read it, best first, and why", schema="Routes"),
+    Route("GET", "/status", current.status, "Version, uptime, storage, outcomes, proxies", schema="Status"),
+    Route("GET", "/proxies", current.proxies, "Every proxy and its health", schema="[ProxyStatus]"),
+    Route("GET", "/devices", current.devices, "Every device and its latest values", schema="[DeviceStatus]"),
+    Route("GET", "/devices/{mac}", current.device, "One device", schema="DeviceStatus"),
+    Route("GET", "/devices/{mac}/readings", past.readings, "Its newest readings within a range, oldest first",
+          schema="[Reading]", query=(*RANGE, "limit", "events")),
+    Route("GET", "/devices/{mac}/series", past.series, "Curves of its quantities", schema="Series",
+          query=(*RANGE, "points", "quantity")),
+    Route("GET", "/devices/{mac}/routes", current.routes, "Who might read it, best first, and why",
+          schema="[Candidate]"),
+    Route("POST", "/devices/{mac}/read", live.read, "Read it now: progress lines, then the result", LINES,
+          schema="ReadLine", body="ReadRequest"),
+    Route("GET", "/readings", past.export, "Every reading within a range, one a line", LINES, schema="Reading",
+          query=(*RANGE, "mac")),
+    Route("GET", "/events", live.events, "Readings from now on; event: reading, unstored or gap", SSE),
+    Route("GET", "/capture", live.capture, "Advertisements from now on, as capture lines", LINES, schema="Capture"),
     Route("GET", "/coverage", current.coverage, "What hangs on which proxy", schema="Coverage"),
-    Route("GET", "/healthz", current.healthz, "Whether readings flow", schema="Health"),
-    Route("GET", "/metrics", current.metrics, "Prometheus' text", media="text/plain"),
-)
+    Route("GET", "/healthz", current.healthz, "Whether readings flow: 200, or 503 with the cause", schema="Health"),
+    Route("GET", "/metrics", current.metrics, "Prometheus' text", TEXT),
+    Route("GET", "/openapi.json", openapi.description, "This description", schema="OpenAPI"),
+    Route("GET", "/", page.index, media=HTML),
+    Route("GET", "/assets/{name}", page.asset, media="*/*"),
+    Route("GET", "/login", page.form, media=HTML),
+    Route("POST", "/login", page.login, media=HTML),
+    Route("POST", "/logout", page.logout, media=HTML),
+)  # fmt: skip

@@ -9,16 +9,18 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import attrs
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from proxy_listener.errors import ProxyListenerError
+from proxy_listener.history import Journal
 from proxy_listener.settings import WebSettings
 from proxy_listener.status import View
 from proxy_listener.web.actions import Actions
@@ -26,15 +28,12 @@ from proxy_listener.web.control import BACKLOG, control_socket
 from proxy_listener.web.guard import Handler, errors, guard, headers
 from proxy_listener.web.house import HOUSE, House
 from proxy_listener.web.routes import ROUTES
-
-if TYPE_CHECKING:
-    from proxy_listener.history import Journal
+from proxy_listener.web.streams import STUCK_TIMEOUT
 
 log = structlog.get_logger()
 
 CONNECTIONS_LIMIT = 128
 HEADER_TIMEOUT = 5.0
-STUCK_TIMEOUT = 10.0
 """Facts: threats-and-faults, H5."""
 
 BODY_LIMIT = 16_384
@@ -144,7 +143,7 @@ def _split(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def tcp_addresses(listen: str, token_set: bool) -> list[tuple[socket.AddressFamily, Any]]:
+async def tcp_addresses(listen: str, token_set: bool) -> Sequence[tuple[socket.AddressFamily, Any]]:
     """Where ``host:port`` is. ProxyListenerError where that is nowhere, or open to the network without a token."""
     host, port = _split(listen)
     try:
@@ -177,7 +176,7 @@ def tcp_socket(listen: str, family: socket.AddressFamily, address: Any) -> Itera
         yield listener
 
 
-async def serve(settings: WebSettings, state: Path, view: View, journal: "Journal", actions: Actions) -> None:
+async def serve(settings: WebSettings, state: Path, view: View, journal: Journal, actions: Actions) -> None:
     """The control socket in ``state``, and TCP where ``settings`` say so; until cancelled.
 
     ProxyListenerError: the socket is served by another service, the port is taken, the address is open to the network
@@ -188,8 +187,9 @@ async def serve(settings: WebSettings, state: Path, view: View, journal: "Journa
         control = stack.enter_context(control_socket(state))
         await stack.enter_async_context(serving(house, control))
         if settings.listen is not None:
+            guarded = attrs.evolve(house, token=settings.token)
             for family, address in await tcp_addresses(settings.listen, settings.token is not None):
                 listener = stack.enter_context(tcp_socket(settings.listen, family, address))
-                await stack.enter_async_context(serving(house, listener, guard(settings)))
+                await stack.enter_async_context(serving(guarded, listener, guard(settings)))
             log.info("the page is served", listen=settings.listen, token=settings.token is not None)
         await asyncio.Event().wait()

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from made_house import view
 
+from proxy_listener.history import Journal
 from proxy_listener.settings import WebSettings
 from proxy_listener.status import View
 from proxy_listener.web import Actions, serve
@@ -17,7 +18,19 @@ Start = Callable[..., Awaitable[aiohttp.ClientSession]]
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+async def journal() -> AsyncIterator[Journal]:
+    """A journal in memory that runs."""
+    kept = Journal(None)
+    task = asyncio.create_task(kept.run())
+    yield kept
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await kept.close()
+
+
+@pytest.fixture
+async def start(tmp_path: Path, journal: Journal) -> AsyncIterator[Start]:
     """Starts a service and gives a client of its control socket, or of its TCP port where it listens there."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -26,7 +39,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         ) -> aiohttp.ClientSession:
             path = tmp_path / "control.sock"
             settings = settings or WebSettings()
-            task = asyncio.create_task(serve(settings, tmp_path, house or view(), None, actions or Actions()))
+            task = asyncio.create_task(serve(settings, tmp_path, house or view(), journal, actions or Actions()))
 
             async def end() -> None:
                 task.cancel()

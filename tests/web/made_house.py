@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from proxy_listener.reading import Reading
 from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
 
 MAC = 0xA4C1380283F4
@@ -56,6 +57,24 @@ def device(**changes: Any) -> DeviceStatus:
         "counter": 9808,
     }
     return DeviceStatus(**(fields | changes))
+
+
+def reading(**changes: Any) -> Reading:
+    fields: dict[str, Any] = {
+        "time": NOW,
+        "mac": MAC,
+        "name": "Bedroom climate",
+        "model": "LYWSD03MMC",
+        "source": "advertisement",
+        "proxy": "kitchen-proxy",
+        "room": "Bedroom",
+        "rssi": -61,
+        "counter": 9808,
+        "trust": "authenticated",
+        "late": False,
+        "values": {"temperature": 21.3},
+    }
+    return Reading(**(fields | changes))
 
 
 def view(devices: list[DeviceStatus] | None = None, proxies: list[ProxyStatus] | None = None) -> View:

@@ -2,11 +2,11 @@
 
 import os
 
-from made_house import device, proxy, view
+from made_house import device, proxy, reading, view
 
 from proxy_listener import __version__
+from proxy_listener.reads.ranking import Candidate
 from proxy_listener.web import Actions
-from proxy_listener.web.actions import Candidate, Storage
 
 
 async def test_status_is_the_service_on_one_page(start):
@@ -16,7 +16,7 @@ async def test_status_is_the_service_on_one_page(start):
         document = await response.json()
     assert (document["version"], document["pid"]) == (__version__, os.getpid())
     assert document["uptime"] >= 0
-    assert document["storage"] == {"failing": None, "cause": "", "pending": 0}
+    assert document["storage"]["ok"] is True
     assert document["outcomes"] == {"decoded": 10, "repeat": 20}
     (one,) = document["proxies"]
     assert (one["name"], one["mac"], one["state"], one["slots_free"]) == (
@@ -63,23 +63,29 @@ async def test_an_unknown_mac_of_a_proxy_is_null(start):
 
 async def test_routes_come_with_reasons(start):
     """What the routing says is handed on as it is."""
-    candidate = Candidate("kitchen-proxy", "Kitchen", True, True, -61.0, -61.0, 3.0, 2, 3, 0.0, "hears it best")
+    candidate = Candidate(
+        "kitchen-proxy", "Kitchen", True, False, True, 1, -61.0, -61.0, 3.0, 0, 2, 3, 0.0, "hears it best"
+    )
     client = await start(actions=Actions(route=lambda _mac: [candidate]))
     async with client.get("/devices/A4:C1:38:02:83:F4/routes") as response:
         (one,) = await response.json()
     assert (one["proxy"], one["chosen"], one["reason"]) == ("kitchen-proxy", True, "hears it best")
 
 
-async def test_health_fails_with_the_storage(start):
-    """503 while nothing can be committed."""
-    state = {"storage": Storage()}
-    client = await start(actions=Actions(storage=lambda: state["storage"]))
+async def test_health_fails_with_the_storage(start, journal):
+    """503 while nothing can be committed, 200 again afterwards."""
+    client = await start()
     async with client.get("/healthz") as response:
-        assert (response.status, await response.json()) == (200, {"ok": True, "cause": ""})
-    state["storage"] = Storage(failing=12.0, cause="database or disk is full")
+        assert (response.status, (await response.json())["ok"]) == (200, True)
+    journal._store.connection.execute("PRAGMA query_only = on")
+    journal.append(reading())
+    assert not await journal.flush()
     async with client.get("/healthz") as response:
-        assert response.status == 503
-        assert (await response.json())["ok"] is False
+        assert (response.status, (await response.json())["ok"]) == (503, False)
+    journal._store.connection.execute("PRAGMA query_only = off")
+    assert await journal.flush()
+    async with client.get("/healthz") as response:
+        assert response.status == 200
 
 
 async def test_what_goes_wrong_inside_stays_inside(start):

@@ -1,0 +1,66 @@
+// Values -> elements. The rule of this file: text becomes text nodes, never markup; no name from outside is parsed.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (typeof value === "function") node.addEventListener(name, value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat(3)) {
+    if (child !== undefined && child !== null && child !== false) node.append(child);
+  }
+  return node;
+}
+
+export function el(name, attributes = {}, ...children) {
+  return fill(document.createElement(name), attributes, children);
+}
+
+export function svg(name, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, name), attributes, children);
+}
+
+// A name from outside: isolated, so that its writing direction ends with it.
+export function name(text) {
+  return el("bdi", {}, text);
+}
+
+// Sets text only where it changed, so that nothing is laid out, or read aloud, for nothing.
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// Brings the children of a container in line with items: each made once by its key, then updated, and moved only where
+// the order changed, so that a focused one keeps the focus.
+export function keep(container, items, key, make, update) {
+  const kept = (container.kept ??= new Map());
+  const wanted = new Map(items.map((item) => [key(item), item]));
+  for (const [id, node] of kept) {
+    if (wanted.has(id)) continue;
+    node.remove();
+    kept.delete(id);
+  }
+  let before = container.firstChild;
+  for (const [id, item] of wanted) {
+    let node = kept.get(id);
+    if (!node) kept.set(id, (node = make(item)));
+    update(node, item);
+    if (node === before) before = before.nextSibling;
+    else container.insertBefore(node, before);
+  }
+}
+
+const MARKS = {
+  good: () => svg("circle", { cx: 5, cy: 5, r: 4 }),
+  busy: () => svg("circle", { cx: 5, cy: 5, r: 3.2, class: "hollow" }),
+  bad: () => svg("path", { d: "M5 .6 9.8 9.4H.2z" }),
+  warn: () => svg("path", { d: "M5 .4 9.6 5 5 9.6 .4 5z" }),
+  off: () => svg("path", { d: "M1 4h8v2H1z" }),
+};
+
+// How something is, as a shape and a colour; the word stands beside it.
+export function mark(kind) {
+  return svg("svg", { class: `mark ${kind}`, viewBox: "0 0 10 10", "aria-hidden": "true" }, MARKS[kind]());
+}

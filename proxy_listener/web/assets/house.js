@@ -1,0 +1,207 @@
+// The house on one screen: what needs a person, rooms and proxies, devices.
+
+import { ageOf } from "./app.js";
+import { el, keep, mark, name, say } from "./dom.js";
+import { age, dbm, key, order, short, shown, state, unit } from "./words.js";
+
+const BATTERY_LOW = 15;
+const HEALTHY_SHOWN = 8;
+
+const COLUMNS = [
+  ["name", "Device", (d) => d.name],
+  ["room", "Room", (d) => d.room ?? "\uffff"],
+  ["values", "Latest", null],
+  ["battery", "Battery", (d) => d.values.battery?.value ?? 999],
+  ["age", "Heard", (d) => -(d.since ?? 0)],
+  ["key", "Key", (d) => d.key],
+];
+
+const link = (device) => `#/device/${encodeURIComponent(device.mac)}`;
+
+export function figure(title, value, note = "", kind = "") {
+  return el("div", { class: `figure ${kind}` }, el("dt", {}, title), el("dd", {}, el("b", {}, value), " ", el("small", {}, note)));
+}
+
+function summary({ devices, status }) {
+  const proxies = status.proxies.filter((p) => state(p)[0] !== "off");
+  const living = proxies.filter((p) => p.state === "live");
+  const all = [...devices.values()];
+  const rate = proxies.reduce((sum, p) => sum + (p.rate ?? 0), 0);
+  const { storage } = status;
+  return [
+    figure("Proxies live", `${living.length}`, `of ${proxies.length}`, living.length < proxies.length ? "bad" : ""),
+    figure("Devices heard", `${all.filter((d) => d.available).length}`, `of ${all.length}`),
+    figure("On air", rate.toFixed(rate < 10 ? 1 : 0), "advertisements / s"),
+    figure("History", storage.ok ? "stored" : "failing", storage.waiting ? `${storage.waiting} wait` : `up ${age(status.uptime)}`, storage.ok ? "" : "bad"),
+  ];
+}
+
+// What a person can do something about, in the order in which it matters.
+function troubles({ devices, status }) {
+  const found = [];
+  const add = (id, kind, subject, text, advice, href) => found.push({ id, kind, subject, text, advice, href });
+  const { storage, proxies } = status;
+  if (!storage.ok) add("storage", "bad", "History", `cannot be stored: ${storage.error ?? ""}`, "Readings wait in memory. Free space on the disk, or mend it.");
+  if (storage.alarm) add("alarm", "warn", "History", storage.alarm, "");
+  for (const p of proxies) {
+    if (p.state !== "live" && p.advice) add(`p${p.name}`, state(p)[0] === "bad" ? "bad" : "warn", p.room || p.name, p.cause, p.advice);
+  }
+  for (const d of devices.values()) {
+    if (d.key === "wrong") add(`k${d.mac}`, "bad", d.name, "its frames do not verify with the bindkey", "Was it added to Mi Home again? Then its key changed: fetch the new one.", link(d));
+    if (d.key === "missing") add(`k${d.mac}`, "warn", d.name, "sends encrypted frames and has no bindkey", "Add its bindkey to devices.toml; what came before is kept and opened then.", link(d));
+    const battery = d.values.battery?.value;
+    if (battery <= BATTERY_LOW) add(`b${d.mac}`, "warn", d.name, `battery at ${battery} %`, "Have a new cell ready.", link(d));
+    if (d.listed && !d.available) add(`a${d.mac}`, "warn", d.name, d.since === null ? "not heard since the start" : `not heard for ${age((Date.now() - d.since) / 1000)}`, "Out of range, or its cell is empty.", link(d));
+  }
+  return found;
+}
+
+function troubleRow(trouble) {
+  const subject = el(trouble.href ? "a" : "b", { href: trouble.href }, name(trouble.subject));
+  return el("li", {}, mark(trouble.kind), el("p", {}, subject, " ", el("span", { class: "what" })), el("p", { class: "advice" }));
+}
+
+function troubleUpdate(row, trouble) {
+  say(row.querySelector(".what"), trouble.text);
+  say(row.querySelector(".advice"), trouble.advice);
+}
+
+const proxyRow = () => el("li", { class: "proxy" });
+
+function proxyUpdate(row, proxy) {
+  const [kind, word] = state(proxy);
+  const signature = JSON.stringify([kind, word, proxy.rate, proxy.slots_free, proxy.slots_limit, proxy.cause, proxy.advice, proxy.connecting, proxy.wifi_rssi, proxy.encrypted, proxy.room]);
+  if (row.signature === signature) return;
+  row.signature = signature;
+  const live = proxy.state === "live";
+  const slots = proxy.slots_limit === null ? null : el("span", {}, `${proxy.slots_free ?? "?"}/${proxy.slots_limit} slots`);
+  const facts = [
+    el("span", {}, name(proxy.name)), el("span", { class: `word ${kind}` }, proxy.connecting ? "connecting to a device" : word), live && slots,
+    live && proxy.wifi_rssi !== null && el("span", {}, `Wi-Fi ${dbm(proxy.wifi_rssi)} dBm`),
+    proxy.encrypted === false && el("span", { class: "word warn" }, "unencrypted"),
+    proxy.active === false && el("span", {}, "passive: cannot read"),
+  ];
+  const help = kind === "bad" && el("div", { class: "help" }, el("p", {}, proxy.cause), proxy.advice && el("p", { class: "advice" }, proxy.advice));
+  row.replaceChildren(
+    mark(kind), el("span", { class: "room" }, name(proxy.room || proxy.name)),
+    el("span", { class: "rate" }, live ? [proxy.rate.toFixed(1), el("small", {}, " /s")] : "–"),
+    el("span", { class: "facts" }, facts), help || "",
+  );
+}
+
+function deviceRow(device) {
+  const row = el("tr", {},
+    el("th", { scope: "row" }, el("a", { href: link(device) }), el("small", {})),
+    el("td", { class: "place" }), el("td", { class: "values" }), el("td", { class: "battery number" }),
+    el("td", { class: "number" }, ageOf(null)), el("td", { class: "keys" }));
+  return row;
+}
+
+function deviceUpdate(row, device) {
+  const [head, place, values, battery, heard, keys] = row.children;
+  const [anchor, model] = head.children;
+  if (anchor.textContent !== device.name) anchor.replaceChildren(name(device.name));
+  say(model, device.model);
+  say(place, device.room ?? "–");
+  const ageNode = heard.firstChild;
+  ageNode.since = device.since;
+  say(ageNode, device.since === null ? "never" : age((Date.now() - device.since) / 1000));
+  heard.classList.toggle("gone", !device.available);
+  const charge = device.values.battery?.value;
+  say(battery, charge === undefined ? "–" : `${charge} %`);
+  battery.classList.toggle("low", charge <= BATTERY_LOW);
+  const [kind, word] = key(device);
+  if (keys.textContent !== word) keys.replaceChildren(mark(kind), el("span", {}, word));
+  const quantities = Object.keys(device.values).filter((q) => q !== "battery").sort(order);
+  keep(values, quantities, (q) => q, (q) => el("span", { class: "value" }, el("small", {}, short(q)), el("b", {}), el("i", {})), (node, q) => {
+    const { value } = device.values[q];
+    const text = shown(q, value);
+    const [, figureNode, unitNode] = node.children;
+    if (figureNode.textContent !== "" && figureNode.textContent !== text) fresh(node);
+    say(figureNode, text);
+    say(unitNode, unit(q, value));
+  });
+}
+
+function fresh(node) {
+  node.classList.remove("fresh");
+  requestAnimationFrame(() => node.classList.add("fresh"));
+}
+
+export function houseView() {
+  const sort = { by: "room", down: false, text: "" };
+  let last = null;
+  const figures = el("dl", { class: "figures" });
+  const todo = el("ul", { class: "troubles" });
+  const todoSection = el("section", { "aria-labelledby": "needs", hidden: true }, el("h2", { id: "needs" }, "Needs you"), todo);
+  const sick = el("ul", { class: "proxies" });
+  const well = el("ul", { class: "proxies" });
+  const wellTitle = el("summary", {});
+  const wide = matchMedia("(min-width: 60rem)");
+  const fold = el("details", { open: wide.matches }, wellTitle, well);
+  const body = el("tbody");
+  const empty = el("p", { class: "quiet", hidden: true });
+  const headings = COLUMNS.map(([id, title, by]) =>
+    el("th", { scope: "col", class: id, "data-by": id }, by ? el("button", { type: "button", click: () => pick(id) }, title) : title));
+  const search = el("input", { type: "search", id: "find", placeholder: "name, room, model, MAC", autocomplete: "off", input: (event) => {
+    sort.text = event.target.value.toLowerCase();
+    if (last) update(last);
+  } });
+
+  function pick(id) {
+    sort.down = sort.by === id ? !sort.down : false;
+    sort.by = id;
+    if (last) update(last);
+  }
+
+  function sorted(devices) {
+    const by = COLUMNS.find(([id]) => id === sort.by)[2];
+    const compare = (a, b) => {
+      const [x, y] = [by(a), by(b)];
+      return (typeof x === "string" ? x.localeCompare(y) : x - y) || a.name.localeCompare(b.name) || a.mac.localeCompare(b.mac);
+    };
+    const found = [...devices.values()].filter((d) => !sort.text || `${d.name} ${d.room ?? ""} ${d.model} ${d.mac}`.toLowerCase().includes(sort.text));
+    found.sort(sort.down ? (a, b) => compare(b, a) : compare);
+    return found;
+  }
+
+  function update(house) {
+    last = house;
+    if (house.status) {
+      if (figures.signature !== (figures.signature = JSON.stringify(summaryKey(house)))) figures.replaceChildren(...summary(house));
+      const found = troubles(house);
+      todoSection.hidden = found.length === 0;
+      keep(todo, found, (t) => t.id, troubleRow, troubleUpdate);
+      const proxies = house.status.proxies.toSorted((a, b) => a.room.localeCompare(b.room) || a.name.localeCompare(b.name));
+      const fine = proxies.filter((p) => p.state === "live");
+      keep(sick, proxies.filter((p) => p.state !== "live"), (p) => p.name, proxyRow, proxyUpdate);
+      keep(well, fine, (p) => p.name, proxyRow, proxyUpdate);
+      say(wellTitle, `${fine.length} live`);
+      if (!fold.touched) fold.open = wide.matches || fine.length <= HEALTHY_SHOWN;
+    }
+    for (const heading of headings) {
+      if (heading.dataset.by === sort.by) heading.setAttribute("aria-sort", sort.down ? "descending" : "ascending");
+      else heading.removeAttribute("aria-sort");
+    }
+    const devices = sorted(house.devices);
+    keep(body, devices, (d) => d.mac, deviceRow, deviceUpdate);
+    empty.hidden = devices.length > 0;
+    say(empty, sort.text ? "No device matches." : "Nothing was heard yet. Devices appear here as soon as one proxy hears them.");
+  }
+
+  wellTitle.addEventListener("click", () => { fold.touched = true; });
+  const node = el("div", { class: "house" },
+    el("h1", { class: "unseen" }, "House"), figures, todoSection,
+    el("div", { class: "columns" },
+      el("section", { class: "rail", "aria-labelledby": "rooms" }, el("h2", { id: "rooms" }, "Rooms and proxies"), sick, fold),
+      el("section", { class: "wide", "aria-labelledby": "devices" },
+        el("div", { class: "heading" }, el("h2", { id: "devices" }, "Devices"), el("label", { class: "unseen", for: "find" }, "Find a device"), search),
+        el("table", { class: "devices" }, el("thead", {}, el("tr", {}, headings)), body), empty)));
+  return { title: "House", node, update };
+}
+
+// What the figures show, in few words: they are drawn anew only when it changes.
+function summaryKey({ devices, status }) {
+  const all = [...devices.values()];
+  return [status.proxies.map((p) => [p.state, p.rate]), all.length, all.filter((d) => d.available).length, status.storage, age(status.uptime)];
+}
