@@ -22,8 +22,9 @@ The rule of this file: nothing here is believed. A v4/v5 tag proves a frame; of 
 presses of products known to use it come out.
 """
 
+import struct
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -64,10 +65,11 @@ Scheme = Literal["plain", "legacy", "v4v5"]
 class Bindkey:
     """A device's key with its ciphers prepared: 24 hex digits are a v2/v3 key, 32 a v4/v5 one.
 
-    ``id``: four bytes that name the key in a history without revealing it.
+    ``id``: four bytes that name the key in a history without revealing it. ``unseal(nonce, ciphertext and tag,
+    associated data)`` raises InvalidTag; None for a v2/v3 key.
     """
 
-    __slots__ = ("_ccm", "_legacy", "id", "scheme")
+    __slots__ = ("_legacy", "id", "scheme", "unseal")
 
     def __init__(self, secret: Secret) -> None:
         try:
@@ -80,71 +82,39 @@ class Bindkey:
         self.id = sha256(b"proxy-listener bindkey " + key).digest()[:4]
         self.scheme: Scheme = "legacy" if len(key) == 12 else "v4v5"
         self._legacy = AES(key[:6] + LEGACY_MIDDLE + key[6:]) if len(key) == 12 else None
-        self._ccm = AESCCM(key, tag_length=4) if len(key) == 16 else None
-
-    def unseal(self, nonce: bytes, sealed: bytes) -> bytes | None:
-        """Ciphertext and tag of v4/v5 -> plaintext, None where the tag fails."""
-        assert self._ccm is not None
-        try:
-            return self._ccm.decrypt(nonce, sealed, ASSOCIATED_DATA)
-        except InvalidTag:
-            return None
+        self.unseal = AESCCM(key, tag_length=4).decrypt if len(key) == 16 else None
 
     def keystream(self, nonce: bytes, text: bytes) -> bytes:
         """v2/v3 ciphertext -> plaintext, or back. CCM's counter blocks: flags (1), nonce, a counter from 1 on."""
         assert self._legacy is not None
-        stream = Cipher(self._legacy, CTR(b"\x01" + nonce + b"\x00\x01")).encryptor()
-        return stream.update(text)
+        return Cipher(self._legacy, CTR(b"\x01" + nonce + b"\x00\x01")).encryptor().update(text)
 
     def __repr__(self) -> str:
         return "***"
 
 
-class Frame:
+class Frame(NamedTuple):
     """A frame whose header was read. ``body``: the objects, plain or ciphertext; empty where the frame has none.
 
-    ``mac``: the one inside the frame, None where it has none. ``tag``: of v4/v5. ``start``: where in the service data
-    the body begins; ``wide``: an I/O capability is before it, and the body may begin one byte later.
+    ``extended``: the 24 further bits of an encrypted frame's counter. ``mac``: the one inside the frame, None where it
+    has none. ``tag``: of v4/v5. ``start``: where in the service data the body begins; ``wide``: an I/O capability is
+    before it, and the body may begin one byte later.
     """
 
-    # Plain slots, not attrs: one is made for every frame heard, and a frozen attrs class sets each field in a call.
-    __slots__ = (
-        "body",
-        "capability",
-        "control",
-        "counter",
-        "encrypted",
-        "extended",
-        "mac",
-        "product_id",
-        "start",
-        "tag",
-        "version",
-        "wide",
-    )
-
-    def __init__(
-        self,
-        control: int,
-        product_id: int,
-        counter: int,
-        mac: Address | None,
-        capability: int | None,
-        start: int,
-        wide: bool,
-    ) -> None:
-        self.control = control
-        self.version = control >> 12
-        self.encrypted = control & ENCRYPTED != 0 and control & HAS_OBJECTS != 0
-        self.product_id = product_id
-        self.counter = counter
-        self.mac = mac
-        self.capability = capability
-        self.start = start
-        self.wide = wide
-        self.extended: int | None = None
-        self.body = b""
-        self.tag = b""
+    # A NamedTuple, not an attrs class: one is made for every frame heard, and a frozen attrs class sets each of twelve
+    # fields by a call of its own.
+    control: int
+    version: int
+    product_id: int
+    counter: int
+    extended: int | None
+    encrypted: bool
+    mac: Address | None
+    capability: int | None
+    body: bytes
+    tag: bytes
+    start: int
+    wide: bool
 
     @property
     def counter32(self) -> int:
@@ -163,70 +133,76 @@ class Frame:
         return "legacy" if self.version <= 3 else "v4v5"
 
 
-def parse_frame(data: bytes, address: Address | None = None) -> Frame:  # noqa: C901  one step for each field
+_HEAD = struct.Struct("<HHBIH").unpack_from
+"""Control, product id, counter; and the MAC, if it is there."""
+
+_EXTENDED = struct.Struct("<HB").unpack_from
+
+_new = tuple.__new__  # NamedTuple's own constructor is Python code and takes twice as long
+
+
+def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     """Service data 0xFE95 -> its frame. With an ``address``, a MAC inside that differs is WRONG_MAC.
 
     A frame without objects has an empty body: a sign of life. So has HHCCJCY01's with firmware up to 2.7, the only
     frames of version 0 that are known; other frames of versions 0 and 1 are NOT_A_FRAME.
     """
     size = len(data)
-    if size < 5:
-        raise DecodeError(Outcome.MALFORMED, f"{size} bytes, a header has 5")
-    control = data[0] | data[1] << 8
-    product_id = data[2] | data[3] << 8
-    if control & MESH:
-        raise DecodeError(Outcome.MESH, "a BLE Mesh frame")
-    if control < 0x2000 and not (control < 0x1000 and product_id == HHCCJCY01 and not control & HAS_OBJECTS):
-        raise DecodeError(Outcome.NOT_A_FRAME, f"version {control >> 12}")
-    start = 5
-    mac = capability = None
-    wide = False
+    control, product_id, counter, low, high = _HEAD(data if size >= 11 else _padded(data))
+    if control & MESH or control < 0x2000:
+        _check_version(control, product_id)
+    start, mac, capability, wide = 5, None, None, False
     if control & HAS_MAC:
-        start = 11
-        mac = int.from_bytes(data[5:11], "little")
-    if control & HAS_CAPABILITY and start < size:
-        capability = data[start]
-        start += 1
-        if capability & CAPABILITY_IO:
-            start += 1
-            wide = True
-    elif control & HAS_CAPABILITY:
-        start += 1
+        start, mac = 11, low | high << 32
+        if address is not None and mac != address and size >= 11:
+            raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(mac)}")
+    if control & HAS_CAPABILITY:
+        capability = data[start] if start < size else 0
+        wide = capability & CAPABILITY_IO != 0
+        start += 2 if wide else 1
     if start > size:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
-    if address is not None and mac is not None and mac != address:
-        raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(mac)}")
-    frame = Frame(control, product_id, data[4], mac, capability, start, wide)
-    if not control & HAS_OBJECTS or start == size:
-        return frame
-    if control & ENCRYPTED:
-        _split_sealed(frame, data, size)
-    else:
-        _split_plain(frame, data, size)
-    return frame
+    extended, encrypted, body, tag = None, False, b"", b""
+    if control & HAS_OBJECTS and start < size:
+        if control & ENCRYPTED:
+            encrypted = True
+            end = size - (SEALED_TAIL if control >= 0x4000 else LEGACY_TAIL)
+            if end - start < OBJECT_HEADER:
+                # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285,
+                # #322). No key was tried on them, so they are no sign of a wrong one.
+                raise DecodeError(Outcome.MALFORMED, f"{size - start} encrypted bytes, too few to hold an object")
+            body = data[start:end]
+            low, high = _EXTENDED(data, end)
+            extended = low | high << 16
+            tag = data[end + 3 :] if control >= 0x4000 else b""
+        else:
+            start = _start_of_plain(data, start, size, wide)
+            body = data[start:]
+    return _new(
+        Frame,
+        (control, control >> 12, product_id, counter, extended, encrypted, mac, capability, body, tag, start, wide),
+    )
 
 
-def _split_plain(frame: Frame, data: bytes, size: int) -> None:
-    start = frame.start
-    if frame.wide and not _walks(data, start) and _walks(data, start + 1):
-        start = frame.start = start + 1
+def _padded(data: bytes) -> bytes:
+    if len(data) < 5:
+        raise DecodeError(Outcome.MALFORMED, f"{len(data)} bytes, a header has 5")
+    return data.ljust(11, b"\x00")
+
+
+def _check_version(control: int, product_id: int) -> None:
+    if control & MESH:
+        raise DecodeError(Outcome.MESH, "a BLE Mesh frame")
+    if control >= 0x1000 or product_id != HHCCJCY01 or control & HAS_OBJECTS:
+        raise DecodeError(Outcome.NOT_A_FRAME, f"version {control >> 12}")
+
+
+def _start_of_plain(data: bytes, start: int, size: int, wide: bool) -> int:
+    if wide and not _walks(data, start) and _walks(data, start + 1):
+        start += 1
     if size - start < OBJECT_HEADER:
         raise DecodeError(Outcome.MALFORMED, f"{size - start} bytes of objects, one has {OBJECT_HEADER} at least")
-    frame.body = data[start:]
-
-
-def _split_sealed(frame: Frame, data: bytes, size: int) -> None:
-    tail = LEGACY_TAIL if frame.version <= 3 else SEALED_TAIL
-    start = frame.start
-    if size - start < tail + OBJECT_HEADER:
-        # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285, #322). No key
-        # was tried on them, so they are no sign of a wrong one.
-        raise DecodeError(Outcome.MALFORMED, f"{size - start} encrypted bytes, too few to hold an object")
-    end = size - tail
-    frame.body = data[start:end]
-    frame.extended = data[end] | data[end + 1] << 8 | data[end + 2] << 16
-    if tail == SEALED_TAIL:
-        frame.tag = data[-4:]
+    return start
 
 
 def _walks(data: bytes, at: int) -> bool:
@@ -241,19 +217,25 @@ def open_frame(frame: Frame, data: bytes, address: Address, key: Bindkey) -> byt
 
     DecodeError DOWNGRADED for a scheme that is not the key's, or v2/v3 from a product that is not known to use it.
     """
-    if frame.scheme != key.scheme:
-        raise DecodeError(Outcome.DOWNGRADED, f"{frame.scheme} frame, {key.scheme} key")
-    if key.scheme == "legacy":
+    unseal = key.unseal
+    if unseal is None or frame.version <= 3 or not frame.encrypted:
         return _open_legacy(frame, data, address, key)
     nonce = address.to_bytes(6, "little") + data[2:5] + data[-7:-4]
-    plain = key.unseal(nonce, frame.body + frame.tag)
-    if plain is None and frame.wide and len(frame.body) > OBJECT_HEADER:
-        # The v5 document gives the I/O capability two bytes, the public decoders one. The tag knows.
-        plain = key.unseal(nonce, frame.body[1:] + frame.tag)
-    return plain
+    try:
+        return unseal(nonce, frame.body + frame.tag, ASSOCIATED_DATA)
+    except InvalidTag:
+        if not frame.wide or len(frame.body) <= OBJECT_HEADER:
+            return None
+    # The v5 document gives the I/O capability two bytes, the public decoders one. The tag knows.
+    try:
+        return unseal(nonce, frame.body[1:] + frame.tag, ASSOCIATED_DATA)
+    except InvalidTag:
+        return None
 
 
 def _open_legacy(frame: Frame, data: bytes, address: Address, key: Bindkey) -> bytes | None:
+    if frame.scheme != "legacy" or key.scheme != "legacy":
+        raise DecodeError(Outcome.DOWNGRADED, f"{frame.scheme} frame, {key.scheme} key")
     if not model_of(frame.product_id).legacy:
         raise DecodeError(Outcome.DOWNGRADED, f"product 0x{frame.product_id:04X} is not known to use v2/v3 encryption")
     nonce = data[:5] + data[-4:-1] + address.to_bytes(6, "little")[:5]

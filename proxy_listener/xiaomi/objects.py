@@ -12,7 +12,7 @@ Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENT
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
@@ -20,7 +20,9 @@ from proxy_listener.reading import Event
 from proxy_listener.xiaomi import bodies, locks, presses, states
 from proxy_listener.xiaomi.layout import (
     Code,
+    Events,
     Implausible,
+    Reader,
     Row,
     Values,
     codes,
@@ -69,6 +71,11 @@ from proxy_listener.xiaomi.quantities import (
     TEMPERATURE,
     TOP_SPLASH,
 )
+
+Readers: TypeAlias = Mapping[bytes, Reader]
+"""An object's three header bytes -> its reader: an id with a length that its row has is one look-up."""
+
+OBJECT_HEADER = 3
 
 _RESET = fires("device", "reset")
 
@@ -263,21 +270,33 @@ def _buttons(buttons: Buttons) -> dict[int, Row]:
 
 def rows_of(model: Model) -> Mapping[int, Row]:
     """Every object that a model may send: object id -> row."""
-    return _ROWS_OF.get(model.product_id, _NUMBERED)
-
-
-def _rows_of(model: Model) -> Mapping[int, Row]:
     own = _OF_MODEL.get(model.name, {})
-    if model.buttons is None and not own:
-        return _ROWS
-    if model.buttons is NUMBERED and not own:
-        return _NUMBERED
     return {**_ROWS, **(_buttons(model.buttons) if model.buttons else {}), **own}
 
 
 _ROWS = _standard()
-_NUMBERED = _ROWS | _buttons(NUMBERED)
-_ROWS_OF: Mapping[int | None, Mapping[int, Row]] = {product_id: _rows_of(model) for product_id, model in MODELS.items()}
+
+
+def _readers(rows: Mapping[int, Row]) -> Readers:
+    return {
+        object_id.to_bytes(2, "little") + bytes([length]): row.read
+        for object_id, row in rows.items()
+        for length in row.lengths
+    }
+
+
+def _readers_of(model: Model) -> Readers:
+    if model.name in _OF_MODEL:
+        return _readers(rows_of(model))
+    if model.buttons is None:
+        return _STANDARD_READERS
+    return _STRANGER if model.buttons is NUMBERED else _readers(rows_of(model))
+
+
+_STANDARD_READERS = _readers(_ROWS)
+_STRANGER = _readers(_ROWS | _buttons(NUMBERED))
+_READERS: Mapping[int | None, Readers] = {product_id: _readers_of(model) for product_id, model in MODELS.items()}
+"""Most models send standard objects only, and share the look-up of those."""
 
 
 class Decoded(NamedTuple):
@@ -296,40 +315,52 @@ class Decoded(NamedTuple):
     implausible: tuple[str, ...] = ()
 
 
-def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
-    """A frame's objects, in order. ``strict``, for frames that were decrypted: all of them or a DecodeError.
+_new = tuple.__new__  # NamedTuple's own constructor is Python code
 
-    An object without a row is skipped by its length either way: new firmware may add one.
+
+def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
+    """A frame's objects, in order. ``strict``, for frames that were decrypted: all that are known, or a DecodeError.
+
+    An object without a row, or of a length that its row does not have, is skipped by its length either way: new
+    firmware may add one.
     """
-    rows = _ROWS_OF.get(model.product_id, _NUMBERED)
+    readers = _READERS.get(model.product_id, _STRANGER)
+    read = readers.get(payload[:OBJECT_HEADER])
+    if read is None or payload[2] + OBJECT_HEADER != len(payload):
+        return _walk(payload, readers, strict)
+    # Nine frames in ten are one object that has a row.
     values: Values = {}
-    events: list[Event] = []
+    events: Events = []
+    try:
+        read(payload, OBJECT_HEADER, payload[2], values, events)
+    except Implausible as problem:
+        if strict:
+            raise
+        return Decoded({}, (), (), False, (problem.quantity,))
+    return _new(Decoded, (values, tuple(events) if events else (), (), False, ()))
+
+
+def _walk(payload: bytes, readers: Readers, strict: bool) -> Decoded:
+    values: Values = {}
+    events: Events = []
     unknown: list[int] = []
     implausible: list[str] = []
     at, end = 0, len(payload)
-    while at + 3 <= end:
-        object_id = payload[at] | payload[at + 1] << 8
-        length = payload[at + 2]
-        start = at + 3
-        after = start + length
-        if after > end:
+    while at + OBJECT_HEADER <= end:
+        start, length = at + OBJECT_HEADER, payload[at + 2]
+        if start + length > end:
             break
-        at = after
-        row = rows.get(object_id)
-        if row is None:
-            unknown.append(object_id)
-        elif length not in row.lengths:
-            if strict:
-                raise DecodeError(Outcome.MALFORMED, f"object 0x{object_id:04X} has {length} bytes of data")
-            unknown.append(object_id)
+        read = readers.get(payload[at:start])
+        if read is None:
+            unknown.append(payload[at] | payload[at + 1] << 8)
         else:
             try:
-                row.read(payload, start, length, values, events)
+                read(payload, start, length, values, events)
             except Implausible as problem:
                 if strict:
                     raise
                 implausible.append(problem.quantity)
-    short = at < end
-    if short and strict and any(payload[at:]):  # zeros behind the last object are padding
+        at = start + length
+    if strict and any(payload[at:]):  # zeros behind the last object are padding
         raise DecodeError(Outcome.MALFORMED, "the last object is cut off")
-    return Decoded(values, tuple(events), tuple(unknown), short, tuple(implausible))
+    return Decoded(values, tuple(events), tuple(unknown), at < end, tuple(implausible))
