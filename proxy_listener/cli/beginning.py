@@ -1,0 +1,69 @@
+"""The first ``devices.toml``: what ``init`` was told in, the file's text out. Every value goes through tomlkit."""
+
+import tomlkit
+from tomlkit.items import AoT, Table
+
+from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.secret import Secret
+from proxy_listener.settings import DiscoverySettings
+
+HEAD = """\
+# The configuration of proxy-listener. `proxy-listener check` says what it would make run.
+# Every key that there is stands, with its meaning, in the devices.toml of the project's repository.
+"""
+
+
+class Beginning:
+    """Collects answers. ``shared``: the Noise key that the proxies share."""
+
+    def __init__(self, shared: Secret | None) -> None:
+        self._shared = shared
+        self._proxies: list[Table] = []
+        self._broker: Table | None = None
+
+    def discovery(self) -> DiscoverySettings:
+        """Under which the nodes found are asked again: they only, each as if it had an entry."""
+        return DiscoverySettings(accept="listed", noise_psk=self._shared)
+
+    def proxy(self, name: str, mac: Address | None, room: str, key: Secret | None) -> None:
+        """An entry for a node."""
+        table = tomlkit.table()
+        table["name"] = name
+        if mac is not None:
+            table["mac"] = mac_text(mac)
+        table["room"] = room
+        if key is not None:
+            table["noise_psk"] = key.reveal()
+        table.add(tomlkit.nl())
+        self._proxies.append(table)
+
+    def broker(self, host: str, user: str, password: str) -> None:
+        """Readings go to this MQTT broker."""
+        table = tomlkit.table()
+        table["host"] = host
+        if user:
+            table["username"] = user
+        if password:
+            table["password"] = password
+        table.add(tomlkit.nl())
+        self._broker = table
+
+    def text(self) -> str:
+        """The file."""
+        document = tomlkit.parse(HEAD)
+        document.add(tomlkit.nl())
+        discovery = tomlkit.table()
+        discovery["accept"] = "keyed"
+        if self._shared is not None:
+            discovery["noise_psk"] = self._shared.reveal()
+        discovery.add(tomlkit.nl())
+        document["discovery"] = discovery
+        if self._proxies:
+            document["proxy"] = AoT(self._proxies)
+        sinks = tomlkit.table(is_super_table=True)
+        if self._broker is not None:
+            sinks["mqtt"] = self._broker
+        else:
+            sinks["jsonl"] = tomlkit.table().add("path", "-")
+        document["sink"] = sinks
+        return document.as_string()

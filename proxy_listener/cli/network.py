@@ -1,0 +1,161 @@
+"""The verbs that look at the network: ``discover``, ``init``, ``doctor``. They connect and ask, and never subscribe."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from proxy_listener.cli.tables import cell, print_json, show
+from proxy_listener.cli.verb import FAILED, Listing, Options, Verb, main
+from proxy_listener.errors import ProxyListenerError
+
+if TYPE_CHECKING:
+    from proxy_listener.cli.beginning import Beginning
+    from proxy_listener.proxies.survey import Found
+    from proxy_listener.secret import Secret
+    from proxy_listener.settings import DiscoverySettings, ProxySettings
+
+NODE_HEAD = ("node", "room", "address", "mac", "version", "proxy", "used", "why")
+
+BROWSE = 3.0
+"""Seconds of mDNS: nodes answer within one, and the question is repeated after one and after two more."""
+
+
+def surveyed(
+    discovery: "DiscoverySettings", proxies: "Sequence[ProxySettings]", state: Path | None, seconds: float
+) -> "list[Found]":
+    """The nodes on the network. ProxyListenerError where there is no network."""
+    from proxy_listener.proxies.survey import survey
+
+    try:
+        return asyncio.run(survey(discovery, proxies, state=state, seconds=seconds))
+    except OSError as error:
+        raise ProxyListenerError(f"mDNS cannot be used here: {error.strerror or error}") from None
+
+
+def node_row(found: "Found") -> list[object]:
+    """A node as cells."""
+    from proxy_listener.advertisement import mac_text
+
+    mac = None if found.mac is None else mac_text(found.mac)
+    return [found.name, found.room, found.address, mac, found.version, found.proxy, found.used, found.why]
+
+
+@main.command(cls=Listing)
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=BROWSE, show_default=True, help="How long to look.")
+@click.pass_obj
+def discover(options: Options, seconds: float) -> None:
+    """Find ESPHome nodes by mDNS, and say which are proxies and which would be used."""
+    config = options.load_or_default()
+    found = surveyed(config.discovery, config.proxies, options.state_directory(), seconds)
+    if options.json:
+        print_json([dict(zip(NODE_HEAD, node_row(each), strict=True)) for each in found])
+        return
+    if not found:
+        click.echo("no ESPHome node answers by mDNS; doctor says what may stand in the way", err=True)
+        return
+    show(NODE_HEAD, [node_row(each) for each in found], colored=options.colored())
+
+
+@main.command(cls=Verb)
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=BROWSE, show_default=True, help="How long to look.")
+@click.pass_obj
+def init(options: Options, seconds: float) -> None:
+    """Find the proxies, ask for keys, and write a first devices.toml."""
+    from proxy_listener.cli.beginning import Beginning
+    from proxy_listener.settings import DiscoverySettings, ProxySettings
+
+    path = options.config or Path("devices.toml")
+    refuse_existing(path)
+    click.echo(f"looking for ESPHome nodes for {seconds:g} s ...")
+    try:
+        nodes = surveyed(DiscoverySettings(accept="listed"), (), None, seconds)
+    except ProxyListenerError as error:
+        click.echo(cell(str(error)), err=True)
+        nodes = []
+    click.echo(f"found {len(nodes)}: {', '.join(cell(node.name) for node in nodes)}" if nodes else "found none")
+    beginning = Beginning(asked_key("Noise key that your proxies share (not shown; empty if each has its own)"))
+    entries = [ProxySettings(node.name, node.mac) for node in {node.name: node for node in nodes}.values()]
+    asked = surveyed(beginning.discovery(), entries, None, seconds) if entries else []
+    for node in asked:
+        ask_about(beginning, node)
+    if host := click.prompt(
+        "MQTT broker (host name; empty: readings go to standard output)", default="", show_default=False
+    ):
+        beginning.broker(
+            host,
+            click.prompt("  user", default="", show_default=False),
+            click.prompt("  password (not shown)", default="", show_default=False, hide_input=True),
+        )
+    written(path, beginning.text())
+    click.echo(f"wrote {cell(str(path))}, readable by you only. Next:")
+    click.echo("  proxy-listener keys import FILE   the bindkeys of encrypted sensors, from a key extractor's file")
+    click.echo("  proxy-listener check              what would run")
+    click.echo("  proxy-listener run")
+
+
+def ask_about(beginning: "Beginning", node: "Found") -> None:
+    """Room and, where it is missing, key of one node; nothing of a node that is no proxy."""
+    name = cell(node.name)
+    if node.proxy is False:
+        click.echo(f"{name}: {cell(node.why)}")
+        return
+    key = None
+    if not node.used:
+        click.echo(f"{name}: {cell(node.why)}")
+        key = asked_key(f"Noise key of {name} (not shown; empty: leave it out)")
+        if key is None:
+            return
+    room = click.prompt(f"Room of {name}", default=cell(node.room))
+    beginning.proxy(node.name, node.mac, room, key)
+
+
+def asked_key(question: str) -> "Secret | None":
+    """A Noise key, asked for until it is one; None for an empty answer."""
+    from proxy_listener.config.fields import FieldError
+    from proxy_listener.config.secrets import noise_key
+    from proxy_listener.secret import Secret
+
+    while text := click.prompt(question, default="", show_default=False, hide_input=True).strip():
+        try:
+            return noise_key(Secret(text))
+        except FieldError as error:
+            click.echo(str(error), err=True)
+    return None
+
+
+def refuse_existing(path: Path) -> None:
+    """A configuration is never overwritten."""
+    if path.exists() or path.is_symlink():
+        raise ProxyListenerError(f"{path} exists and is not overwritten; name another file with -c")
+
+
+def written(path: Path, text: str) -> None:
+    """Write a new file, readable by its owner only from its first instant."""
+    refuse_existing(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@main.command(cls=Listing)
+@click.pass_obj
+def doctor(options: Options) -> None:
+    """Look at configuration, network, proxies, keys, broker and service; say in plain words what is wrong."""
+    from proxy_listener.cli.findings import examined
+
+    findings = examined(options)
+    if options.json:
+        print_json([{"state": each.state, "what": each.what, "detail": each.detail} for each in findings])
+    else:
+        show(
+            ("", "what", "detail"),
+            [[each.state, each.what, each.detail] for each in findings],
+            colored=options.colored(),
+        )
+    if any(each.state == "fail" for each in findings):
+        sys.exit(FAILED)
