@@ -112,8 +112,15 @@ class DeviceStatus:
 
 @attrs.frozen
 class View:
-    """What a sink or the page may ask about the house, as callables that app hands out."""
+    """What a sink or the page may ask about the house, as callables that app hands out.
+
+    ``unlisted``: whether devices without an entry are shown. ``behind``: durable sink -> rows of the journal that wait
+    for it. ``reads``: how active reads ended -> how many did, since start.
+    """
 
     devices: Callable[[], Sequence[DeviceStatus]]
     proxies: Callable[[], Sequence[ProxyStatus]]
     outcomes: Callable[[], Mapping[str, int]]
+    unlisted: Callable[[], bool] = lambda: True
+    behind: Callable[[], Mapping[str, int]] = dict
+    reads: Callable[[], Mapping[str, int]] = dict
