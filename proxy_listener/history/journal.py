@@ -59,7 +59,8 @@ class Journal(Archive, Ledger):
     can be none. ``alarm`` says in words what happened to a damaged or foreign file; ``fresh`` is True where this start
     began with no history.
 
-    ``clock`` gives wall seconds, for forgetting what is older than the settings keep.
+    ``clock`` gives wall seconds, for forgetting what is older than the settings keep; ``buffer`` is how many readings
+    wait at most while storage fails.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Journal(Archive, Ledger):
         path: Path | None,
         settings: HistorySettings | None = None,
         clock: Callable[[], float] = time.time,
+        buffer: int = BUFFER,
     ) -> None:
         store = open_store(path)
         Archive.__init__(self, store)
@@ -75,6 +77,7 @@ class Journal(Archive, Ledger):
         self.fresh, store.fresh = store.fresh, False
         self._settings = settings or HistorySettings()
         self._clock = clock
+        self._buffer = buffer
         self._writer = Writer(store)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._turn = asyncio.Lock()
@@ -89,6 +92,7 @@ class Journal(Archive, Ledger):
         self._feeds: WeakSet[Feed] = WeakSet()
         self._cursors: dict[str, Cursor] = {}
         self._error: str | None = None
+        self._closed = False
         self._lost = self._clashes = self._refused = 0
 
     @property
@@ -106,7 +110,7 @@ class Journal(Archive, Ledger):
 
     def append(self, reading: Reading) -> None:
         """Takes a reading in. Never waits; it is told once it is committed."""
-        if len(self._rows) >= BUFFER:
+        if len(self._rows) >= self._buffer:
             dropped = self._rows.popleft().reading
             self._waiting.discard((dropped.mac, dropped.identity))
             self._lost += 1
@@ -171,7 +175,10 @@ class Journal(Archive, Ledger):
         return True
 
     async def close(self) -> None:
-        """Commits what waits, ends the feeds, and closes the file."""
+        """Commits what waits, ends the feeds, and closes the file. Once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         if not await self.flush():
             log.error("history storage fails; readings are lost", readings=self.storage.waiting, error=self._error)
         for feed in list(self._feeds):

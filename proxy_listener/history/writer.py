@@ -76,6 +76,8 @@ class Writer:
     """Owns the store's writing connection. Every method belongs into the journal's one writing thread."""
 
     store: Store
+    sealed_per_device: int = SEALED_PER_DEVICE
+    sealed_limit: int = SEALED_BYTES
     sealed_count: dict[Address, int] = attrs.field(factory=dict, init=False)
     sealed_bytes: int = attrs.field(default=0, init=False)
     sealed_lost: int = attrs.field(default=0, init=False)
@@ -194,7 +196,7 @@ class Writer:
         for mac, id_ in batch.unseal:
             connection.execute("DELETE FROM sealed WHERE id = ? AND mac = ?", (id_, mac))
         for frame in batch.seal:
-            if self.sealed_bytes >= SEALED_BYTES:
+            if self.sealed_bytes >= self.sealed_limit:
                 # Refused rather than making room: a flood in one name must not push out the frames of another.
                 self.sealed_lost += 1
                 continue
@@ -203,7 +205,7 @@ class Writer:
                 continue
             self.sealed_bytes += len(frame.data) + SEALED_OVERHEAD
             count = self.sealed_count.get(frame.mac, 0) + 1
-            if count > SEALED_PER_DEVICE:
+            if count > self.sealed_per_device:
                 oldest = "SELECT id FROM sealed WHERE mac = ? ORDER BY id LIMIT 1"
                 connection.execute(f"DELETE FROM sealed WHERE id = ({oldest})", (frame.mac,))  # noqa: S608  a constant
                 self.sealed_bytes -= len(frame.data) + SEALED_OVERHEAD

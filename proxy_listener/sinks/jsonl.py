@@ -4,8 +4,8 @@ Rows of the journal's live feed come in, one line a reading goes out, written at
 reads the lines, and however slowly, the service does not wait for them. What does not fit is lost and counted, and the
 log says so when it begins and when it ends.
 
-A reader that closes its end (``proxy-listener run | head``) ends this sink. A file is opened for each
-write, at most ten times a second, so log rotation needs no signal. What a full disk cut off is taken back, so that a line is whole or absent.
+A reader that closes its end (``proxy-listener run | head``) ends this sink. A file is opened for each write, at most
+ten times a second, so log rotation needs no signal. What a full disk cut off is taken back: a line is whole or absent.
 """
 
 import asyncio

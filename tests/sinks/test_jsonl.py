@@ -1,0 +1,215 @@
+"""JSON Lines: to a file, to a pipe, to a reader who is slow or gone."""
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy_listener.history import Journal
+from proxy_listener.reading import Reading, as_json
+from proxy_listener.sinks.jsonl import WAITING, Settings, run
+from proxy_listener.status import View
+
+VIEW = View(list, list, dict)
+
+
+def reading(number, **changes):
+    fields = {
+        "time": 1_700_000_000.0 + number,
+        "mac": 0xA4C1380283F4,
+        "name": "Bedroom climate",
+        "model": "LYWSD03MMC",
+        "source": "advertisement",
+        "proxy": "bedroom-proxy",
+        "room": "Wohnküche",
+        "rssi": -61,
+        "counter": number,
+        "trust": "claimed",
+        "late": False,
+        "values": {"temperature": 20.5},
+    }
+    return Reading(**{**fields, **changes})
+
+
+@asynccontextmanager
+async def sink_to(path):
+    """A journal and a sink that runs until the journal closes."""
+    journal = Journal(None)
+    writing = asyncio.create_task(run(Settings(str(path)), journal, VIEW))
+    await asyncio.sleep(0)
+    yield journal, writing
+    await journal.close()
+    async with asyncio.timeout(5):
+        await asyncio.gather(writing, return_exceptions=True)
+
+
+async def written(journal, path, lines):
+    """Until the file at the path has so many lines."""
+    await journal.flush()
+    async with asyncio.timeout(5):
+        while not path.exists() or path.read_bytes().count(b"\n") < lines:  # noqa: ASYNC110  a file has no event
+            await asyncio.sleep(0.005)
+
+
+async def test_one_line_a_reading_in_order(tmp_path):
+    """Each reading is one line of the contract's JSON, appended to what was there."""
+    path = tmp_path / "readings.jsonl"
+    path.write_text("before\n")
+    async with sink_to(path) as (journal, _):
+        for number in range(1500):
+            journal.append(reading(number))
+    assert path.read_text().splitlines() == ["before", *(as_json(reading(number)) for number in range(1500))]
+
+
+async def test_a_rotated_file_is_opened_anew(tmp_path):
+    """Renamed away, the old file keeps its lines and a new one gets the next; no signal is needed."""
+    path, old = tmp_path / "readings.jsonl", tmp_path / "readings.jsonl.1"
+    async with sink_to(path) as (journal, _):
+        journal.append(reading(1))
+        await written(journal, path, 1)
+        path.rename(old)
+        journal.append(reading(2))
+        await written(journal, path, 1)
+    assert old.read_text() == as_json(reading(1)) + "\n"
+    assert path.read_text() == as_json(reading(2)) + "\n"
+
+
+async def test_a_full_disk_leaves_whole_lines_and_is_said_once(tmp_path):
+    """What did not fit is taken back to the last whole line; the log hears of the beginning and the end."""
+    path = tmp_path / "readings.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with capture_logs() as logged:
+        async with sink_to(path) as (journal, _):
+            journal.append(reading(1))
+            await written(journal, path, 1)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
+            try:
+                for number in range(2, 5):
+                    journal.append(reading(number))
+                await journal.flush()
+                await settled(logged)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            journal.append(reading(5))
+            await written(journal, path, 2)
+    assert path.read_text().splitlines() == [as_json(reading(1)), as_json(reading(5))]
+    assert [entry["event"] for entry in logged] == ["JSON lines cannot be written", "JSON lines are written again"]
+    assert logged[1]["lost"] == 3
+
+
+async def settled(logged):
+    """Until the log has heard of the fault."""
+    async with asyncio.timeout(5):
+        while not logged:  # noqa: ASYNC110  a log has no event
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def pipe_in_the_way_of_stdout():
+    """Standard output becomes a pipe; gives the reading end."""
+    reader, writer = os.pipe()
+    kept = os.dup(1)
+    os.dup2(writer, 1)
+    os.close(writer)
+    try:
+        yield reader
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+async def test_a_closed_pipe_ends_the_sink():
+    """`proxy-listener run | head -1`: no error, no traceback, run() returns."""
+    async with pipe_in_the_way_of_stdout() as reader, sink_to("-") as (journal, writing):
+        journal.append(reading(1))
+        await journal.flush()
+        assert await asyncio.to_thread(os.read, reader, 10_000) == as_json(reading(1)).encode() + b"\n"
+        os.close(reader)
+        journal.append(reading(2))
+        await journal.flush()
+        async with asyncio.timeout(5):
+            assert await writing is None
+
+
+async def test_a_stalled_reader_stalls_nobody():
+    """The pipe is full and nobody reads: the journal commits on, the oldest lines are lost, and the newest come when
+    the reader does.
+    """
+    async with pipe_in_the_way_of_stdout() as reader, sink_to("-") as (journal, writing):
+        other = journal.feed(20_000)
+        for number in range(10_000):
+            journal.append(reading(number))
+            if number % 500 == 499:
+                await journal.flush()
+        assert len(other.take()) == 10_000
+        closing = asyncio.create_task(journal.close())
+        lines = b""
+        while not lines.endswith(as_json(reading(9_999)).encode() + b"\n"):
+            lines += await asyncio.to_thread(os.read, reader, 65_536)
+        await closing
+        await writing
+        os.close(reader)
+        whole = lines.decode().splitlines()
+        assert WAITING <= len(whole) < 10_000
+        assert whole == sorted(whole, key=lambda line: line.split('"time":')[1])
+        assert whole[-WAITING:] == [as_json(reading(number)) for number in range(10_000 - WAITING, 10_000)]
+
+
+STUCK = """
+import asyncio
+from proxy_listener.history import Journal
+from proxy_listener.sinks.jsonl import Settings, run
+from proxy_listener.status import View
+from test_jsonl import reading
+
+async def main():
+    journal = Journal(None)
+    writing = asyncio.create_task(run(Settings(), journal, View(list, list, dict)))
+    await asyncio.sleep(0)
+    for number in range(3000):
+        journal.append(reading(number))
+    await journal.flush()
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_stalled_reader_does_not_keep_the_program_alive():
+    """With a write that never returns the process still ends by itself, at once."""
+    here = Path(__file__).parent
+    child = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, cwd=here)
+    try:
+        assert child.wait(10) == 0
+    finally:
+        child.kill()
+        child.stdout.close()
+
+
+async def test_a_value_that_json_has_not_costs_its_own_line_only(tmp_path):
+    """NaN in a reading that no journal would store: left out, the next line is written."""
+    path = tmp_path / "readings.jsonl"
+    async with sink_to(path) as (journal, _):
+        journal.append(reading(1, values={"temperature": float("nan")}))
+        journal.append(reading(2))
+    assert path.read_text() == as_json(reading(2)) + "\n"
+
+
+@pytest.mark.parametrize("path", ["no/such/directory/x.jsonl", "."])
+async def test_a_path_that_cannot_be_written(path, tmp_path, monkeypatch):
+    """The sink says why, once, and goes on."""
+    monkeypatch.chdir(tmp_path)
+    with capture_logs() as logged:
+        async with sink_to(path) as (journal, _):
+            journal.append(reading(1))
+            await journal.flush()
+            await settled(logged)
+            journal.append(reading(2))
+    assert [entry["event"] for entry in logged] == ["JSON lines cannot be written"]
