@@ -1,0 +1,146 @@
+from aioesphomeapi.api_pb2 import BluetoothLERawAdvertisementsResponse
+
+from proxy_listener.outcome import Outcome
+from proxy_listener.proxies.hearing import Hearing
+from proxy_listener.proxies.timing import Timing
+
+ADDRESS = 0xA4C1380283F4
+
+
+class House:
+    def __init__(self):
+        self.now = 0.0
+        self.heard = []
+        self.raises = set()
+        self.hearing = Hearing("kitchen", self.hear, Timing(), lambda: self.now)
+
+    def hear(self, *call):
+        if call[1] in self.raises:
+            raise RuntimeError("boom")
+        self.heard.append(call)
+        return Outcome.DECODED
+
+    def send(self, count=1, **fields):
+        self.hearing.raw(message([{**GOOD, **fields}] * count))
+
+
+GOOD = {"address": ADDRESS, "rssi": -60, "address_type": 1, "data": b"\x02\x01\x06"}
+
+
+def message(advertisements):
+    whole = BluetoothLERawAdvertisementsResponse()
+    for fields in advertisements:
+        whole.advertisements.add(**fields)
+    return whole
+
+
+def test_fields_arrive_in_their_places():
+    """``hear(proxy, address, address_type, rssi, data, time, heard)``, positionally, with one time for a message."""
+    house = House()
+    house.now = 12.5
+    house.send(2)
+    assert len({call[5] for call in house.heard}) == 1
+    assert [call[:5] + call[6:] for call in house.heard] == [("kitchen", ADDRESS, 1, -60, b"\x02\x01\x06", 12.5)] * 2
+
+
+def test_what_no_radio_sends_is_refused_and_its_neighbours_are_heard():
+    house = House()
+    bad = (
+        {"data": bytes(256)},
+        {"address": 1 << 48},
+        {"address_type": 2},
+        {"rssi": 21},
+        {"rssi": -128},
+    )
+    house.hearing.raw(message([{**GOOD, **fields} for fields in bad] + [GOOD]))
+    assert len(house.heard) == 1
+    assert house.hearing.outcomes[Outcome.REFUSED] == len(bad)
+    assert house.hearing.outcomes[Outcome.DECODED] == 1
+
+
+def test_edges_are_heard():
+    house = House()
+    for fields in ({"data": bytes(255)}, {"address": (1 << 48) - 1}, {"rssi": 20}, {"rssi": -127}, {"data": b""}):
+        house.send(**fields)
+    assert len(house.heard) == 5
+
+
+def test_one_failure_costs_one_advertisement():
+    """An exception in ``hear`` does not lose the batch-mates."""
+    house = House()
+    house.raises = {1}
+    house.hearing.raw(message([GOOD, {**GOOD, "address": 1}, GOOD, {**GOOD, "address": 1}, GOOD]))
+    assert len(house.heard) == 3
+    assert house.hearing.failed == 2
+
+
+def test_giant_message_is_cut_and_told():
+    """32,767 empty advertisements fit one frame: a few are looked at, and the proxy has misbehaved."""
+    house = House()
+    house.hearing.raw(message([{}] * 32_767))
+    assert len(house.heard) <= 256
+    assert house.hearing.count == 32_767
+    assert "32767" in house.hearing.misbehaviour
+
+
+def test_flood_is_told_within_five_seconds():
+    """Ten thousand advertisements a second are a flood within 5 s, and meanwhile no more than allowed are heard."""
+    house = House()
+    while house.now < 5.0:
+        house.send(100)
+        house.now += 0.01
+    assert "a second" in house.hearing.misbehaviour
+
+
+def test_busy_radio_is_no_flood():
+    """1,900 a second, for a minute, is every one heard."""
+    house = House()
+    while house.now < 60.0:
+        house.send(19)
+        house.now += 0.01
+    assert house.hearing.misbehaviour is None
+    assert len(house.heard) == house.hearing.count
+
+
+def test_burst_after_a_stall_is_no_flood():
+    """What the kernel kept while this process was stopped comes at once; that is not the proxy's doing."""
+    house = House()
+    for _ in range(10):
+        house.send(16)
+        house.now += 0.1
+    house.now += 600.0
+    for _ in range(2000):
+        house.send(16)
+        house.now += 0.0005
+    for _ in range(100):
+        house.send(16)
+        house.now += 0.1
+    assert house.hearing.misbehaviour is None
+
+
+def test_oversized_data_is_told():
+    house = House()
+    house.hearing.raw(message([{**GOOD, "data": bytes(4096)}] * 16))
+    assert house.hearing.misbehaviour is not None
+    assert house.heard == []
+
+
+def test_new_session_starts_clean():
+    house = House()
+    house.hearing.raw(message([{}] * 1000))
+    house.hearing.session()
+    assert house.hearing.misbehaviour is None
+
+
+def test_rate_is_right_from_the_start_and_fades():
+    """Ten a second are shown as ten after five seconds; a minute of silence leaves a third of them."""
+    house = House()
+    for _ in range(50):
+        house.send()
+        house.now += 0.1
+    assert 9.0 < house.hearing.rate(house.now) < 11.0
+    for _ in range(3000):
+        house.send()
+        house.now += 0.1
+    house.now += 60.0
+    assert 3.0 < house.hearing.rate(house.now) < 4.5
