@@ -92,11 +92,13 @@ def state_directory(options: Options) -> Iterator[Finding]:
 
 def service(status: dict[str, Any]) -> Iterator[Finding]:
     """The running service itself."""
-    if status["storage"]["failing"] is None:
+    if status["storage"]["ok"]:
         yield Finding("ok", "service", f"running, process {status['pid']}")
     else:
-        cause = status["storage"]["cause"]
-        yield Finding("fail", "history", f"cannot be written: {cause}; is the disk full?")
+        words = f"cannot be written: {status['storage']['error']}; is the disk full?"
+        yield Finding("fail", "history", words)
+    if status["storage"]["alarm"]:
+        yield Finding("warn", "history", status["storage"]["alarm"])
 
 
 def proxies(statuses: list[dict[str, Any]]) -> Iterator[Finding]:

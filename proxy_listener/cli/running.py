@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
 DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
 ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
+PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
+DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
 HISTORY_HEAD = ("time", "proxy", "rssi", "source", "values", "events")
 
 REDRAW = 1.0
@@ -71,8 +73,10 @@ def status(options: Options) -> None:
         print_json(document)
         return
     storage = document["storage"]
-    stored = "history ok" if storage["failing"] is None else f"history failing for {age(storage['failing'])}"
+    stored = "history ok" if storage["ok"] else f"history cannot be written: {cell(storage['error'])}"
     click.echo(f"proxy-listener {document['version']}, up {age(document['uptime'])}, {stored}")
+    if storage["alarm"]:
+        click.echo(cell(storage["alarm"]))
     show(PROXY_HEAD, [proxy_row(proxy) for proxy in document["proxies"]], colored=options.colored())
     for proxy in document["proxies"]:
         if proxy["advice"]:
@@ -249,6 +253,41 @@ def history(options: Options, device: str, since: float | None, until: float | N
             for one in readings
         ]
         show(HISTORY_HEAD, rows, colored=options.colored())
+
+
+@main.command(cls=Listing)
+@click.pass_obj
+def coverage(options: Options) -> None:
+    """Which rooms carry the house: what would be lost without a proxy, and what nobody hears."""
+    from proxy_listener.cli.client import ask
+
+    document = ask(options.state_directory(), lambda service: service.get("/coverage"))
+    if options.json:
+        print_json(document)
+        return
+    click.echo(f"of the last {document['hours']:g} h")
+    names = {device["mac"]: device["name"] or device["mac"] for device in document["devices"]}
+    show(PROXY_COVERAGE_HEAD, [coverage_row(proxy, names) for proxy in document["proxies"]], colored=options.colored())
+    rows = [
+        [device["name"], device["mac"], device["frames"], shares(device["shares"])] for device in document["devices"]
+    ]
+    show(DEVICE_COVERAGE_HEAD, rows, colored=options.colored())
+    for mac in document["unheard"]:
+        click.echo(f"no proxy hears {names.get(mac, mac)}")
+
+
+def coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
+    """A proxy of ``/coverage`` as cells."""
+    alone = {names.get(mac, mac): share for mac, share in proxy["lost_without"].items()}
+    verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing" if proxy["adds_nothing"] else shares(alone)
+    return [proxy["proxy"], proxy["room"], proxy["devices"], proxy["frames"], verdict]
+
+
+def shares(of: Mapping[str, float]) -> str:
+    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``, the greatest first."""
+    return ", ".join(
+        f"{name} {share:.0%}".replace("%", " %") for name, share in sorted(of.items(), key=lambda one: -one[1])
+    )
 
 
 @main.command()

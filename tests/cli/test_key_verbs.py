@@ -1,0 +1,133 @@
+"""keys import and keys test, as a user calls them."""
+
+import json
+
+import pytest
+
+KEY = "e9ea895fac7cca6d30532432a516f3a8"
+OTHER = "22" * 16
+FRAME = "58585b0550f4830238c1a495ef58763c26000097e2abb5"
+MAC = "A4:C1:38:02:83:F4"
+
+
+@pytest.fixture
+def house(tmp_path):
+    path = tmp_path / "devices.toml"
+    path.write_text(f"[[device]]\nmac = '{MAC}'\nname = 'Bedroom'\nbindkey = '{OTHER}'\n", encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def capture(tmp_path, *frames: str):
+    """A capture of these service data, each heard in two rooms."""
+    path = tmp_path / "capture.jsonl"
+    lines = []
+    for frame in frames:
+        data = f"020106{len(frame) // 2 + 3:02x}1695fe{frame}"
+        for proxy in ("kitchen", "hall"):
+            advert = {
+                "time": 1732300000.1,
+                "proxy": proxy,
+                "mac": MAC,
+                "address_type": "public",
+                "rssi": -61,
+                "data": data,
+            }
+            lines.append(json.dumps(advert))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_import_says_what_it_did_without_the_keys(call, house, tmp_path):
+    """One line each, and how many were written; the file has them."""
+    source = tmp_path / "tokens.json"
+    source.write_text(json.dumps({MAC: KEY, "E4:AA:EC:00:00:01": "F" * 32}), encoding="utf-8")
+    result = call("keys", "import", source, "-c", house)
+    assert result.exit_code == 0
+    assert "A4:C1:38:02:83:F4  renewed" in result.stdout
+    assert "E4:AA:EC:00:00:01  refused" in result.stdout
+    assert "1 of 2 keys written" in result.stdout
+    assert KEY not in result.output
+    assert KEY in house.read_text(encoding="utf-8")
+    again = json.loads(call("keys", "import", source, "-c", house, "--json").stdout)
+    assert [one["result"] for one in again] == ["unchanged", "refused"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": 1}', b"null"])
+def test_import_of_what_holds_no_keys_fails_in_words(call, house, tmp_path, content):
+    """Not JSON, or JSON of something else: one line, status 1, nothing written."""
+    before = house.read_bytes()
+    source = tmp_path / "x.json"
+    source.write_bytes(content)
+    result = call("keys", "import", source, "-c", house)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert house.read_bytes() == before
+
+
+def test_a_missing_file_fails_in_words(call, house):
+    """Named, and status 1."""
+    result = call("keys", "import", "no.json", "-c", house)
+    assert (result.exit_code, result.stderr) == (1, "no.json: No such file or directory\n")
+
+
+def test_the_key_that_fits_is_named(call, house, tmp_path):
+    """Of several keys each gets its verdict; copies of a frame count once; no key is shown."""
+    path = capture(tmp_path, FRAME)
+    words = ["keys", "test", "bedroom", "--capture", path, "--bindkey", KEY, "--bindkey", "ab" * 12, "-c", house]
+    result = call(*words)
+    assert result.exit_code == 0
+    rows = [line.split("  ") for line in result.stdout.splitlines()[1:]]
+    assert [[cell.strip() for cell in row if cell] for row in rows] == [
+        [
+            "1 of 3, 32 digits",
+            "0 of 1",
+            "wrong: get the key anew; it changes whenever the device is added to the Xiaomi app again",
+        ],
+        ["2 of 3, 32 digits", "1 of 1", "right"],
+        ["3 of 3, 24 digits", "0 of 0", "of the wrong length: these frames want 32 digits"],
+    ]
+    assert KEY not in result.output
+
+
+def test_a_damaged_frame_does_not_condemn_a_right_key(call, house, tmp_path):
+    """One frame of two opens: the key is right."""
+    damaged = FRAME[:-1] + "4"
+    result = call(
+        "keys", "test", MAC, "--capture", capture(tmp_path, FRAME, damaged), "--bindkey", KEY, "-c", house, "--json"
+    )
+    document = json.loads(result.stdout)
+    assert document["frames"] == 2
+    assert [(key["opened"], key["verdict"].split(";")[0]) for key in document["keys"]] == [
+        (0, "wrong: get the key anew"),
+        (1, "right"),
+    ]
+
+
+def test_no_fitting_key_is_status_1(call, house, tmp_path):
+    """For scripts."""
+    assert call("keys", "test", "Bedroom", "--capture", capture(tmp_path, FRAME), "-c", house).exit_code == 1
+
+
+def test_a_capture_without_encrypted_frames_says_so(call, house, tmp_path):
+    """It may be too short: that is no verdict about the key."""
+    plain = "5050aa01" + "01" + "f4830238c1a4" + "0d1004" + "c400b901"
+    result = call("keys", "test", "Bedroom", "--capture", capture(tmp_path, plain), "-c", house)
+    assert result.exit_code == 1
+    assert "no encrypted frame of it in the capture" in result.stdout
+
+
+def test_what_is_no_capture_fails_in_words(call, house, tmp_path):
+    """With the place of the first bad line."""
+    path = tmp_path / "x.txt"
+    path.write_text("hello\n", encoding="utf-8")
+    result = call("keys", "test", "Bedroom", "--capture", path, "-c", house)
+    assert result.exit_code == 1
+    assert f"{path}:1: not JSON" in result.stderr
+
+
+def test_a_device_that_is_not_there_fails_in_words(call, house, tmp_path):
+    """A name without an entry, and a MAC without a key."""
+    path = capture(tmp_path, FRAME)
+    assert "no [[device]] entry is named Attic" in call("keys", "test", "Attic", "--capture", path, "-c", house).stderr
+    assert "has no bindkey to test" in call("keys", "test", "E4:AA:EC:00:00:01", "--capture", path, "-c", house).stderr

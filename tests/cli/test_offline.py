@@ -1,0 +1,158 @@
+"""The verbs that need nothing running, and what all verbs say when something is wrong."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+KEY = "e9ea895fac7cca6d30532432a516f3a8"
+PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
+
+HOUSE = f"""
+[discovery]
+noise_psk = "{PSK}"
+[[proxy]]
+name = "kitchen-proxy"
+room = "Kitchen"
+host = "192.0.2.10"
+[[device]]
+mac = "A4:C1:38:02:83:F4"
+name = "[bold]Bedroom[/bold]"
+bindkey = "{KEY}"
+prefer = ["hall-proxy"]
+[[device]]
+mac = "C4:7C:8D:6A:3E:7A"
+read = "12h"
+[web]
+listen = "127.0.0.1:8099"
+token = "canary-token"
+"""
+
+
+@pytest.fixture
+def house(tmp_path):
+    path = tmp_path / "devices.toml"
+    path.write_text(HOUSE, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+RUNNING = ["status", "devices", "watch", "route x", "read x", "history x", "coverage", "export"]
+
+
+@pytest.mark.parametrize("verb", RUNNING)
+def test_without_a_service_the_status_is_69(call, tmp_path, verb):
+    """And the words say which socket was asked, and what to do."""
+    result = call(*verb.split(), "--state", tmp_path)
+    assert result.exit_code == 69
+    assert result.stdout == ""
+    assert f"nothing answers at {tmp_path}/control.sock" in result.stderr
+    assert "proxy-listener run" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "keys import x.json"])
+def test_without_a_configuration_the_status_is_78(call, verb):
+    """It says where it looked and what to do."""
+    result = call(*verb.split())
+    assert result.exit_code == 78
+    assert result.stdout == ""
+    assert "/etc/proxy-listener/devices.toml" in result.stderr
+    assert "proxy-listener init" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "replay x", "discover", "keys test x --capture y"])
+def test_a_bad_configuration_is_78_with_every_problem_on_a_line(call, house, verb):
+    """Standard error has the places and nothing else; no traceback, no key."""
+    house.write_text(HOUSE.replace(KEY, KEY[1:]).replace("12h", "twelve"), encoding="utf-8")
+    result = call(*verb.split(), "-c", house)
+    assert result.exit_code == 78
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "devices.toml: device[1].bindkey: 31 hex digits, expected 24 or 32",
+        'devices.toml: device[2].read: expected a duration such as "50ms", "10s", "5min", "24h" or "400d", or "off"',
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", ["", "jump", "check --colour", "history", "decode", "decode xyz", "keys", "export --format xls x"]
+)
+def test_a_slip_of_usage_is_2(call, words):
+    """Whether verb, option or argument."""
+    assert call(*words.split()).exit_code == 2
+
+
+def test_check_says_what_would_run(call, house, tmp_path):
+    """Proxies, devices with their keys' scheme, sinks, page, state; doubts apart; no secret anywhere."""
+    result = call("check", "-c", house, "--state", tmp_path / "state")
+    assert result.exit_code == 0
+    text = result.stdout
+    for word in (
+        "kitchen-proxy",
+        "192.0.2.10:6053",
+        "[bold]Bedroom[/bold]",
+        "A4:C1:38:02:83:F4",
+        "32 digits, MiBeacon v4/v5",
+        "none: plain frames only",
+        "12h",
+        "jsonl: path -",
+        "http://127.0.0.1:8099 with a token",
+        str(tmp_path / "state" / "history.db"),
+    ):
+        assert word in text
+    assert result.stderr.startswith('warning: devices.toml: device[1].prefer: no [[proxy]] is named "hall-proxy"')
+    assert not [secret for secret in (KEY, PSK, "canary") if secret in result.output]
+
+
+def test_check_as_json(call, house):
+    """The same for programs."""
+    document = json.loads(call("check", "--json", "-c", house).stdout)
+    assert [device["mac"] for device in document["devices"]] == ["A4:C1:38:02:83:F4", "C4:7C:8D:6A:3E:7A"]
+    assert document["proxies"] == [
+        {"name": "kitchen-proxy", "mac": None, "room": "Kitchen", "address": "192.0.2.10:6053", "key": "shared"}
+    ]
+    assert len(document["warnings"]) == 1
+
+
+def test_the_configuration_is_found_where_it_lies(call, house):
+    """Without -c, the one of the working directory."""
+    assert f"configuration  {house.name}" in call("check").stdout
+
+
+def test_a_name_cannot_steer_the_terminal(call, tmp_path):
+    """An escape sequence in an argument is shown, not obeyed."""
+    result = call("check", "-c", f"{tmp_path}/\x1b[31mx.toml")
+    assert result.exit_code == 78
+    assert "\x1b" not in result.output
+
+
+def test_a_verb_starts_without_the_engine():
+    """`--help` and `check` load neither the client of ESPHome's API nor zeroconf, so that they answer at once."""
+    heavy = "('aioesphomeapi', 'zeroconf', 'aiohttp')"
+    code = f"import sys, proxy_listener.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_decode_explains_the_example(call):
+    """Humidity 46.7 from an encrypted frame, with the key of the command line, which is not shown."""
+    result = call(
+        "decode", "58585b0550f4830238c1a495ef58763c26000097e2abb5", "--mac", "A4:C1:38:02:83:F4", "--bindkey", KEY
+    )
+    assert result.exit_code == 0
+    assert "46.7" in result.stdout
+    assert "9808" in result.stdout
+    assert KEY not in result.output
+
+
+def test_decode_takes_the_key_of_the_device_s_entry(call, house):
+    """A device of the configuration needs no --bindkey."""
+    frame = "58585b0550f4830238c1a495ef58763c26000097e2abb5"
+    assert "46.7" in call("decode", frame, "--mac", "a4c1380283f4", "-c", house).stdout
+
+
+def test_a_bad_key_is_a_slip_of_usage_and_is_not_repeated(call):
+    """--bindkey is checked as the configuration's keys are."""
+    result = call("decode", "5858", "--bindkey", "canary" * 5)
+    assert result.exit_code == 2
+    assert "canary" not in result.output
