@@ -6,13 +6,12 @@ file. A cell that a spreadsheet would take for a formula gets an apostrophe befo
 
 import csv
 import json
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from proxy_listener.cli.service import opened
 from proxy_listener.errors import ProxyListenerError
 
 FIXED = ("time", "mac", "name", "model", "source", "proxy", "room", "rssi", "counter", "trust", "late")
@@ -76,7 +75,7 @@ async def exported(lines: AsyncIterator[str], form: str, output: str) -> None:
     if form == "parquet" and output == "-":
         raise ProxyListenerError("Parquet is not for a terminal: name a file with -o")
     if form == "jsonl":
-        with _opened(output) as file:
+        with opened(output) as file:
             async for line in lines:
                 file.write(line + "\n")
         return
@@ -87,17 +86,8 @@ async def exported(lines: AsyncIterator[str], form: str, output: str) -> None:
         if form == "parquet":
             write_parquet(spool, Path(output))
             return
-        with _opened(output) as file:
+        with opened(output) as file:
             write_csv(spool, file)
-
-
-@contextmanager
-def _opened(output: str) -> Iterator[TextIO]:
-    if output == "-":
-        yield sys.stdout
-        return
-    with Path(output).open("w", encoding="utf-8", newline="") as file:
-        yield file
 
 
 def write_parquet(readings: Iterable[dict[str, Any]], path: Path) -> None:

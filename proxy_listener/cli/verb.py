@@ -8,6 +8,7 @@ The rule of this file: an expected error is one line for people on standard erro
 to standard output.
 """
 
+import io
 import os
 import resource
 import sys
@@ -121,6 +122,9 @@ class Verb(click.Command):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         options = ctx.ensure_object(Options)
         options.start_logs()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # The JSON of a reading is UTF-8, whatever the locale says.
+            sys.stdout.reconfigure(encoding="utf-8")
         try:
             return super().invoke(ctx)
         except ConfigError as error:

@@ -1,0 +1,278 @@
+"""The verbs of a running service, over a real control socket with a house of made values behind it."""
+
+import asyncio
+import csv
+import io
+import json
+import threading
+from contextlib import suppress
+
+import attrs
+import pytest
+
+from proxy_listener.history import Journal
+from proxy_listener.reading import Event, Reading, as_json
+from proxy_listener.reads.contract import Attempt, Progress, ReadReport
+from proxy_listener.reads.ranking import Candidate
+from proxy_listener.settings import WebSettings
+from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
+from proxy_listener.web import Actions, serve
+
+MAC = 0xA4C1380283F4
+HOSTILE = "=cmd [red]Attic[/red]"
+
+PROXY = ProxyStatus(
+    name="kitchen-proxy",
+    room="Kitchen",
+    mac=0xA0B1C2D3E4F5,
+    state=ProxyState.LIVE,
+    cause="advertisements are coming",
+    advice="",
+    address="192.0.2.10:6053",
+    version="2026.10.0",
+    encrypted=True,
+    active=True,
+    scanner="running",
+    advertisements=12_345,
+    rate=42.5,
+    heard_age=0.2,
+    uptime=7300.0,
+    slots_free=2,
+    slots_limit=3,
+    connecting=False,
+    wifi_rssi=-55,
+)
+TAKEN = attrs.evolve(
+    PROXY, name="hall-proxy", state=ProxyState.TAKEN, cause="another client took it", advice="set insist = true"
+)
+BEDROOM = DeviceStatus(
+    mac=MAC,
+    name="Bedroom climate",
+    model="LYWSD03MMC",
+    kind="climate",
+    listed=True,
+    room="Bedroom",
+    available=True,
+    heard_age=4.0,
+    key=KeyState.VERIFIED,
+    trust="authenticated",
+    values={"temperature": (21.3, 1.0), "battery": (87, 1.0)},
+    heard=[Heard("kitchen-proxy", "Kitchen", -61.4, 4.0, 0.93, 0)],
+    readings=3,
+    sleepy=False,
+    interval=600.0,
+    product_id=0x055B,
+    counter=9808,
+)
+ATTIC = attrs.evolve(BEDROOM, mac=MAC + 1, name=HOSTILE, available=False, heard_age=100_000.0)
+CANDIDATE = Candidate(
+    proxy="kitchen-proxy",
+    room="Kitchen",
+    eligible=True,
+    busy=False,
+    chosen=True,
+    standing=1,
+    score=-61.4,
+    rssi=-61.4,
+    heard_age=4.0,
+    address_type=0,
+    slots_free=2,
+    slots_limit=3,
+    failures=0.0,
+    reason="hears it best",
+)
+
+
+def reading(number: int, **changes) -> Reading:
+    fields = {
+        "time": 1_795_370_645.0 + number,
+        "mac": MAC,
+        "name": "Bedroom climate",
+        "model": "LYWSD03MMC",
+        "source": "advertisement",
+        "proxy": HOSTILE,
+        "room": "Bedroom",
+        "rssi": -61,
+        "counter": number,
+        "trust": "authenticated",
+        "late": False,
+        "values": {"temperature": 21.3},
+        "identity": number.to_bytes(12, "big"),
+    }
+    return Reading(**(fields | changes))
+
+
+READINGS = [
+    reading(1),
+    reading(2, values={"humidity": 46.7, "door": True}),
+    reading(3, values={}, events=(Event("button", "press"),)),
+    reading(4, mac=MAC + 1, name=HOSTILE),
+]
+
+
+async def read(_mac, history, tell):
+    tell(Progress("connecting", "kitchen-proxy"))
+    tell(Progress("log", "kitchen-proxy", 3, 9))
+    if history:
+        return ReadReport(
+            ok=False, detail="no route was left", attempts=[Attempt("kitchen-proxy", False, "timeout", "too late", 1.0)]
+        )
+    return ReadReport(ok=True, detail="read through kitchen-proxy", values={"battery": 87})
+
+
+async def capture():
+    yield '{"time":1.0}'
+    yield '{"time":2.0}'
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A service in a thread of its own; gives its state directory."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def house() -> None:
+        journal = Journal(None)
+        writing = asyncio.create_task(journal.run())
+        for one in READINGS:
+            journal.append(one)
+        await journal.flush()
+        view = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})
+        actions = Actions(route=lambda _mac: [CANDIDATE], read=read, stream=capture)
+        serving = asyncio.create_task(serve(WebSettings(), tmp_path, view, journal, actions))
+        while not (tmp_path / "control.sock").exists():  # noqa: ASYNC110  serve() tells nobody when it listens
+            await asyncio.sleep(0)
+        ready.set()
+        await asyncio.to_thread(done.wait)
+        for task in (serving, writing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await journal.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(house(),))
+    thread.start()
+    assert ready.wait(10)
+    yield tmp_path
+    done.set()
+    thread.join()
+
+
+def test_status_shows_every_proxy_and_what_to_do(call, state):
+    """A row each; cause and advice of the one that is not well; counts that are not zero."""
+    result = call("status", "--state", state)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith("history ok")
+    row = "kitchen-proxy Kitchen live 192.0.2.10:6053 42.5 0 s 2/3 -55 dBm 2026.10.0 2 h"
+    assert " ".join(lines[2].split()) == row
+    assert lines[4] == "hall-proxy: another client took it. set insist = true"
+    assert lines[5] == "advertisements: decoded 7"
+
+
+def test_devices_shows_values_and_ages(call, state):
+    """A row each; markup in a name is a name."""
+    lines = call("devices", "--state", state).stdout.splitlines()
+    assert lines[1].split("  ")[0] == "Bedroom climate"
+    assert "temperature 21.3, battery 87" in lines[1]
+    assert lines[2].startswith(HOSTILE)
+    assert "28 h (away)" in lines[2]
+
+
+@pytest.mark.parametrize("verb", ["status", "devices", "route Bedroom", "history Bedroom", "read Bedroom"])
+def test_every_listing_is_json_when_asked(call, state, verb):
+    """One document on standard output."""
+    result = call(*verb.split(), "--json", "--state", state)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("wanted", ["bedroom", "Bedroom climate", "A4:C1:38:02:83:F4", "a4c1380283f4"])
+def test_a_device_is_found_by_name_or_mac(call, state, wanted):
+    """Or by the only part of a name that fits."""
+    result = call("route", wanted, "--state", state)
+    row = "* kitchen-proxy Kitchen -61.4 4 s -61.4 2/3 hears it best"
+    assert " ".join(result.stdout.splitlines()[1].split()) == row
+
+
+@pytest.mark.parametrize(("wanted", "words"), [("Cellar", "no such device: Cellar"), ("i", "is more than one device")])
+def test_a_device_that_is_not_meant_clearly_fails_in_words(call, state, wanted, words):
+    """Status 1."""
+    result = call("history", wanted, "--state", state)
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_a_read_shows_its_steps_and_its_values(call, state):
+    """Steps on standard error, values on standard output."""
+    result = call("read", "Bedroom", "--state", state)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == ["connecting through kitchen-proxy", "log through kitchen-proxy 3 of 9"]
+    assert result.stdout.splitlines() == ["read through kitchen-proxy", "battery 87"]
+
+
+def test_a_read_that_fails_says_by_which_routes(call, state):
+    """Status 1."""
+    result = call("read", "Bedroom", "--history", "--state", state)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-2:] == ["kitchen-proxy: too late", "no route was left"]
+
+
+def test_history_is_a_table_oldest_first(call, state):
+    """Values in words, events too."""
+    lines = call("history", "Bedroom", "--state", state).stdout.splitlines()
+    assert [line.split("advertisement")[1].strip(" -") for line in lines[1:]] == [
+        "temperature 21.3",
+        "humidity 46.7, door yes",
+        "button press",
+    ]
+    assert len(call("history", "Bedroom", "--limit", 1, "--state", state).stdout.splitlines()) == 2
+
+
+def test_history_within_a_range(call, state):
+    """Times as ISO 8601; how long ago; nonsense is a slip of usage."""
+    words = ["history", "Bedroom", "--json", "--state", state]
+    assert len(json.loads(call(*words, "--since", "2026-11-22T18:04:07Z").stdout)) == 2
+    assert len(json.loads(call(*words, "--until", "2026-11-22T18:04:07Z").stdout)) == 1
+    assert json.loads(call(*words, "--since", "2d").stdout) is not None
+    assert call(*words, "--since", "yesterdayish").exit_code == 2
+
+
+def test_csv_has_a_column_for_each_quantity(call, state):
+    """A cell that a spreadsheet would compute gets an apostrophe."""
+    rows = list(csv.DictReader(io.StringIO(call("history", "Bedroom", "--csv", "--state", state).stdout)))
+    assert [(row["temperature"], row["humidity"], row["door"], row["events"]) for row in rows] == [
+        ("21.3", "", "", ""),
+        ("", "46.7", "true", ""),
+        ("", "", "", "button press"),
+    ]
+    assert {row["proxy"] for row in rows} == {"'" + HOSTILE}
+
+
+def test_export_gives_every_reading_as_it_is(call, state):
+    """JSON Lines, byte for byte what a sink would write; or the readings of one device."""
+    lines = call("export", "--state", state).stdout.splitlines()
+    assert lines == [as_json(one) for one in READINGS]
+    assert call("export", "Attic", "--state", state).stdout.splitlines() == lines[3:]
+
+
+def test_export_to_a_file(call, state, tmp_path):
+    """CSV with a head and a row for each reading; an output that cannot be had fails in words."""
+    result = call("export", "--format", "csv", "-o", tmp_path / "x.csv", "--state", state)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert len((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(READINGS)
+    result = call("export", "-o", tmp_path / "no" / "x", "--state", state)
+    assert (result.exit_code, result.stderr) == (1, f"{tmp_path}/no/x: No such file or directory\n")
+
+
+def test_record_takes_the_service_s_stream(call, state, tmp_path):
+    """The capture lines as they come."""
+    result = call("record", "-o", tmp_path / "capture.jsonl", "--state", state)
+    assert result.exit_code == 0
+    assert (tmp_path / "capture.jsonl").read_text(encoding="utf-8") == '{"time":1.0}\n{"time":2.0}\n'
+
+
+def test_what_the_service_does_not_do_fails_in_its_words(call, state):
+    """Status 1, not 69: there is a service."""
+    result = call("coverage", "--state", state)
+    assert result.exit_code == 1
+    assert "keeps no record" in result.stderr
