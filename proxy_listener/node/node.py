@@ -100,6 +100,11 @@ class Node:
         self._record = None
         await self._end()
 
+    @property
+    def announced_by(self) -> AsyncZeroconf | None:
+        """Who answers mDNS for it."""
+        return self._record[0] if self._record is not None else None
+
     def freeze(self) -> None:
         """Stop reading and writing without closing anything: half-open sessions."""
         self.frozen = True
@@ -113,11 +118,8 @@ class Node:
             session.thaw()
 
     def hear(self, address: int, address_type: int, rssi: int, data: bytes) -> bool:
-        """The radio received an advertisement. True where the scan was running."""
-        if not self.scanner.hears:
-            return False
-        self.stream.hear(address, address_type, rssi, data)
-        return True
+        """The radio received an advertisement. True where the scan was running and somebody holds the stream."""
+        return self.scanner.hears and self.stream.hear(address, address_type, rssi, data)
 
     def tell(self, message: Message) -> None:
         """Send to the stream holder, if there is one."""

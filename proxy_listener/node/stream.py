@@ -60,13 +60,13 @@ class Stream:
         self.holder = None
         return True
 
-    def hear(self, address: int, address_type: int, rssi: int, data: bytes) -> None:
-        """One advertisement from the radio, on its way to the holder."""
+    def hear(self, address: int, address_type: int, rssi: int, data: bytes) -> bool:
+        """One advertisement from the radio, on its way to the holder; False where there is none."""
         if self.holder is None:
-            return
+            return False
         if not self._raw:
             self._offer(parsed(address, address_type, rssi, data), 1)
-            return
+            return True
         self._queue.append((address, address_type, rssi, data))
         if len(self._queue) >= self._firmware.batch:
             self.flush()
@@ -74,6 +74,7 @@ class Stream:
             loop = asyncio.get_running_loop()
             busy = loop.time() - self._flushed < self._firmware.busy_flush
             self._timer = loop.call_later(self._firmware.busy_flush if busy else self._firmware.flush, self.flush)
+        return True
 
     def flush(self) -> None:
         """Send what is queued."""
