@@ -33,6 +33,9 @@ NAMES = {
 COOKIE_AGE = 30 * 86_400
 """Seconds that a browser keeps the session; a new token ends it earlier."""
 
+FIELDS_LIMIT = 4
+"""Fields of the form that are looked at; it has one."""
+
 
 @attrs.frozen
 class Asset:
@@ -94,17 +97,13 @@ async def login(request: web.Request) -> web.Response:
     """The token, from the form: a cookie and the page where it is right, else the form again."""
     expected = _expected(request)
     body = await body_of(request, "application/x-www-form-urlencoded")
-    (given,) = parse_qs(body.decode(errors="replace"), max_num_fields=4).get("token", [""])[:1]
+    try:
+        given = parse_qs(body.decode(errors="replace"), max_num_fields=FIELDS_LIMIT).get("token", [""])[0]
+    except ValueError:
+        raise refusal(web.HTTPBadRequest, "that is not the form") from None
     if not matches(given, expected.reveal()):
         again = ASSETS["login.html"].body.replace(b' id="wrong" hidden', b' id="wrong" role="alert"')
         return web.Response(status=401, body=again, content_type="text/html", charset="utf-8")
     answer = web.Response(status=303, headers={"Location": "/"})
     answer.set_cookie(COOKIE, session(expected), max_age=COOKIE_AGE, httponly=True, samesite="Strict", path="/")
-    return answer
-
-
-async def logout(_request: web.Request) -> web.Response:
-    """Forgets the cookie."""
-    answer = web.Response(status=303, headers={"Location": "/login"})
-    answer.del_cookie(COOKIE, httponly=True, samesite="Strict", path="/")
     return answer

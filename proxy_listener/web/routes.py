@@ -54,5 +54,4 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/assets/{name}", page.asset, media="*/*"),
     Route("GET", "/login", page.form, media=HTML),
     Route("POST", "/login", page.login, media=HTML),
-    Route("POST", "/logout", page.logout, media=HTML),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import { age } from "./words.js";
 const PROXIES_EVERY = 5_000;
 const DEVICES_EVERY = 30_000;
 
-export const house = { devices: new Map(), status: null, asked: 0 };
+export const house = { devices: new Map(), status: null };
 
 const main = document.getElementById("view");
 const live = document.getElementById("live");
@@ -53,7 +53,6 @@ async function askDevices() {
 
 async function askStatus() {
   house.status = await get("/status");
-  house.asked = Date.now();
   redraw();
 }
 
@@ -100,7 +99,6 @@ function heard(event) {
     device.available = true;
     device.readings += 1;
   }
-  view?.heard?.(reading);
   redraw();
 }
 
@@ -150,12 +148,21 @@ export function ageOf(since) {
   return node;
 }
 
-const stream = new EventSource("/events");
-stream.addEventListener("open", () => tell("good", "live"));
-stream.addEventListener("error", () => tell("bad", "reconnecting"));
-stream.addEventListener("reading", heard);
-stream.addEventListener("unstored", heard);
-stream.addEventListener("gap", again);
+// A page that nobody looks at holds no stream: browsers open six connections to a host, whatever the number of tabs.
+let stream = null;
+function listen() {
+  stream?.close();
+  if (document.hidden) return;
+  stream = new EventSource("/events");
+  stream.addEventListener("open", () => tell("good", "live"));
+  stream.addEventListener("error", () => tell("bad", "reconnecting"));
+  stream.addEventListener("reading", heard);
+  stream.addEventListener("unstored", heard);
+  stream.addEventListener("gap", again);
+}
+
+document.addEventListener("visibilitychange", listen);
+listen();
 
 tell("busy", "connecting");
 const askAgain = every(DEVICES_EVERY, askDevices);

@@ -2,12 +2,11 @@
 
 import { ageOf, ask, house } from "./app.js";
 import { el, keep, mark, name, say } from "./dom.js";
-import { plot, RANGES } from "./plot.js";
+import { GAP, plot, RANGES } from "./plot.js";
 import { age, dbm, key, label, order, shown, TRUST, unit, when } from "./words.js";
 
 const CURVES_EVERY = 60_000;
 const ROUTES_EVERY = 15_000;
-const GAP = 3;
 
 function fact(title, ...value) {
   return el("div", {}, el("dt", {}, title), el("dd", {}, ...value));
@@ -39,11 +38,15 @@ function valueUpdate(node, [quantity, { value, time }]) {
   since.firstChild.since = Date.parse(time);
 }
 
+// Headings of columns of numbers begin with "#".
 function table(caption, heads, rows, none) {
   if (rows.length === 0) return el("p", { class: "quiet" }, none);
-  const head = el("tr", {}, heads.map((text) => el("th", { scope: "col" }, text)));
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
+  const head = el("tr", {}, heads.map((text) => el("th", { scope: "col", class: text.startsWith("#") ? "number" : null }, text.replace("#", ""))));
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    el("table", { class: caption.toLowerCase() }, el("thead", {}, head), el("tbody", {}, rows)));
 }
+
+const figure = (title, text) => el("td", { class: "number", "data-label": title }, text);
 
 function routeRow(candidate) {
   const kind = candidate.chosen ? "good" : candidate.busy ? "busy" : candidate.eligible ? "off" : "bad";
@@ -51,22 +54,21 @@ function routeRow(candidate) {
   return el("tr", { class: candidate.chosen ? "chosen" : null },
     el("th", { scope: "row" }, name(candidate.room || candidate.proxy), el("small", {}, name(candidate.proxy))),
     el("td", {}, mark(kind), " ", word),
-    el("td", { class: "number" }, dbm(candidate.rssi)),
-    el("td", { class: "number" }, age(candidate.heard_age)),
-    el("td", { class: "number" }, candidate.slots_limit === null ? "–" : `${candidate.slots_free ?? "?"}/${candidate.slots_limit}`),
-    el("td", { class: "number" }, candidate.failures > 0.05 ? candidate.failures.toFixed(1) : "–"),
+    figure("dBm", dbm(candidate.rssi)),
+    figure("heard", age(candidate.heard_age)),
+    figure("slots", candidate.slots_limit === null ? "–" : `${candidate.slots_free ?? "?"}/${candidate.slots_limit}`),
+    figure("failures", candidate.failures > 0.05 ? candidate.failures.toFixed(1) : "–"),
     el("td", { class: "reason" }, candidate.reason));
 }
 
 function heardRow(heard) {
   return el("tr", {}, el("th", { scope: "row" }, name(heard.room || heard.proxy), el("small", {}, name(heard.proxy))),
-    el("td", { class: "number" }, dbm(heard.rssi)), el("td", { class: "number" }, age(heard.age)),
-    el("td", { class: "number" }, `${Math.round(heard.share * 100)} %`));
+    figure("dBm", dbm(heard.rssi)), figure("last", age(heard.age)), figure("share", `${Math.round(heard.share * 100)} %`));
 }
 
 function eventRows(readings) {
   return readings.toReversed().flatMap((reading) => reading.events.map(({ event, type, ...more }) => el("tr", {},
-    el("th", { scope: "row" }, when(Date.parse(reading.time))), el("td", {}, label(event)), el("td", {}, label(type)),
+    el("th", { scope: "row", class: "plain" }, when(Date.parse(reading.time))), el("td", {}, label(event)), el("td", {}, label(type)),
     el("td", {}, Object.entries(more).map(([k, v]) => `${label(k)} ${v}`).join(", ")))));
 }
 
@@ -179,7 +181,7 @@ export function deviceView(mac, first) {
   async function askRoutes() {
     try {
       const found = await (await ask(`/devices/${mac}/routes`)).json();
-      routes.replaceChildren(table("Routes", ["Proxy", "", "dBm", "Heard", "Slots", "Failures", "Why"], found.map(routeRow), "No proxy could read it."));
+      routes.replaceChildren(table("Routes", ["Proxy", "", "#dBm", "#Heard", "#Slots", "#Failures", "Why"], found.map(routeRow), "No proxy could read it."));
     } catch (error) {
       routes.replaceChildren(el("p", { class: "quiet" }, error.message));
     }
@@ -201,7 +203,7 @@ export function deviceView(mac, first) {
     const entries = Object.entries(device.values).sort(([a], [b]) => order(a, b));
     keep(values, entries, ([quantity]) => quantity, ([quantity]) => valueNode(quantity), valueUpdate);
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);
-    hears.replaceChildren(table("Heard by", ["Proxy", "dBm", "Last", "Share"], heard.map(heardRow), "No proxy hears it now."));
+    hears.replaceChildren(table("Hearing", ["Proxy", "#dBm", "#Last", "#Share"], heard.map(heardRow), "No proxy hears it now."));
     if (device.readable && reading.hidden) {
       reading.hidden = false;
       reading.append(device.listed ? readPanel(mac, draw) : el("p", {}, "Add an entry for it to devices.toml to read its battery and its log."));

@@ -2,10 +2,12 @@
 
 import { ageOf } from "./app.js";
 import { el, keep, mark, name, say } from "./dom.js";
-import { age, dbm, key, order, short, shown, state, unit } from "./words.js";
+import { age, byName, dbm, key, order, short, shown, state, unit } from "./words.js";
 
 const BATTERY_LOW = 15;
 const HEALTHY_SHOWN = 8;
+const TROUBLES_SHOWN = 6;
+const KINDS = ["bad", "busy", "good", "off"];
 
 const COLUMNS = [
   ["name", "Device", (d) => d.name],
@@ -32,7 +34,8 @@ function summary({ devices, status }) {
     figure("Proxies live", `${living.length}`, `of ${proxies.length}`, living.length < proxies.length ? "bad" : ""),
     figure("Devices heard", `${all.filter((d) => d.available).length}`, `of ${all.length}`),
     figure("On air", rate.toFixed(rate < 10 ? 1 : 0), "advertisements / s"),
-    figure("History", storage.ok ? "stored" : "failing", storage.waiting ? `${storage.waiting} wait` : `up ${age(status.uptime)}`, storage.ok ? "" : "bad"),
+    figure("History", storage.ok ? "stored" : "failing", storage.waiting ? `${storage.waiting} wait` : "", storage.ok ? "" : "bad"),
+    figure("Running", age(status.uptime), `version ${status.version}`),
   ];
 }
 
@@ -44,14 +47,14 @@ function troubles({ devices, status }) {
   if (!storage.ok) add("storage", "bad", "History", `cannot be stored: ${storage.error ?? ""}`, "Readings wait in memory. Free space on the disk, or mend it.");
   if (storage.alarm) add("alarm", "warn", "History", storage.alarm, "");
   for (const p of proxies) {
-    if (p.state !== "live" && p.advice) add(`p${p.name}`, state(p)[0] === "bad" ? "bad" : "warn", p.room || p.name, p.cause, p.advice);
+    if (state(p)[0] === "bad") add(`p${p.name}`, "bad", p.room || p.name, p.cause || state(p)[1], p.advice);
   }
-  for (const d of devices.values()) {
+  for (const d of [...devices.values()].filter((each) => each.listed)) {
     if (d.key === "wrong") add(`k${d.mac}`, "bad", d.name, "its frames do not verify with the bindkey", "Was it added to Mi Home again? Then its key changed: fetch the new one.", link(d));
     if (d.key === "missing") add(`k${d.mac}`, "warn", d.name, "sends encrypted frames and has no bindkey", "Add its bindkey to devices.toml; what came before is kept and opened then.", link(d));
     const battery = d.values.battery?.value;
     if (battery <= BATTERY_LOW) add(`b${d.mac}`, "warn", d.name, `battery at ${battery} %`, "Have a new cell ready.", link(d));
-    if (d.listed && !d.available) add(`a${d.mac}`, "warn", d.name, d.since === null ? "not heard since the start" : `not heard for ${age((Date.now() - d.since) / 1000)}`, "Out of range, or its cell is empty.", link(d));
+    if (!d.available) add(`a${d.mac}`, "warn", d.name, d.since === null ? "not heard since the start" : `not heard for ${age((Date.now() - d.since) / 1000)}`, "Out of range, or its cell is empty.", link(d));
   }
   return found;
 }
@@ -70,7 +73,7 @@ const proxyRow = () => el("li", { class: "proxy" });
 
 function proxyUpdate(row, proxy) {
   const [kind, word] = state(proxy);
-  const signature = JSON.stringify([kind, word, proxy.rate, proxy.slots_free, proxy.slots_limit, proxy.cause, proxy.advice, proxy.connecting, proxy.wifi_rssi, proxy.encrypted, proxy.room]);
+  const signature = JSON.stringify([kind, word, proxy.rate, proxy.slots_free, proxy.slots_limit, proxy.connecting, proxy.wifi_rssi, proxy.encrypted, proxy.room]);
   if (row.signature === signature) return;
   row.signature = signature;
   const live = proxy.state === "live";
@@ -81,11 +84,10 @@ function proxyUpdate(row, proxy) {
     proxy.encrypted === false && el("span", { class: "word warn" }, "unencrypted"),
     proxy.active === false && el("span", {}, "passive: cannot read"),
   ];
-  const help = kind === "bad" && el("div", { class: "help" }, el("p", {}, proxy.cause), proxy.advice && el("p", { class: "advice" }, proxy.advice));
   row.replaceChildren(
     mark(kind), el("span", { class: "room" }, name(proxy.room || proxy.name)),
     el("span", { class: "rate" }, live ? [proxy.rate.toFixed(1), el("small", {}, " /s")] : "–"),
-    el("span", { class: "facts" }, facts), help || "",
+    el("span", { class: "facts" }, facts.filter(Boolean)),
   );
 }
 
@@ -133,7 +135,10 @@ export function houseView() {
   let last = null;
   const figures = el("dl", { class: "figures" });
   const todo = el("ul", { class: "troubles" });
-  const todoSection = el("section", { "aria-labelledby": "needs", hidden: true }, el("h2", { id: "needs" }, "Needs you"), todo);
+  const more = el("ul", { class: "troubles" });
+  const moreTitle = el("summary", {});
+  const moreFold = el("details", { hidden: true }, moreTitle, more);
+  const todoSection = el("section", { "aria-labelledby": "needs", hidden: true }, el("h2", { id: "needs" }, "Needs you"), todo, moreFold);
   const sick = el("ul", { class: "proxies" });
   const well = el("ul", { class: "proxies" });
   const wellTitle = el("summary", {});
@@ -158,7 +163,7 @@ export function houseView() {
     const by = COLUMNS.find(([id]) => id === sort.by)[2];
     const compare = (a, b) => {
       const [x, y] = [by(a), by(b)];
-      return (typeof x === "string" ? x.localeCompare(y) : x - y) || a.name.localeCompare(b.name) || a.mac.localeCompare(b.mac);
+      return (typeof x === "string" ? byName(x, y) : x - y) || byName(a.name, b.name) || byName(a.mac, b.mac);
     };
     const found = [...devices.values()].filter((d) => !sort.text || `${d.name} ${d.room ?? ""} ${d.model} ${d.mac}`.toLowerCase().includes(sort.text));
     found.sort(sort.down ? (a, b) => compare(b, a) : compare);
@@ -171,10 +176,14 @@ export function houseView() {
       if (figures.signature !== (figures.signature = JSON.stringify(summaryKey(house)))) figures.replaceChildren(...summary(house));
       const found = troubles(house);
       todoSection.hidden = found.length === 0;
-      keep(todo, found, (t) => t.id, troubleRow, troubleUpdate);
-      const proxies = house.status.proxies.toSorted((a, b) => a.room.localeCompare(b.room) || a.name.localeCompare(b.name));
+      keep(todo, found.slice(0, TROUBLES_SHOWN), (t) => t.id, troubleRow, troubleUpdate);
+      keep(more, found.slice(TROUBLES_SHOWN), (t) => t.id, troubleRow, troubleUpdate);
+      moreFold.hidden = found.length <= TROUBLES_SHOWN;
+      say(moreTitle, `${found.length - TROUBLES_SHOWN} more`);
+      const proxies = house.status.proxies.toSorted((a, b) => byName(a.room, b.room) || byName(a.name, b.name));
       const fine = proxies.filter((p) => p.state === "live");
-      keep(sick, proxies.filter((p) => p.state !== "live"), (p) => p.name, proxyRow, proxyUpdate);
+      const rank = (p) => KINDS.indexOf(state(p)[0]);
+      keep(sick, proxies.filter((p) => p.state !== "live").sort((a, b) => rank(a) - rank(b)), (p) => p.name, proxyRow, proxyUpdate);
       keep(well, fine, (p) => p.name, proxyRow, proxyUpdate);
       say(wellTitle, `${fine.length} live`);
       if (!fold.touched) fold.open = wide.matches || fine.length <= HEALTHY_SHOWN;

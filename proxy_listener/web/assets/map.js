@@ -1,7 +1,7 @@
 // Who hears whom: devices by proxies, how well as a colour and as a number.
 
 import { el, name } from "./dom.js";
-import { dbm, STRENGTHS, strength } from "./words.js";
+import { byName, dbm, STRENGTHS, strength } from "./words.js";
 
 function legend() {
   return el("ul", { class: "legend" }, STRENGTHS.map(([least, word], k) =>
@@ -16,7 +16,7 @@ function cell(heard, best) {
 function row(device, proxies) {
   const by = new Map(device.heard.map((heard) => [heard.proxy, heard]));
   const best = device.heard.reduce((one, other) => (one && one.rssi >= other.rssi ? one : other), null);
-  const head = el("th", { scope: "row" }, el("a", { href: `#/device/${device.mac}` }, name(device.name)), el("small", {}, name(device.room ?? "–")));
+  const head = el("th", { scope: "row" }, el("div", {}, el("a", { href: `#/device/${device.mac}` }, name(device.name)), el("small", {}, name(device.room ?? "–"))));
   return el("tr", {}, head, proxies.map((proxy) => cell(by.get(proxy.name), best)));
 }
 
@@ -29,8 +29,8 @@ export function mapView() {
   function update({ devices, status }) {
     if (!status) return;
     const proxies = status.proxies.filter((p) => p.state !== "not_a_proxy" && p.state !== "not_accepted")
-      .toSorted((a, b) => a.room.localeCompare(b.room) || a.name.localeCompare(b.name));
-    const rows = [...devices.values()].toSorted((a, b) => (a.room ?? "\uffff").localeCompare(b.room ?? "\uffff") || a.name.localeCompare(b.name));
+      .toSorted((a, b) => byName(a.room, b.room) || byName(a.name, b.name));
+    const rows = [...devices.values()].toSorted((a, b) => byName(a.room ?? "\uffff", b.room ?? "\uffff") || byName(a.name, b.name));
     const now = JSON.stringify([proxies.map((p) => [p.name, p.room, p.state]), rows.map((d) => [d.mac, d.name, d.room, d.heard.map((h) => [h.proxy, Math.round(h.rssi)])])]);
     if (now === signature) return;
     signature = now;

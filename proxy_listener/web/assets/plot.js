@@ -1,13 +1,18 @@
 // A curve -> SVG: the mean as a line, least to greatest as a band, and nothing where nothing was heard.
 
 import { el, svg } from "./dom.js";
-import { flags, label, number, shown, unit, when } from "./words.js";
+import { flags, label, number, unit, when } from "./words.js";
 
 const HEIGHT = 168;
+const FLAG_HEIGHT = 64;
 const LEFT = 46;
 const RIGHT = 8;
 const TOP = 10;
 const BOTTOM = 24;
+const MARK_ROOM = 46;
+
+// Silences that many times longer than the usual one are gaps.
+export const GAP = 3;
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
@@ -54,6 +59,12 @@ function times(since, until, range) {
   return marks;
 }
 
+// The usual time from one point to the next: a quantity that is told once a day has no gap in every night.
+function pace(points) {
+  const steps = points.slice(1).map((point, k) => point[0] - points[k][0]).sort((a, b) => a - b);
+  return steps[Math.floor(steps.length / 2)] ?? 0;
+}
+
 // Points that follow each other; a longer silence ends one run and begins the next.
 function runs(points, silence) {
   const found = [];
@@ -75,14 +86,24 @@ function extent(points) {
   return [least, greatest];
 }
 
-function axes(marks, names, places, x, y, width) {
+// Marks of the time axis that have room for their text.
+function apart(places, x, width) {
+  let last = -Infinity;
+  return places.filter(([time]) => {
+    const fits = x(time) - last >= MARK_ROOM && x(time) <= width - MARK_ROOM / 3;
+    if (fits) last = x(time);
+    return fits;
+  });
+}
+
+function axes(marks, names, places, x, y, width, height) {
   const lines = marks.map((value, k) => [
     svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }),
     svg("text", { class: "tick", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, names[k]),
   ]);
-  const columns = places.map(([time, text]) => [
-    svg("line", { class: "grid", x1: x(time), x2: x(time), y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM + 4 }),
-    svg("text", { class: "tick", x: x(time), y: HEIGHT - 6, "text-anchor": "middle" }, text),
+  const columns = apart(places, x, width).map(([time, text]) => [
+    svg("line", { class: "grid", x1: x(time), x2: x(time), y1: height - BOTTOM, y2: height - BOTTOM + 4 }),
+    svg("text", { class: "tick", x: x(time), y: height - 6, "text-anchor": "middle" }, text),
   ]);
   return [lines, columns];
 }
@@ -94,9 +115,17 @@ function curve(run, x, y) {
   return [svg("path", { class: "band", d: band }), svg("path", { class: "line", d: `M${run.map(at(2)).join("L")}` })];
 }
 
+// A flag holds until it is told anew: a bar while it is on, paler where a bucket saw both.
+function bars(points, until, x, height) {
+  return points.map((point, k) => {
+    const [from, to] = [x(point[0]), x(points[k + 1]?.[0] ?? until)];
+    return svg("rect", { class: "bar", x: from.toFixed(1), width: Math.max(0.5, to - from).toFixed(1), y: TOP, height: height - TOP - BOTTOM, "fill-opacity": point[2].toFixed(2) });
+  });
+}
+
 // The reading under the pointer, or under the arrow keys.
-function cursor(picture, points, x, y, width, say) {
-  const line = svg("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
+function cursor(picture, points, x, y, width, height, say) {
+  const line = svg("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
   const dot = svg("circle", { class: "cursor", r: 3, visibility: "hidden" });
   let place = points.length - 1;
   const show = (index) => {
@@ -133,24 +162,26 @@ function cursor(picture, points, x, y, width, say) {
 export function plot(quantity, points, { since, until, range, silence, flag, width }) {
   const title = el("h3", {}, label(quantity), " ", el("small", {}, unit(quantity, 0)));
   if (points.length === 0) return el("figure", { class: "plot" }, title, el("p", { class: "quiet" }, `nothing within this ${range}`));
+  const height = flag ? FLAG_HEIGHT : HEIGHT;
   const [least, greatest] = extent(points);
   const marks = flag ? [0, 1] : scale(least, greatest);
   const [bottom, top] = [marks[0], marks.at(-1)];
   const x = (time) => LEFT + ((time - since) / (until - since)) * (width - LEFT - RIGHT);
-  const y = (value) => TOP + (1 - (value - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM);
+  const y = (value) => TOP + (1 - (value - bottom) / (top - bottom)) * (height - TOP - BOTTOM);
   const text = (value) => (flag ? flags(quantity)[Math.round(value)] : `${number(value)} ${unit(quantity, 0)}`.trim());
   const whole = flag ? "" : `${text(least)} to ${text(greatest)}`;
   const readout = el("output", { class: "readout" }, whole);
   const say = (point) => {
     if (point === null) readout.replaceChildren(whole);
-    else readout.replaceChildren(el("b", {}, shown(quantity, flag ? point[2] >= 0.5 : point[2]), " ", unit(quantity, 0)), ` ${when(point[0] * 1000)}`);
+    else readout.replaceChildren(el("b", {}, text(point[2])), ` ${when(point[0] * 1000)}`);
   };
   const summary = `${label(quantity)}, ${range}: ${whole || "on and off"}, last ${text(points.at(-1)[2])}`;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", tabindex: 0, "aria-label": summary });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": summary });
+  const drawn = flag ? bars(points, until, x, height) : runs(points, Math.max(silence, GAP * pace(points))).flatMap((run) => curve(run, x, y));
   picture.append(
-    ...axes(marks, flag ? flags(quantity) : marks.map(number), times(since, until, range), x, y, width).flat(2),
-    ...runs(points, silence).flatMap((run) => curve(run, x, y)),
-    ...cursor(picture, points, x, y, width, say),
+    ...axes(marks, flag ? flags(quantity) : marks.map(number), times(since, until, range), x, y, width, height).flat(2),
+    ...drawn,
+    ...cursor(picture, points, x, y, width, height, say),
   );
   return el("figure", { class: "plot" }, el("figcaption", {}, title, readout), picture);
 }
