@@ -223,7 +223,7 @@ _OF_MODEL: Mapping[str, Mapping[int, Row]] = {
     "MJZNZ018H": _PILLOW,
     "PTH-1": {0x1010: layout(u16(FORMALDEHYDE, per=1000))},
     "PTX-F1-Display": {0x605D: layout(u8(TEMPERATURE))},
-    "RTCGQ02LM": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.light_of, 3)},
+    "RTCGQ02LM": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.lux_and_light, 3)},
     "SJWS02LM": {
         **_WATER,
         0x487B: layout(flag(TOP_SPLASH)),

@@ -5,7 +5,7 @@ The rule of this file: "no motion for N seconds" is no motion, unless N is 0; ``
 
 from proxy_listener.reading import Event
 from proxy_listener.xiaomi.layout import Events, Implausible, Reader, Values
-from proxy_listener.xiaomi.quantities import YEAR
+from proxy_listener.xiaomi.quantities import ILLUMINANCE, YEAR
 
 
 def idle(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
@@ -40,6 +40,15 @@ def motion_and_flag(data: bytes, at: int, length: int, values: Values, events: E
 def light_of(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
     """A number that is a flag."""
     values["light"] = int.from_bytes(data[at : at + length], "little") >= 100
+
+
+def lux_and_light(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
+    """0x1007 of RTCGQ02LM: lux by the object's definition, and the same threshold as in its motion object."""
+    lux = int.from_bytes(data[at : at + length], "little")
+    if lux > (ILLUMINANCE.high or 0):
+        raise Implausible("illuminance", lux)
+    values["illuminance"] = lux
+    light_of(data, at, length, values, events)
 
 
 def motion_alone(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
