@@ -4,6 +4,7 @@ THE TABLE of states: each has one sentence of cause and one of advice. The rule 
 text is repeated, because a node chooses some of it; what the operating system said is the one exception.
 """
 
+import os
 from collections.abc import Mapping
 
 import attrs
@@ -122,8 +123,8 @@ def _system_words(error: BaseException | None) -> str:
     for _ in range(8):
         if error is None:
             return ""
-        if isinstance(error, OSError) and error.strerror:
-            return error.strerror[:80]
+        if isinstance(error, OSError) and error.errno:
+            return os.strerror(error.errno)
         error = error.__cause__
     return ""
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 import attrs
 import structlog
-from zeroconf import InterfaceChoice, RecordUpdate, RecordUpdateListener, Zeroconf
+from zeroconf import BadTypeInNameException, InterfaceChoice, RecordUpdate, RecordUpdateListener, Zeroconf
 from zeroconf._dns import DNSPointer, DNSRecord  # the package exports them without saying so to type checkers
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -169,7 +169,11 @@ class Discovery(RecordUpdateListener):
 
     def _read(self, key: str) -> bool:
         """Make a sighting from the cache. False where records are missing."""
-        info = AsyncServiceInfo(SERVICE, key)
+        try:
+            info = AsyncServiceInfo(SERVICE, key)
+        except BadTypeInNameException:
+            self._forget(key)
+            return True
         info.load_from_cache(self._zeroconf.zeroconf)
         return self._take(key, info)
 

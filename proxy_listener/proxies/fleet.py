@@ -123,6 +123,12 @@ class Fleet:
                     second = heard
         self._loudest = loudest, first, second
 
+    def listen(self, hear: Hear) -> None:
+        """Advertisements go to ``hear`` from now on."""
+        self.hear = hear
+        for proxy in self:
+            proxy.hearing.hear = hear
+
     def others_hear(self, proxy: Proxy) -> bool:
         """Whether another proxy than this one hears anything now."""
         loudest, first, second = self._loudest

@@ -41,7 +41,7 @@ class Hearing:
 
     def __init__(self, name: str, hear: Hear, timing: Timing, clock: Callable[[], float]) -> None:
         self.name = name
-        self._hear = hear
+        self.hear = hear
         self._timing = timing
         self._clock = clock
         self.count = 0
@@ -79,7 +79,7 @@ class Hearing:
         if allowed < count:
             advertisements = advertisements[:allowed]
         wall = time.time()
-        name, hear, outcomes = self.name, self._hear, self.outcomes
+        name, hear, outcomes = self.name, self.hear, self.outcomes
         for advertisement in advertisements:
             data = advertisement.data
             address = advertisement.address
@@ -104,7 +104,7 @@ class Hearing:
             self._refuse(LONGEST + 1 if data is None else len(data))
             return
         try:
-            self.outcomes[self._hear(self.name, address, kind, rssi, data, time.time(), heard)] += 1
+            self.outcomes[self.hear(self.name, address, kind, rssi, data, time.time(), heard)] += 1
         except Exception as error:  # noqa: BLE001  as above
             self._failed(error)
 

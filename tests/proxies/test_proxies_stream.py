@@ -94,7 +94,7 @@ def test_taken_again_waits_longer():
     steps(stream, 100.5, 461.0, heard=100.0, told=(True,))
     stream.tick(465.0, 464.0, others=True)
     assert stream.state is ProxyState.LIVE
-    taken = steps(stream, 465.0, 1200.0, heard=464.0)
+    taken = steps(stream, 465.0, 1130.0, heard=464.0)
     assert taken == [(524.0 + 600.0, Step.SUBSCRIBE)]
 
 
