@@ -13,7 +13,7 @@ import structlog
 
 from proxy_listener.advertisement import Address
 from proxy_listener.history import queries
-from proxy_listener.history.file import Store, reader
+from proxy_listener.history.file import FAULTS, Store, reader
 from proxy_listener.history.rows import Device, Hearing, Known, Latest, Point, Row, Sealed
 
 log = structlog.get_logger()
@@ -61,6 +61,14 @@ class Archive:
         """A curve: least, mean and greatest value of each bucket that has any."""
         return await self._ask(queries.points, mac, quantity, since, until, buckets)
 
+    async def hours(self, mac: Address, since: float) -> set[int]:
+        """The hours (``time // 3600``) since a wall time in which a device has a reading."""
+        return await self._ask(queries.hours, mac, since)
+
+    async def logged(self, mac: Address) -> list[float]:
+        """The times of the entries of a device's own log, oldest first."""
+        return await self._ask(queries.logged, mac)
+
     async def hearing(self, since: float) -> list[Hearing]:
         """Who heard what since a wall time, hour by hour."""
         return await self._ask(queries.hearing, since)
@@ -104,7 +112,7 @@ class Archive:
             if self._index is None:
                 self._index = reader(self._store.path)
             answer = query(self._index, *args, **kwargs)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._close_index()
             if self._readable:
                 log.warning("history cannot be read", error=str(error))

@@ -53,8 +53,8 @@ CREATE TABLE summary (
     mac INTEGER NOT NULL, quantity TEXT NOT NULL, slot INTEGER NOT NULL, low REAL NOT NULL, high REAL NOT NULL,
     total REAL NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (mac, quantity, slot)) STRICT, WITHOUT ROWID;
 CREATE TABLE hearing (
-    hour INTEGER NOT NULL, proxy TEXT NOT NULL, mac INTEGER NOT NULL, heard INTEGER NOT NULL, frames INTEGER NOT NULL,
-    PRIMARY KEY (hour, proxy, mac)) STRICT, WITHOUT ROWID;
+    hour INTEGER NOT NULL, proxy TEXT NOT NULL, mac INTEGER NOT NULL, heard INTEGER NOT NULL, alone INTEGER NOT NULL,
+    frames INTEGER NOT NULL, PRIMARY KEY (hour, proxy, mac)) STRICT, WITHOUT ROWID;
 CREATE TABLE sealed (
     id INTEGER PRIMARY KEY AUTOINCREMENT, mac INTEGER NOT NULL, time REAL NOT NULL, proxy TEXT NOT NULL,
     rssi INTEGER NOT NULL, address_type INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (mac, data)) STRICT;
@@ -65,18 +65,24 @@ CREATE TABLE batch (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NO
 INSERT INTO batch VALUES (1, 0);
 """
 
-DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""Primary result codes of a file that is no sound database; anything else is the disk's trouble and may pass."""
+_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 
 
 class DamageError(ProxyListenerError):
     """The file is no sound journal of ours. The text says why."""
 
 
+FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What using a database can raise. The last one when SQLite's message quotes a garbled schema."""
+
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Primary result codes of a file that is no sound database; anything else is the disk's trouble and may pass."""
+
+
 def damaged(error: Exception) -> bool:
-    """Whether SQLite says that the file itself is broken."""
+    """Whether the file itself is broken, by what SQLite says."""
     code: int = getattr(error, "sqlite_errorcode", 0)
-    return isinstance(error, DamageError) or code & 0xFF in DAMAGED
+    return isinstance(error, DamageError | UnicodeDecodeError) or code & 0xFF in DAMAGED
 
 
 @attrs.define
@@ -133,10 +139,10 @@ def open_store(path: Path | None, *, check: bool = True) -> Store:
         try:
             connection, whole = _open(path, check=check)
             return Store(path, connection, unchecked=not whole)
-        except (DamageError, sqlite3.Error) as error:
+        except (DamageError, *FAULTS) as error:
             if not damaged(error):
                 raise
-            alarm = put_aside(path, str(error))
+            alarm = put_aside(path, str(error) if isinstance(error, DamageError) else f"is damaged ({error})")
     _create(path)
     connection, _ = _open(path, check=False)
     return Store(path, connection, alarm=alarm, fresh=True)
@@ -171,7 +177,7 @@ def sound(path: Path) -> str | None:
         with closing(reader(path)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchall()
             return None if found == [("ok",)] else f"is damaged ({str(found)[:200]})"
-    except sqlite3.Error as error:
+    except FAULTS as error:
         if damaged(error):
             return f"is damaged ({error})"
         raise
@@ -204,6 +210,11 @@ def _recognise(connection: sqlite3.Connection) -> None:
         raise DamageError("is not a history of proxy-listener")
     if version != VERSION:
         raise DamageError(f"has format {version}, this program writes format {VERSION}")
+    # By the tables' own text: no trigger or view of a stranger comes in, and no flipped bit hides in a name.
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        _fill(model)
+        if connection.execute(_TABLES).fetchall() != model.execute(_TABLES).fetchall():
+            raise DamageError("has other tables than a history of proxy-listener")
 
 
 def _check(connection: sqlite3.Connection) -> bool:

@@ -8,7 +8,6 @@ A commit goes out at once after a quiet 100 ms, else every 100 ms or 200 rows.
 """
 
 import asyncio
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ import structlog
 from proxy_listener.advertisement import Address
 from proxy_listener.history import queries
 from proxy_listener.history.archive import Archive
-from proxy_listener.history.file import open_store, sound
+from proxy_listener.history.file import FAULTS, open_store, sound
 from proxy_listener.history.following import Cursor, Feed
 from proxy_listener.history.ledger import Ledger, Small
 from proxy_listener.history.rows import Row, Storage
@@ -219,7 +218,7 @@ class Journal(Archive, Ledger):
                 self._failed(batch, "the disk does not answer")
             try:
                 self._succeeded(batch, commit.result())
-            except (sqlite3.Error, OSError) as error:
+            except FAULTS as error:
                 self._failed(batch, str(error))
             self._due = loop.time() + (PACE if self._error is None else RETRY)
 
@@ -283,7 +282,7 @@ class Journal(Archive, Ledger):
             while more:
                 try:
                     more = await loop.run_in_executor(self._thread, self._writer.thin, *limits)
-                except (sqlite3.Error, OSError) as error:
+                except FAULTS as error:
                     log.warning("old history could not be removed", error=str(error))
                     break
                 await asyncio.sleep(THIN_PAUSE)
@@ -298,7 +297,7 @@ class Journal(Archive, Ledger):
                     await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.put_aside, why)
                     self._renew()
                     self._work.set()
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             log.warning("history could not be checked", error=str(error))
 
     async def _fetch(self, after: int, upto: int, limit: int) -> list[Row]:

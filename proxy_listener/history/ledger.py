@@ -11,6 +11,7 @@ import attrs
 
 from proxy_listener.advertisement import Address
 from proxy_listener.history.file import Store
+from proxy_listener.history.queries import fetch
 from proxy_listener.history.rows import Hearing, Row, Sealed
 from proxy_listener.history.writer import Batch
 from proxy_listener.settings import DAY
@@ -35,7 +36,9 @@ class Small:
 
     def batch(self, number: int, rows: list[Row]) -> Batch:
         """One transaction of it, with the readings that go with it."""
-        hearing = [Hearing(*key, counts["heard"], counts["frames"]) for key, counts in self.hearing.items()]
+        hearing = [
+            Hearing(*key, counts["heard"], counts["alone"], counts["frames"]) for key, counts in self.hearing.items()
+        ]
         return Batch(number, rows, self.notes, self.cursors, self.admitted, hearing, self.seal, self.unseal)
 
 
@@ -43,10 +46,9 @@ class Ledger:
     """The small facts of a store; ``wake`` says that some wait to be committed."""
 
     def __init__(self, store: Store, wake: Callable[[], None]) -> None:
-        read = store.connection.execute
-        self._notes: dict[str, str] = dict(read("SELECT name, value FROM note").fetchall())
-        self._positions: dict[str, int] = dict(read("SELECT name, position FROM cursor").fetchall())
-        self._admitted: dict[Address, float] = dict(read("SELECT mac, time FROM admitted").fetchall())
+        self._notes: dict[str, str] = dict(fetch(store.connection, "SELECT name, value FROM note"))
+        self._positions: dict[str, int] = dict(fetch(store.connection, "SELECT name, position FROM cursor"))
+        self._admitted: dict[Address, float] = dict(fetch(store.connection, "SELECT mac, time FROM admitted"))
         self._admitted_by_day = Counter(int(at // DAY) for at in self._admitted.values())
         self._small = Small()
         self._recently_sealed: dict[tuple[Address, bytes], None] = {}
@@ -85,9 +87,10 @@ class Ledger:
 
     def record_hearing(self, rows: Iterable[Hearing]) -> None:
         """Adds counts of frames heard, gathered by the caller since it last said."""
-        for proxy, mac, hour, heard, frames in rows:
+        for proxy, mac, hour, heard, alone, frames in rows:
             counts = self._small.hearing.setdefault((proxy, mac, hour), Counter())
             counts["heard"] += heard
+            counts["alone"] += alone
             counts["frames"] += frames
             self._wake()
 

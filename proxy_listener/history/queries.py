@@ -1,12 +1,14 @@
 """What can be asked of the journal, as functions of a connection that reads.
 
-The rule of this file: text from outside is only ever a parameter, and every answer is bounded by a limit.
+The rule of this file: text from outside is only ever a parameter, and what a damaged file garbled inside a sound page
+is left out of the answer instead of spoiling it.
 """
 
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from proxy_listener.advertisement import Address
@@ -17,6 +19,21 @@ NEWEST = 64
 
 _QUANTITY = re.compile(r"[a-z0-9_]{1,64}")
 _FAR = 1e300
+
+
+def fetch(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of an answer. Text that is no UTF-8 any more comes back with marks in the place of the broken bytes."""
+    try:
+        return connection.execute(query, values).fetchall()
+    except sqlite3.OperationalError as error:
+        if hasattr(error, "sqlite_errorcode"):
+            raise
+    # Only Python's own refusal to decode a column has no code. The slow way is for this one answer.
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    try:
+        return connection.execute(query, values).fetchall()
+    finally:
+        connection.text_factory = str
 
 
 def place(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -34,29 +51,34 @@ def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool
 
 def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
     """The newest advertised rows of a device, oldest first."""
-    found = connection.execute(
+    found = fetch(
+        connection,
         "SELECT identity, counter, trust, time, late FROM reading WHERE mac = ? AND source = 'advertisement' "
         "ORDER BY id DESC LIMIT ?",
         (mac, NEWEST),
-    ).fetchall()
+    )
     return [Known(identity, counter, trust, time, bool(late)) for identity, counter, trust, time, late in found[::-1]]
 
 
 def devices(connection: sqlite3.Connection) -> list[Device]:
     """Every device of the journal."""
-    return [Device(*found) for found in connection.execute("SELECT mac, name, model, time, readings FROM device")]
+    return [Device(*found) for found in fetch(connection, "SELECT mac, name, model, time, readings FROM device")]
 
 
 def latest(connection: sqlite3.Connection, mac: Address) -> dict[str, Latest]:
     """The live state of a device."""
-    found = connection.execute("SELECT quantity, value, time, counter FROM latest WHERE mac = ?", (mac,))
-    return {quantity: Latest(json.loads(value), time, counter) for quantity, value, time, counter in found}
+    state: dict[str, Latest] = {}
+    found = fetch(connection, "SELECT quantity, value, time, counter FROM latest WHERE mac = ?", (mac,))
+    for quantity, value, time, counter in found:
+        with suppress(ValueError):
+            state[quantity] = Latest(json.loads(value), time, counter)
+    return state
 
 
 def after(connection: sqlite3.Connection, row_id: int, upto: int, limit: int) -> list[Row]:
     """The rows behind an id, in order, none newer than ``upto``."""
     query = f"SELECT {COLUMNS} FROM reading WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"  # noqa: S608  constants
-    return _rows(connection.execute(query, (row_id, upto, limit)))
+    return _rows(fetch(connection, query, (row_id, upto, limit)))
 
 
 def readings(
@@ -73,7 +95,7 @@ def readings(
     values: list[Any] = [-_FAR if since is None else since, _FAR if until is None else until]
     values += [mac] if mac is not None else []
     query = f"SELECT {COLUMNS} FROM reading WHERE {' AND '.join(where)} ORDER BY time DESC, id DESC LIMIT ?"  # noqa: S608  constants
-    return _rows(connection.execute(query, (*values, limit)))[::-1]
+    return _rows(fetch(connection, query, (*values, limit)))[::-1]
 
 
 def page(
@@ -85,7 +107,7 @@ def page(
         f"SELECT {COLUMNS} FROM reading WHERE (time, id) > (?, ?) AND time < ? {device} "  # noqa: S608  constants
         "ORDER BY time, id LIMIT ?"
     )
-    return _rows(connection.execute(query, (*place, until, *([mac] if mac is not None else []), limit)))
+    return _rows(fetch(connection, query, (*place, until, *([mac] if mac is not None else []), limit)))
 
 
 def points(
@@ -120,32 +142,37 @@ def points(
     ]
 
 
+def hours(connection: sqlite3.Connection, mac: Address, since: float) -> set[int]:
+    """The hours (``time // 3600``) in which a device has a reading."""
+    found = connection.execute(
+        "SELECT DISTINCT CAST(time / 3600 AS INTEGER) FROM reading WHERE mac = ? AND time >= ?", (mac, since)
+    )
+    return {hour for (hour,) in found}
+
+
+def logged(connection: sqlite3.Connection, mac: Address) -> list[float]:
+    """The times of the entries of a device's own log, oldest first."""
+    found = connection.execute("SELECT time FROM reading WHERE mac = ? AND source = 'history' ORDER BY time", (mac,))
+    return [time for (time,) in found]
+
+
 def hearing(connection: sqlite3.Connection, since: float) -> list[Hearing]:
     """Who heard what, hour by hour, oldest first."""
-    found = connection.execute(
-        "SELECT proxy, mac, hour, heard, frames FROM hearing WHERE hour >= ? ORDER BY hour", (since // 3600,)
-    )
-    return [Hearing(*row) for row in found]
+    query = "SELECT proxy, mac, hour, heard, alone, frames FROM hearing WHERE hour >= ? ORDER BY hour"
+    return [Hearing(*row) for row in fetch(connection, query, (since // 3600,))]
 
 
 def sealed(connection: sqlite3.Connection, mac: Address, after_id: int, limit: int) -> list[Sealed]:
     """The next frames of a device that wait for its key."""
-    found = connection.execute(
-        "SELECT id, mac, time, proxy, rssi, address_type, data FROM sealed WHERE mac = ? AND id > ? "
-        "ORDER BY id LIMIT ?",
-        (mac, after_id, limit),
+    query = (
+        "SELECT id, mac, time, proxy, rssi, address_type, data FROM sealed WHERE mac = ? AND id > ? ORDER BY id LIMIT ?"
     )
-    return [Sealed(*row) for row in found]
+    return [Sealed(*row) for row in fetch(connection, query, (mac, after_id, limit))]
 
 
 def _rows(records: Iterable[tuple[Any, ...]]) -> list[Row]:
-    return list(_readable(records))
-
-
-def _readable(records: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    """Leaves out what a damaged file garbled inside a sound page."""
+    rows = []
     for record in records:
-        try:
-            yield row_of(record)
-        except (ValueError, TypeError):
-            continue
+        with suppress(ValueError, TypeError):
+            rows.append(row_of(record))
+    return rows

@@ -73,12 +73,15 @@ class Point(NamedTuple):
 
 
 class Hearing(NamedTuple):
-    """How many of a device's frames one proxy heard within one hour (``time // 3600``), and how many any proxy did."""
+    """How many of a device's frames one proxy heard within one hour (``time // 3600``), how many of these nobody else
+    did, and how many any proxy did.
+    """
 
     proxy: str
     mac: Address
     hour: int
     heard: int
+    alone: int
     frames: int
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from proxy_listener.advertisement import Address
-from proxy_listener.history.file import Store, damaged, open_store, put_aside
+from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
 from proxy_listener.history.rows import COLUMNS, SLOT, Hearing, Row, Sealed, columns
 
 SEALED_PER_DEVICE = 10_000
@@ -32,8 +32,9 @@ _DEVICE = """INSERT INTO device VALUES (?, ?, ?, ?, 1) ON CONFLICT (mac) DO UPDA
     name = excluded.name, model = excluded.model, time = max(time, excluded.time), readings = readings + 1"""
 _SUMMARY = """INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (mac, quantity, slot) DO UPDATE SET
     low = min(low, excluded.low), high = max(high, excluded.high), total = total + excluded.total, count = count + 1"""
-_HEARING = """INSERT INTO hearing (proxy, mac, hour, heard, frames) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (hour, proxy, mac) DO UPDATE SET heard = heard + excluded.heard, frames = frames + excluded.frames"""
+_HEARING = """INSERT INTO hearing (proxy, mac, hour, heard, alone, frames) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (hour, proxy, mac) DO UPDATE SET
+    heard = heard + excluded.heard, alone = alone + excluded.alone, frames = frames + excluded.frames"""
 _SEALED = """INSERT INTO sealed (mac, time, proxy, rssi, address_type, data) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
 
@@ -81,7 +82,7 @@ class Writer:
     sealed_count: dict[Address, int] = attrs.field(factory=dict, init=False)
     sealed_bytes: int = attrs.field(default=0, init=False)
     sealed_lost: int = attrs.field(default=0, init=False)
-    _broken: sqlite3.Error | OSError | None = attrs.field(default=None, init=False)
+    _broken: Exception | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._count_sealed()
@@ -92,7 +93,7 @@ class Writer:
             if self._broken:
                 self._mend(self._broken)
             return self._commit(batch)
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._broken = error
             raise
 
@@ -108,7 +109,7 @@ class Writer:
             return False
         try:
             return self._thin(before, sealed_before)
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._broken = error
             raise
 
@@ -130,7 +131,7 @@ class Writer:
             self._count_sealed()
         return THIN in (removed, sealed, slots) or heard > THIN
 
-    def _mend(self, error: sqlite3.Error | OSError) -> None:
+    def _mend(self, error: Exception) -> None:
         """Opens the file anew: after a failed fsync the system may call pages clean that never reached the disk, and
         the checkpoint on opening writes them again.
         """

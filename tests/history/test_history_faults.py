@@ -205,6 +205,16 @@ async def test_a_foreign_file_is_put_aside_whole(tmp_path):
     assert aside.read_bytes() == before
 
 
+async def test_a_history_with_a_trigger_of_a_stranger_is_foreign(tmp_path):
+    """Nothing that somebody put into the file's schema is executed."""
+    path = tmp_path / "h.db"
+    await make(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON reading BEGIN DELETE FROM reading; END")
+    connection.close()
+    assert "has other tables" in await in_order(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 8192, b"not a database at all" * 1000])
 async def test_a_file_of_something_else(tmp_path, content):
     """Empty, zeros, text: aside, and a fresh history."""

@@ -163,15 +163,15 @@ async def test_small_facts_survive_a_restart(tmp_path):
         journal.note("read.A4", "17")
         journal.note("gone", "x")
         journal.note("gone", None)
-        journal.record_hearing([Hearing("kitchen", MAC, 5, 3, 4), Hearing("kitchen", MAC, 5, 1, 1)])
+        journal.record_hearing([Hearing("kitchen", MAC, 5, 3, 1, 4), Hearing("kitchen", MAC, 5, 1, 0, 1)])
         await journal.flush()
-        journal.record_hearing([Hearing("kitchen", MAC, 5, 2, 2), Hearing("hall", MAC, 4, 1, 1)])
+        journal.record_hearing([Hearing("kitchen", MAC, 5, 2, 1, 2), Hearing("hall", MAC, 4, 1, 1, 1)])
     async with journal_at(path) as journal:
         assert (journal.is_admitted(1), journal.is_admitted(3)) == (True, False)
         assert journal.admitted(int(T0 // 86_400)) == 1
         assert (journal.noted("read.A4"), journal.noted("gone")) == ("17", None)
-        assert await journal.hearing(0) == [Hearing("hall", MAC, 4, 1, 1), Hearing("kitchen", MAC, 5, 6, 7)]
-        assert await journal.hearing(5 * 3600) == [Hearing("kitchen", MAC, 5, 6, 7)]
+        assert await journal.hearing(0) == [Hearing("hall", MAC, 4, 1, 1, 1), Hearing("kitchen", MAC, 5, 6, 2, 7)]
+        assert await journal.hearing(5 * 3600) == [Hearing("kitchen", MAC, 5, 6, 2, 7)]
 
 
 async def test_ids_only_grow(tmp_path):
@@ -223,7 +223,7 @@ async def test_thinning_forgets_readings_but_no_identity(tmp_path):
         for number in range(1500):
             journal.append(reading(number, events=(Event("button", "press"),)))
         journal.append(reading(0, mac=MAC + 1))
-        journal.record_hearing([Hearing("hall", MAC, 1, 1, 1)])
+        journal.record_hearing([Hearing("hall", MAC, 1, 1, 1, 1)])
         journal.seal(MAC, T0, "hall", -60, 0, b"old")
         journal.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
         await journal.flush()

@@ -44,6 +44,31 @@ async def test_ranges(journal):
     assert [row.reading.events[0].properties["n"] for row in await journal.events(MAC)] == [0, 3600]
 
 
+async def test_hours_with_a_reading_and_times_of_a_log(journal):
+    """What an active read asks to find its gaps: hours of any reading, times of log entries only."""
+    journal.append(reading(30_000, source="history", identity=b"", counter=None))
+    await journal.flush()
+    first = int(T0 // 3600)
+    assert await journal.hours(MAC, T0) == {first, first + 1, first + 2, int((T0 + 30_000) // 3600)}
+    assert await journal.hours(MAC, T0 + 20_000) == {int((T0 + 30_000) // 3600)}
+    assert await journal.logged(MAC) == [T0 + 30_000]
+
+
+async def test_garbled_text_spoils_its_own_row_only(journal):
+    """Bytes that are no UTF-8 and JSON that is none, inside sound pages: every other row, and the live state, stand."""
+    with journal._store.writing() as connection:
+        connection.execute("UPDATE reading SET name = CAST(x'ff41' AS TEXT) WHERE counter = 100")
+        connection.execute("UPDATE reading SET \"values\" = '{' WHERE counter = 200")
+        connection.execute("UPDATE latest SET value = '{' WHERE mac = ?", (MAC + 1,))
+        connection.execute("UPDATE device SET name = CAST(x'ff' AS TEXT) WHERE mac = ?", (MAC + 1,))
+    rows = await journal.readings(MAC, T0 + 80, T0 + 220)
+    assert [row.reading.counter for row in rows] == [80, 90, *range(100, 200, 10), 210]
+    assert rows[2].reading.name == "\ufffdA"
+    assert sum(point.samples for point in await journal.points(MAC, "temperature", T0, T0 + 300, 10)) == 29
+    assert {device.mac for device in journal.devices()} == {MAC, MAC + 1}
+    assert (journal.latest(MAC + 1), len(journal.latest(MAC))) == ({}, 1)
+
+
 async def test_an_export_is_complete_and_in_order(journal):
     """Over several pages, also where times are equal."""
     for number in range(8000, 10_500):
