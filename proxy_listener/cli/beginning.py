@@ -14,16 +14,12 @@ HEAD = """\
 
 
 class Beginning:
-    """Collects answers. ``shared``: the Noise key that the proxies share."""
+    """Collects answers. ``discovery``: under which the nodes found are asked, each as if it had an entry."""
 
-    def __init__(self, shared: Secret | None) -> None:
-        self._shared = shared
+    def __init__(self, discovery: DiscoverySettings) -> None:
+        self.discovery = discovery
         self._proxies: list[Table] = []
         self._broker: Table | None = None
-
-    def discovery(self) -> DiscoverySettings:
-        """Under which the nodes found are asked again: they only, each as if it had an entry."""
-        return DiscoverySettings(accept="listed", noise_psk=self._shared)
 
     def proxy(self, name: str, mac: Address | None, room: str, key: Secret | None) -> None:
         """An entry for a node."""
@@ -54,8 +50,10 @@ class Beginning:
         document.add(tomlkit.nl())
         discovery = tomlkit.table()
         discovery["accept"] = "keyed"
-        if self._shared is not None:
-            discovery["noise_psk"] = self._shared.reveal()
+        if self.discovery.noise_psk is not None:
+            discovery["noise_psk"] = self.discovery.noise_psk.reveal()
+        if self.discovery.interfaces:
+            discovery["interfaces"] = list(self.discovery.interfaces)
         discovery.add(tomlkit.nl())
         document["discovery"] = discovery
         if self._proxies:

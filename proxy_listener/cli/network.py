@@ -46,7 +46,7 @@ def node_row(found: "Found") -> list[object]:
 
 
 @main.command(cls=Listing)
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=BROWSE, show_default=True, help="How long to look.")
+@click.option("--seconds", type=click.FloatRange(1, 60), default=BROWSE, show_default=True, help="How long to look.")
 @click.pass_obj
 def discover(options: Options, seconds: float) -> None:
     """Find ESPHome nodes by mDNS, and say which are proxies and which would be used."""
@@ -62,26 +62,28 @@ def discover(options: Options, seconds: float) -> None:
 
 
 @main.command(cls=Verb)
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=BROWSE, show_default=True, help="How long to look.")
+@click.option("--seconds", type=click.FloatRange(1, 60), default=BROWSE, show_default=True, help="How long to look.")
+@click.option(
+    "--interface", "interfaces", multiple=True, metavar="ADDRESS", help="Look on this address of this machine only."
+)
 @click.pass_obj
-def init(options: Options, seconds: float) -> None:
+def init(options: Options, seconds: float, interfaces: tuple[str, ...]) -> None:
     """Find the proxies, ask for keys, and write a first devices.toml."""
     from proxy_listener.cli.beginning import Beginning
-    from proxy_listener.settings import DiscoverySettings, ProxySettings
+    from proxy_listener.settings import DiscoverySettings
 
     path = options.config or Path("devices.toml")
     refuse_existing(path)
     click.echo(f"looking for ESPHome nodes for {seconds:g} s ...")
     try:
-        nodes = surveyed(DiscoverySettings(accept="listed"), (), None, seconds)
+        nodes = surveyed(DiscoverySettings(accept="listed", interfaces=interfaces), (), None, seconds)
     except ProxyListenerError as error:
         click.echo(cell(str(error)), err=True)
         nodes = []
     click.echo(f"found {len(nodes)}: {', '.join(cell(node.name) for node in nodes)}" if nodes else "found none")
-    beginning = Beginning(asked_key("Noise key that your proxies share (not shown; empty if each has its own)"))
-    entries = [ProxySettings(node.name, node.mac) for node in {node.name: node for node in nodes}.values()]
-    asked = surveyed(beginning.discovery(), entries, None, seconds) if entries else []
-    for node in asked:
+    shared = asked_key("Noise key that your proxies share (not shown; empty if each has its own)")
+    beginning = Beginning(DiscoverySettings(accept="listed", noise_psk=shared, interfaces=interfaces))
+    for node in asked(beginning.discovery, nodes):
         ask_about(beginning, node)
     if host := click.prompt(
         "MQTT broker (host name; empty: readings go to standard output)", default="", show_default=False
@@ -89,13 +91,24 @@ def init(options: Options, seconds: float) -> None:
         beginning.broker(
             host,
             click.prompt("  user", default="", show_default=False),
-            click.prompt("  password (not shown)", default="", show_default=False, hide_input=True),
+            click.prompt("  password (not shown)", default="", show_default=False, hide_input=sys.stdin.isatty()),
         )
     written(path, beginning.text())
     click.echo(f"wrote {cell(str(path))}, readable by you only. Next:")
     click.echo("  proxy-listener keys import FILE   the bindkeys of encrypted sensors, from a key extractor's file")
     click.echo("  proxy-listener check              what would run")
     click.echo("  proxy-listener run")
+
+
+def asked(discovery: "DiscoverySettings", nodes: "Sequence[Found]") -> "list[Found]":
+    """The same nodes, each spoken to at the address where it was seen, as if it had an entry."""
+    from proxy_listener.config.fields import split_listen
+    from proxy_listener.settings import ProxySettings
+
+    seen = {node.name: node for node in nodes}
+    places = {name: place for name, node in seen.items() if (place := split_listen(node.address))}
+    entries = [ProxySettings(name, seen[name].mac, host=host, port=port) for name, (host, port) in places.items()]
+    return surveyed(discovery, entries, None, 0.0) if entries else []
 
 
 def ask_about(beginning: "Beginning", node: "Found") -> None:
@@ -120,7 +133,7 @@ def asked_key(question: str) -> "Secret | None":
     from proxy_listener.config.secrets import noise_key
     from proxy_listener.secret import Secret
 
-    while text := click.prompt(question, default="", show_default=False, hide_input=True).strip():
+    while text := click.prompt(question, default="", show_default=False, hide_input=sys.stdin.isatty()).strip():
         try:
             return noise_key(Secret(text))
         except FieldError as error:
