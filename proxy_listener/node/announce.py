@@ -12,6 +12,9 @@ from proxy_listener.node.firmware import Firmware
 from proxy_listener.node.settings import NodeSettings
 
 SERVICE_TYPE = "_esphomelib._tcp.local."
+FRIENDLY_NAME_LIMIT = 60
+"""Characters: one TXT string holds 255 bytes, its key included, and a character has up to four."""
+
 _ENCRYPTION = "Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 
 
@@ -25,7 +28,7 @@ def service_info(settings: NodeSettings, firmware: Firmware, address: str, port:
         "network": "wifi",
     }
     if settings.friendly_name:
-        text["friendly_name"] = settings.friendly_name
+        text["friendly_name"] = settings.friendly_name[:FRIENDLY_NAME_LIMIT]
     if firmware.announces_encryption:
         text["config_hash"] = f"{crc32(f'{settings.name}{firmware.version}'.encode()):08x}"
         text["api_encryption" if settings.noise_psk else "api_encryption_supported"] = _ENCRYPTION

@@ -5,7 +5,7 @@ the node decides nothing that its :class:`Firmware` says.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -73,8 +73,9 @@ class Node:
     async def announce(self, zeroconf: AsyncZeroconf, address: str | None = None) -> None:
         """Tell mDNS. As ESPHome does, without asking whether the name is taken."""
         record = service_info(self.settings, self.firmware, address or self.host, self.port)
-        await zeroconf.async_register_service(record, cooperating_responders=True)
+        told = await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
         self._record = zeroconf, record
+        self.spawn(_finish(told))
 
     async def withdraw(self) -> None:
         """Take the mDNS record back, with a goodbye."""
@@ -97,7 +98,9 @@ class Node:
     async def power_off(self) -> None:
         """Power loss: no goodbye to anyone. Clients get a reset, as from a kernel that knows no such session."""
         self._close_server()
-        self._record = None
+        if self._record is not None:
+            (zeroconf, record), self._record = self._record, None
+            zeroconf.zeroconf.registry.async_remove(record)
         await self._end()
 
     @property
@@ -117,9 +120,14 @@ class Node:
         for session in self.sessions:
             session.thaw()
 
-    def hear(self, address: int, address_type: int, rssi: int, data: bytes) -> bool:
-        """The radio received an advertisement. True where the scan was running and somebody holds the stream."""
-        return self.scanner.hears and self.stream.hear(address, address_type, rssi, data)
+    def hear(
+        self, address: int, address_type: int, rssi: int, data: bytes, sent: Callable[[], None] | None = None
+    ) -> bool:
+        """The radio received an advertisement. True where the scan was running and somebody holds the stream.
+
+        ``sent`` is called when the advertisement left in a message; never, where it was thrown away.
+        """
+        return self.scanner.hears and self.stream.hear(address, address_type, rssi, data, sent)
 
     def tell(self, message: Message) -> None:
         """Send to the stream holder, if there is one."""
@@ -190,6 +198,10 @@ class Node:
             self._emptied.set()
         if self._server is not None:
             self._requests.leave(session)
+
+
+async def _finish(work: Awaitable[None]) -> None:
+    await work
 
 
 def _unheard(_message: Message) -> None:

@@ -11,12 +11,14 @@ one, by the firmware's generation; when the holder goes, nobody is promoted.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
 from proxy_listener.node.firmware import Feature, Firmware
 from proxy_listener.node.messages import api
+
+Sent: TypeAlias = Callable[[], None]
 
 
 class Subscriber(Protocol):
@@ -35,6 +37,7 @@ class Stream:
     def __init__(self, firmware: Firmware) -> None:
         self._firmware = firmware
         self._queue: list[tuple[int, int, int, bytes]] = []
+        self._waiting: list[Sent] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self._raw = True
@@ -60,10 +63,15 @@ class Stream:
         self.holder = None
         return True
 
-    def hear(self, address: int, address_type: int, rssi: int, data: bytes) -> bool:
-        """One advertisement from the radio, on its way to the holder; False where there is none."""
+    def hear(self, address: int, address_type: int, rssi: int, data: bytes, sent: Sent | None = None) -> bool:
+        """One advertisement from the radio, on its way to the holder; False where there is none.
+
+        ``sent`` is called when it left in a message; never, where that was thrown away.
+        """
         if self.holder is None:
             return False
+        if sent is not None:
+            self._waiting.append(sent)
         if not self._raw:
             self._offer(parsed(address, address_type, rssi, data), 1)
             return True
@@ -91,13 +99,17 @@ class Stream:
         self._flushed = asyncio.get_running_loop().time()
 
     def _offer(self, message: Message, advertisements: int) -> None:
-        if self.holder is not None and self.holder.offer(message):
-            self.sent += advertisements
-        else:
+        waiting, self._waiting = self._waiting, []
+        if self.holder is None or not self.holder.offer(message):
             self.dropped += advertisements
+            return
+        self.sent += advertisements
+        for sent in waiting:
+            sent()
 
     def _clear(self) -> None:
         self._queue.clear()
+        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -12,7 +12,7 @@ import attrs
 
 from proxy_listener.advertisement import Advertisement
 from proxy_listener.simulator.chance import chance_of
-from proxy_listener.simulator.radio import Point, Room, mean_rssi, receive
+from proxy_listener.simulator.radio import Room, mean_rssi, receive
 from proxy_listener.simulator.scene import HOUR, Scene
 from proxy_listener.simulator.truth import Truth
 
@@ -44,7 +44,6 @@ class Evening:
         arrivals = {
             room.name: _Arrivals(self.scene.seed, room, self.network, self.seconds) for room in self.scene.rooms
         }
-        means: dict[tuple[Point, str], float] = {}
         waiting: list[tuple[float, int, Advertisement]] = []
         order = count()
         for packet in self.scene.packets(self.truth, self.seconds):
@@ -52,10 +51,7 @@ class Evening:
                 yield heapq.heappop(waiting)[2]
             self.truth.on_air(packet.frame, packet.time)
             for room in self.scene.rooms:
-                mean = means.get((packet.place, room.name))
-                if mean is None:
-                    mean = means[packet.place, room.name] = mean_rssi(packet.place, room.place)
-                rssi = receive(reception, mean, room.loss)
+                rssi = receive(reception, mean_rssi(packet.place, room.place), room.loss)
                 if rssi is None:
                     continue
                 arrival = arrivals[room.name].after(packet.time)

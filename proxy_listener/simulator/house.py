@@ -9,6 +9,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -32,6 +33,8 @@ from proxy_listener.simulator.truth import Truth
 LOOPBACK = "127.0.0.1"
 ESPRESSIF = 0x246F28
 FOR_EVER = 10.0**9
+LOGGED = 300
+"""Hours that a plant's log holds."""
 
 
 class House:
@@ -68,9 +71,9 @@ class House:
         self._own = chance_of(self.seed, "nodes", instance)
         self.noise_psk = Secret(b64encode(self._own.randbytes(32)).decode()) if noise else None
         self._plants: dict[Address, tuple[PlantSensor, Point]] = {
-            device.mac: (PlantSensor(device.mac, device.kind.product_id or 0, time.time), device.place)
+            device.mac: (self._plant(device), device.place)
             for device in self.devices
-            if device.kind.gatt
+            if device.kind.gatt_firmware is not None
         }
         self.proxies = [
             HouseProxy(room, self._node(room, firmwares[index % len(firmwares)], timing))
@@ -161,10 +164,11 @@ class House:
             if rssi is not None:
                 self._receive(proxy, packet, rssi, now)
 
-    def _receive(self, proxy: HouseProxy, packet: Packet, rssi: int, now: float) -> None:
-        node = proxy.node
-        if node.hear(packet.address, packet.address_type, rssi, packet.data) and packet.frame is not None:
-            packet.frame.note(proxy.room.name, now)
+    @staticmethod
+    def _receive(proxy: HouseProxy, packet: Packet, rssi: int, now: float) -> None:
+        """Heard is what the proxy sent on: a deaf, unsubscribed or choking one did not hear it."""
+        sent = partial(packet.frame.note, proxy.room.name, now) if packet.frame is not None else None
+        proxy.node.hear(packet.address, packet.address_type, rssi, packet.data, sent)
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
@@ -179,6 +183,15 @@ class House:
     def _scene(self) -> Scene:
         devices = [*self.devices, *self.neighbours]
         return Scene(self.seed, self.rooms, devices, self.pace, self.foreign, epoch=time.time())
+
+    def _plant(self, device: Device) -> PlantSensor:
+        chance = chance_of(self.seed, mac_text(device.mac), "gatt")
+        plant = PlantSensor(device.mac, device.kind.product_id or 0, time.time, device.kind.gatt_firmware or "")
+        plant.battery = chance.randint(20, 100)
+        plant.tenths, plant.light = chance.randint(50, 300), chance.randint(0, 20_000)
+        plant.moisture, plant.conductivity = chance.randint(5, 70), chance.randint(20, 1_500)
+        plant.fill_log(LOGGED, chance)
+        return plant
 
     def _node(self, room: Room, firmware: Firmware, timing: Timing | None) -> Node:
         mac = ESPRESSIF << 24 | self._own.getrandbits(24)

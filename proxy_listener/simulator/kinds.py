@@ -50,7 +50,7 @@ class Kind:
     version: int = 5
     header_bits: int = 0
     capability: int | None = None
-    gatt: bool = False
+    gatt_firmware: str | None = None  # of a device that can be read over a connection
 
 
 def _walk(chance: Random, start: int, low: int, high: int, step: int) -> Iterator[int]:
@@ -207,7 +207,7 @@ def _settled(raw: int) -> dict[str, Value]:
 
 
 KINDS: Mapping[str, Kind] = {
-    kind.model: kind
+    kind.name: kind
     for kind in (
         Kind("LYWSD03MMC", "climate", 0x055B, 0xA4C138, True, climate),
         Kind("LYWSDCGQ", "round climate", 0x01AA, 0x582D34, False, round_climate, version=2, copies=3, spacing=0.5),
@@ -227,7 +227,22 @@ KINDS: Mapping[str, Kind] = {
             capability=0x0D,
             copies=4,
             spacing=0.4,
-            gatt=True,
+            gatt_firmware="3.2.1",
+        ),
+        # Its frames begin with 31 02 98 00: version 0.
+        Kind(
+            "HHCCJCY01",
+            "old plant",
+            0x0098,
+            0xC47C8D,
+            False,
+            old_plant,
+            version=0,
+            header_bits=0x0201,
+            capability=0x0D,
+            copies=2,
+            spacing=0.4,
+            gatt_firmware="2.7.0",
         ),
         Kind("HHCCJCY10", "pink plant", None, 0xDC234D, False, pink_plant, uuid=TUYA, copies=4, spacing=0.5),
         Kind(
@@ -236,5 +251,4 @@ KINDS: Mapping[str, Kind] = {
         Kind("XMTZC04HM", "scale", None, 0x50FB19, False, scale, uuid=WEIGHT_SCALE, copies=10, spacing=0.1),
     )
 }
-OLD_PLANT = attrs.evolve(KINDS["HHCCJCY01"], name="old plant", life=old_plant, version=0, header_bits=0x0201)
-"""Its frames begin with 31 02 98 00."""
+"""By the name that stands behind the room's in a device's name."""

@@ -24,18 +24,19 @@ FIRMWARES: Sequence[Firmware] = (ESPHOME_2026_10, ESPHOME_2026_6, ESPHOME_2025_6
 """What the rooms' nodes run, by turns."""
 
 ORDER = (
-    "LYWSD03MMC",
-    "LYWSDCGQ",
-    "HHCCJCY01",
-    "MCCGQ02HL",
-    "RTCGQ02LM",
-    "XMWXKG01LM",
-    "XMTZC05HM",
-    "HHCCJCY01",
-    "LYWSD03MMC",
-    "YLAI003",
-    "HHCCJCY10",
-    "XMTZC04HM",
+    "climate",
+    "round climate",
+    "plant",
+    "door",
+    "motion",
+    "button",
+    "body scale",
+    "plant",
+    "climate",
+    "switch",
+    "pink plant",
+    "scale",
+    "old plant",
 )
 """Kinds of devices, in which a house of any size is a fair sample."""
 
@@ -68,7 +69,7 @@ def plan_devices(seed: str, count: int, rooms: Sequence[Room]) -> list[Device]:
 def plan_neighbours(seed: str, count: int, rooms: Sequence[Room]) -> list[Device]:
     """Encrypted sensors next door: heard weakly, of whom no key is known."""
     chance = chance_of(seed, "neighbours")
-    kind = attrs.evolve(KINDS["LYWSD03MMC"], copies=4)
+    kind = attrs.evolve(KINDS["climate"], copies=4)
     across = max((room.place[0] for room in rooms), default=0.0) + 6.0
     return [
         Device(

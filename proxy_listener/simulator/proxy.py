@@ -82,11 +82,13 @@ class HouseProxy:
 
     async def power_cycle(self, seconds: float = 0.0) -> None:
         """Power loss, and the same node back at the same port after ``seconds``."""
-        host, record = self.node.host, self.node.announced_by
+        zeroconf = self.node.announced_by
         self.stop_flood()
-        await self.node.power_off()
-        await asyncio.sleep(seconds)
-        await self.node.start(host, zeroconf=record)
+        try:
+            await self.node.power_off()
+            await asyncio.sleep(seconds)
+        finally:
+            await self.node.start(self.node.host, zeroconf=zeroconf)
 
     def flood(self, rate: float, size: int = 31) -> None:
         """Send ``rate`` advertisements a second from random addresses, until :meth:`stop_flood`."""

@@ -5,6 +5,7 @@ walls are those of brick houses (ITU-R P.1238 gives 28 dB a decade for homes; 5 
 """
 
 import math
+from functools import lru_cache
 from random import Random
 from typing import TypeAlias
 
@@ -34,6 +35,7 @@ class Room:
     latency: float = 0.0
 
 
+@lru_cache(maxsize=65_536)
 def mean_rssi(a: Point, b: Point) -> float:
     """What arrives at ``b`` of a sender at ``a``, dBm, without fading."""
     distance = max(0.3, math.dist(a, b))
