@@ -38,6 +38,14 @@ _NAMES = {
 _BARE_SIZES = {10: WEIGHT_SCALE, 13: BODY_COMPOSITION, 9: TUYA}
 """Service data of these sizes that is no MiBeacon frame may be one of these."""
 
+_CLOCK = (("year", 2), ("month", 1), ("day", 1), ("hour", 1), ("minute", 1), ("second", 1))
+_FIELDS = {
+    WEIGHT_SCALE: (("control", 1), ("weight", 2), *_CLOCK),
+    BODY_COMPOSITION: (("control", 1), ("control", 1), *_CLOCK, ("impedance", 2), ("weight", 2)),
+    TUYA: (("moisture", 1), ("temperature", 2), ("illuminance", 3), ("battery", 1), ("conductivity", 2)),
+}
+"""Names and sizes of the formats that are not MiBeacon; the scales' numbers are little endian, Tuya's big."""
+
 _STRUCTURES = {0x01: "flags", 0x08: "short name", 0x09: "complete name", 0xFF: "manufacturer data"}
 _FLAGS = {
     0: "time request",
@@ -116,14 +124,23 @@ class _Drawing:
         if uuid == MIBEACON:
             self.mibeacon(data, offset)
             return
-        self.add("frame", offset, data, "all of it")
+        at = 0
+        for name, size in _FIELDS[uuid]:
+            field = data[at : at + size]
+            number = int.from_bytes(field, "big" if uuid == TUYA else "little")
+            self.add("frame", offset + at, field, name, f"0x{number:02X}" if name == "control" else str(number))
+            at += size
         decode = hhcc.decode if uuid == TUYA else miscale.decode
         self.model, self.decoded = decode(uuid, data)
 
     def mibeacon(self, data: bytes, offset: int) -> None:
         if len(data) >= 5:
             self.head(data, offset)
-        frame = parse_frame(data)
+        try:
+            frame = parse_frame(data)
+        except DecodeError:
+            self.add("frame", offset + min(len(data), 5), data[5:], "rest", "not read")
+            raise
         self.optional(frame, data, offset)
         address = self.address if self.address is not None else frame.mac
         if None not in {self.address, frame.mac} and self.address != frame.mac:
@@ -214,12 +231,9 @@ class _Drawing:
 
 
 def _uuid_of(data: bytes) -> int:
-    """Of service data alone, by its size and whether it reads as a MiBeacon frame."""
-    try:
-        parse_frame(data)
-    except DecodeError:
-        return _BARE_SIZES.get(len(data), MIBEACON)
-    return MIBEACON
+    """Of service data alone: MiBeacon, unless it has the size of another format and no model's product id."""
+    uuid = _BARE_SIZES.get(len(data), MIBEACON)
+    return MIBEACON if model_of(data[2] | data[3] << 8 if len(data) > 3 else 0).known else uuid
 
 
 def examine(data: bytes, address: Address | None = None, keys: Sequence[Secret] = ()) -> Explanation:

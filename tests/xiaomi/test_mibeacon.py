@@ -69,7 +69,7 @@ headers = st.fixed_dictionaries(
 
 @given(headers, st.sampled_from([None, 0x20, 0x28, 0x3F]), st.sampled_from([b"\x01", b"\x01\x00"]), keys)
 def test_every_form_of_header_comes_back(header, io_capability, io, key):
-    """Whatever the version, MAC in or out, capability with I/O of one or two bytes: the objects that went in come out."""
+    """Whatever the version, MAC in or out, I/O capability of one byte or two: what went in comes out."""
     if key is not None:
         header["version"] = max(header["version"], 4)
     if io_capability is not None:
