@@ -4,9 +4,9 @@ A schedule makes a read due, an advertisement picks the moment, the ranking pick
 routes. What reads need comes in as :class:`House`; readings go to its ``record``.
 """
 
-from proxy_listener.reads.contract import Attempt, House, Progress, ReadReport, Tell, Timing
+from proxy_listener.reads.contract import Attempt, House, Outlook, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import LogReport
 from proxy_listener.reads.ranking import Candidate
 from proxy_listener.reads.service import Reads
 
-__all__ = ["Attempt", "Candidate", "House", "LogReport", "Progress", "ReadReport", "Reads", "Tell", "Timing"]
+__all__ = ["Attempt", "Candidate", "House", "LogReport", "Outlook", "Progress", "ReadReport", "Reads", "Tell", "Timing"]

@@ -18,7 +18,7 @@ from proxy_listener.reads.download import LogReport
 from proxy_listener.reads.ranking import Candidate
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.status import DeviceStatus, ProxyStatus
-from proxy_listener.xiaomi.miflora import Gatt
+from proxy_listener.xiaomi.miflora import PLANTS, Gatt, Plant
 
 
 @attrs.frozen
@@ -28,7 +28,7 @@ class Timing:
     tick: float = 2.0
     """Between two looks at who is due."""
 
-    live: float = 28.0
+    live: float = 27.0
     """From asking for the connection to the live values; with the release of the slot 30 s (threats, R15)."""
 
     log: float = 900.0
@@ -88,6 +88,7 @@ class House:
     hours: Callable[[Address, float], Awaitable[Collection[int]]]
     logged: Callable[[Address], Awaitable[Sequence[float]]]
     valueless: Callable[[Address], bool]
+    plants: Mapping[int, Plant] = PLANTS
     wall: Callable[[], float] = time.time
     chance: Callable[[], float] = random.random
 
@@ -125,6 +126,16 @@ class ReadReport:
     firmware: str | None = None
     log: LogReport | None = None
     candidates: Sequence[Candidate] = ()
+
+
+@attrs.frozen
+class Outlook:
+    """How a device's reads stand. Seconds, of which None: never. ``left``: connections of this day's budget."""
+
+    read_age: float | None
+    due_in: float | None
+    left: int
+    misses: int
 
 
 Tell: TypeAlias = Callable[[Progress], None]

@@ -69,6 +69,7 @@ class Errand:
         self._candidates: list[Candidate] = []
         self._via: Candidate | None = None
         self._idle = 0
+        self._started = now()
 
     async def want_log(self, since: float) -> None:
         """Fetch the log as well, back to ``since`` (seconds since 1970)."""
@@ -104,18 +105,17 @@ class Errand:
 
     async def _route(self) -> Candidate | None:
         """The best route, waited for while it is busy and worth it. None where there is none."""
-        started = now()
+        started, told = now(), False
         while True:
-            self._candidates = rank(
-                situation(self._house, self._shared, self._entry, self._tried),
-                patient=now() - started < self._timing.patience,
-            )
+            patient = now() - started < self._timing.patience
+            around = situation(self._house, self._shared, self._entry, self._tried, unheard=started - self._started)
+            self._candidates = rank(around, patient=patient)
             route = chosen(self._candidates)
-            if route is not None:
+            if route is not None or not patient or not worth_waiting(self._candidates):
                 return route
-            if not worth_waiting(self._candidates) or now() - started >= self._timing.patience:
-                return None
-            self._tell(Progress("waiting for a busy proxy", self._candidates[0].proxy))
+            if not told:
+                self._tell(Progress("waiting for a busy proxy", self._candidates[0].proxy))
+                told = True
             await asyncio.sleep(self._timing.look)
 
     async def _through(self, route: Candidate) -> None:
@@ -261,8 +261,10 @@ def keep(house: House, mac: Address, plan: Plan) -> None:
     house.notes.note(note_name("reads", mac), plan.note(now(), house.wall()))
 
 
-def situation(house: House, shared: Shared, entry: DeviceSettings, tried: Mapping[str, str]) -> Situation:
-    """What a ranking looks at, as it is now."""
+def situation(
+    house: House, shared: Shared, entry: DeviceSettings, tried: Mapping[str, str], unheard: float = 0.0
+) -> Situation:
+    """What a ranking looks at, as it is now. ``unheard``: seconds in which we may have held the device ourselves."""
     status = house.device(entry.mac)
     return Situation(
         settings=entry,
@@ -272,6 +274,7 @@ def situation(house: House, shared: Shared, entry: DeviceSettings, tried: Mappin
         tried=tried,
         failures=shared.failures,
         now=now(),
+        unheard=unheard,
     )
 
 

@@ -79,6 +79,7 @@ class Situation:
     tried: Mapping[str, str]  # proxies that this read has already tried, and what they said
     failures: Failures
     now: float
+    unheard: float = 0.0  # seconds in which the device was connected to us, and so could not be heard
 
 
 def rank(situation: Situation, *, patient: bool = True) -> list[Candidate]:
@@ -145,7 +146,7 @@ def _unfit(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> str
         return "passive: cannot connect to devices"
     if heard is None:
         return "does not hear the device"
-    if heard.age > LATELY:
+    if heard.age > LATELY + situation.unheard:
         return f"last heard the device {heard.age:.0f} s ago, more than {LATELY:.0f} s"
     return ""
 

@@ -5,17 +5,18 @@ only devices with an entry are read, never more often than their plan allows.
 """
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
 from proxy_listener.advertisement import Address, mac_text
-from proxy_listener.reads.contract import House, Progress, ReadReport, Tell, Timing
+from proxy_listener.reads.contract import House, Outlook, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import gap_start
 from proxy_listener.reads.errand import Errand, Shared, keep, note_name, now, situation
 from proxy_listener.reads.ranking import Candidate, rank
 from proxy_listener.reads.schedule import JUST_HEARD, Plan
 from proxy_listener.settings import DeviceSettings
-from proxy_listener.xiaomi.miflora import PLANTS, Plant
+from proxy_listener.xiaomi.miflora import Plant
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ class Reads:
         """Read what is due, when it is heard well. Until cancelled; running reads then end with their links closed."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for mac, entry in self._entries.items():
+                for mac, entry in list(self._entries.items()):
                     if not self._turns[mac].locked() and self._moment(entry):
                         await self._turns[mac].acquire()
                         group.create_task(self._by_itself(entry))
@@ -49,19 +50,43 @@ class Reads:
         plant, why_not = self._plant(mac)
         if plant is None:
             return ReadReport(False, why_not)
+        if self._turns[mac].locked():
+            tell(Progress("waiting for a read of this device that is under way"))
         async with self._turns[mac]:
             errand = self._errand(entry, plant, tell)
             if history:
                 await errand.want_log(since=0.0)
             return await self._perform(entry, errand)
 
+    def reload(self, entries: Iterable[DeviceSettings]) -> None:
+        """The configuration changed. Budgets go on; a read under way ends as it began."""
+        self._entries = {entry.mac: entry for entry in entries}
+        for mac, entry in self._entries.items():
+            self._turns.setdefault(mac, asyncio.Lock())
+            if mac in self._plans:
+                self._plans[mac].interval, self._plans[mac].limit = entry.read, entry.read_limit
+
     def explain(self, mac: Address) -> list[Candidate]:
         """Every proxy, best first: would it read this device now, and why or why not."""
         return rank(situation(self._house, self._shared, self._entries.get(mac) or DeviceSettings(mac), {}))
 
-    def plan(self, mac: Address) -> Plan | None:
-        """When a device with an entry is read next, and what is left of its budget."""
-        return self._plan(self._entries[mac]) if mac in self._entries else None
+    async def idle(self, mac: Address) -> None:
+        """Wait until no read of this device is under way."""
+        async with self._turns[mac]:
+            return
+
+    def outlook(self, mac: Address) -> Outlook | None:
+        """When a device was read, when it will be, and what is left of its budget. None without an entry."""
+        if mac not in self._entries:
+            return None
+        plan, at = self._plan(self._entries[mac]), now()
+        due = plan.due_at()
+        return Outlook(
+            read_age=None if plan.read is None else at - plan.read,
+            due_in=None if due is None else due - at,
+            left=plan.allowed(at),
+            misses=plan.misses,
+        )
 
     def _plan(self, entry: DeviceSettings) -> Plan:
         plan = self._plans.get(entry.mac)
@@ -75,7 +100,7 @@ class Reads:
         status = self._house.device(mac)
         if status is None or status.product_id is None:
             return None, "the device has not been heard yet, so its model is not known"
-        plant = PLANTS.get(status.product_id)
+        plant = self._house.plants.get(status.product_id)
         return plant, "" if plant else f"{status.model} is no model that is read over a connection"
 
     def _errand(self, entry: DeviceSettings, plant: Plant, tell: Tell) -> Errand:

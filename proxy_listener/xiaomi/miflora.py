@@ -75,17 +75,20 @@ ENTRY_INTERVAL = 3_600
 """Seconds between two entries of a log, on the hour of the sensor's own clock."""
 
 _LIVE_TRIES = 3
-_RETRY_PAUSE = 1.0
 
 
 @attrs.frozen
 class Plant:
-    """What is particular about a model: ``settle`` seconds between mode change and read, whether it measures light."""
+    """What is particular about a model: ``settle`` and ``again`` are the seconds between mode change and read.
+
+    ``light``: it measures light. ``tail``: its live answer ends in the constant tail.
+    """
 
     product_id: int
     settle: float
     light: bool
-    tail: bool  # its live answer ends in the constant tail
+    tail: bool
+    again: float = 1.0  # where the first read came too early
 
 
 PLANTS: Mapping[int, Plant] = {
@@ -163,7 +166,7 @@ async def _read_live(gatt: Gatt, plant: Plant, firmware: str | None, refused: li
         except RefusedError:
             if last:
                 raise
-        wait = _RETRY_PAUSE
+        wait = plant.again
     raise AssertionError
 
 
@@ -298,6 +301,8 @@ def parse_entry(data: bytes, plant: Plant, index: int, clock: int) -> Entry:
         return Entry(index, 0, {}, ("no time",))
     if seconds > clock + ENTRY_INTERVAL:
         return Entry(index, seconds, {}, ("its time lies after the sensor's clock",))
+    if seconds < clock - ENTRY_LIMIT * ENTRY_INTERVAL:
+        return Entry(index, seconds, {}, ("older than a log can be",))
     if not any(data[4:]):
         return Entry(index, seconds, {}, ("nothing measured",))
     if data[11] == 0xFF:

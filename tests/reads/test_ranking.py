@@ -124,6 +124,13 @@ def test_who_does_not_hear_it_is_out():
     assert reasons(ranked)["hall"].startswith("last heard the device 181 s ago")
 
 
+def test_a_device_that_we_held_ourselves_was_not_heard():
+    """While it is connected a sensor does not advertise; that time does not count against its routes."""
+    old = attrs.evolve(around(three(), {}), heard=[heard("hall", -50.0, 400.0)])
+    assert chosen(rank(old)) is None
+    assert chosen(rank(attrs.evolve(old, unheard=300.0))).proxy == "hall"
+
+
 def test_failures_cost_and_fade():
     """A failure costs 12 dB: enough to try the next room; in half an hour 6 dB: not enough any more."""
     failures = Failures()

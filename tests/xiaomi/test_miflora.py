@@ -8,6 +8,7 @@ import pytest
 from proxy_listener.errors import GattError
 from proxy_listener.xiaomi import miflora
 from proxy_listener.xiaomi.miflora import PLANTS, Entry, Log, RefusedError
+from proxy_listener.xiaomi.models import MODELS
 
 FLOWER, GARDEN, POT = PLANTS[0x0098], PLANTS[0x03BC], PLANTS[0x015D]
 PLACEHOLDER = bytes.fromhex("aabbccddeeff99887766000000000000")
@@ -311,3 +312,14 @@ async def test_only_harmless_commands_are_sent():
     harmless = {(miflora.MODE, b"\xa0\x1f"), (miflora.LOG_CONTROL, b"\xa0"), (miflora.LOG_CONTROL, b"\xa1")}
     assert {item for item in sent if item[0] not in {miflora.SESSION, miflora.LOGIN}} == harmless
     assert all(response for _, _, response in sensor.writes)
+
+
+def test_an_entry_from_before_the_log():
+    """A log has an entry an hour: one that is older than the longest log was never measured."""
+    assert miflora.parse_entry(entry(3600), FLOWER, 0, 5_001 * 3600).values
+    assert miflora.parse_entry(entry(3600), FLOWER, 0, 5_001 * 3600 + 1).refused == ("older than a log can be",)
+
+
+def test_the_models_that_are_read():
+    """The table of models and the table of plants name the same sensors."""
+    assert {number for number, model in MODELS.items() if model.read == "miflora"} == set(PLANTS)

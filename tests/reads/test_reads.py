@@ -1,0 +1,393 @@
+"""Active reads over real connections to nodes: the right route, every failure, nothing made up, nothing left."""
+
+import asyncio
+import time
+from random import Random
+
+import attrs
+import pytest
+from aioesphomeapi.client import APIClient
+from plant_house import PLANT, plant_house, untold
+from structlog.testing import capture_logs
+
+from proxy_listener.node import firmware as generations
+from proxy_listener.reads import LogReport
+from proxy_listener.simulator.plant import PlantFaults
+
+ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
+TWO_FAR = {"kitchen": -60.0, "hall": -85.0}
+
+
+def tried(report):
+    return [(attempt.proxy, attempt.cause) for attempt in report.attempts]
+
+
+async def good(house, report, through):
+    """The read went through this proxy, brought what the sensor measures and nothing else, and left no slot taken."""
+    assert report.ok, report
+    assert report.attempts[-1].proxy == through
+    assert await house.taken() == {}
+    truth = house.sensors[PLANT].live | {"firmware": house.sensors[PLANT].firmware}
+    assert house.readings[-1].values == truth
+    assert report.values == truth
+
+
+async def test_the_strongest_free_route():
+    """Three rooms: the read goes through the strongest, at the first try, and says where it comes from."""
+    async with plant_house(ROOMS) as house:
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "kitchen")
+        (reading,) = house.readings
+        assert (reading.source, reading.proxy, reading.rssi, reading.trust) == ("read", "kitchen", -60, "claimed")
+        assert (reading.counter, reading.identity, reading.room) == (None, b"", "Kitchen")
+
+
+async def test_the_strongest_without_a_slot():
+    """10 dB less and free is better than strong and full."""
+    async with plant_house(ROOMS) as house:
+        house.slots("kitchen", 0)
+        await good(house, await house.reads.read_now(PLANT, False, untold), "hall")
+        assert house.airs["kitchen"].opens == 0
+
+
+async def test_the_strongest_is_passive():
+    """A passive proxy is never asked, however strong."""
+    async with plant_house(ROOMS, firmware={"kitchen": generations.ESPHOME_2026_10.passive()}) as house:
+        await good(house, await house.reads.read_now(PLANT, False, untold), "hall")
+
+
+@pytest.mark.parametrize(
+    ("fault", "causes"),
+    [
+        ("133", ["refused", "refused"]),
+        ("absent", ["refused"]),
+        ("lost", ["connection_lost"]),
+        ("hang", ["timeout"]),
+        ("garbage", ["refused_answer", "refused_answer"]),
+        ("empty", ["refused_answer", "refused_answer"]),
+        ("zeros", ["refused_answer", "refused_answer"]),
+    ],
+)
+async def test_the_strongest_fails(fault, causes):
+    """Each failure costs its attempt, or two where the first was quick, and the next route reads the sensor."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].always = fault
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "hall")
+        assert tried(report) == [*(("kitchen", cause) for cause in causes), ("hall", "")]
+
+
+@pytest.mark.parametrize("fault", ["133", "garbage", "empty", "zeros"])
+async def test_a_failure_of_the_first_try_only(fault):
+    """Status 133 right after a link, or a nonsense answer: the same proxy at once again, and it works."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].faults = [fault]
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "kitchen")
+        assert len(report.attempts) == 2
+        assert house.airs["hall"].opens == 0
+
+
+async def test_stale_handles():
+    """The sensor's handles moved: the kept table is dropped, and the same proxy reads it at once."""
+    async with plant_house(ROOMS) as house:
+        await house.reads.read_now(PLANT, False, untold)
+        house.sensors[PLANT].faults.shifted = 0x40
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "kitchen")
+        assert tried(report) == [("kitchen", "bad_handle"), ("kitchen", "")]
+
+
+@pytest.mark.parametrize("answer", ["placeholder", "short", "garbage", "zeros"])
+async def test_bad_live_data_is_not_published(answer):
+    """Whatever the sensor answers instead of live data: the battery is read, and no value is made up."""
+    async with plant_house(ROOMS) as house:
+        house.sensors[PLANT].faults = PlantFaults(answer=answer)
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert report.values == {"battery": 97, "firmware": "3.2.1"}
+        assert report.refused[-1].startswith("live data: ")
+        assert house.readings[-1].values == report.values
+
+
+async def test_the_proxy_loses_power():
+    """The read goes on through the next room, and the lost proxy is used again when it is back."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].faults = ["absent"]
+        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        await house.airs["kitchen"].opened.wait()
+        await house.nodes["kitchen"].power_off()
+        report = await read
+        assert tried(report) == [("kitchen", "proxy_gone"), ("hall", "")]
+        await house.nodes["kitchen"].start()
+        await house.live("kitchen")
+        await good(house, await house.reads.read_now(PLANT, False, untold), "kitchen")
+
+
+async def test_another_client_takes_the_stream():
+    """The answers go elsewhere: one attempt's time is lost, the next room reads, no slot stays taken."""
+    async with plant_house(ROOMS) as house:
+        thief = APIClient("127.0.0.1", house.nodes["kitchen"].port, "")
+        await thief.connect(login=True)
+        thief.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
+        await thief.device_info()
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert tried(report) == [("kitchen", "no_answer"), ("hall", "")]
+        await good(house, report, "hall")
+        await thief.disconnect()
+
+
+async def test_connected_elsewhere():
+    """A sensor that a phone holds answers nobody: each room is tried once, and the report says what each said."""
+    async with plant_house(ROOMS) as house:
+        house.sensors[PLANT].faults.elsewhere = True
+        with capture_logs() as logs:
+            report = await house.reads.read_now(PLANT, False, untold)
+        assert not report.ok
+        assert tried(report) == [("kitchen", "refused"), ("hall", "refused"), ("cellar", "refused")]
+        assert house.readings == []
+        assert await house.taken() == {}
+        (failed,) = [entry for entry in logs if entry["event"] == "read failed"]
+        assert len(failed["attempts"]) == 3
+        assert failed["routes"] == [f"{c.proxy}: {c.reason}" for c in report.candidates]
+
+
+async def test_nothing_eligible():
+    """Nobody hears it: no attempt, and each candidate says why."""
+    async with plant_house(ROOMS) as house:
+        house.age = 400.0
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert (report.ok, report.attempts, report.detail) == (False, (), "no proxy can read the device now")
+        assert all("last heard the device 400 s ago" in candidate.reason for candidate in report.candidates)
+        assert house.reads.explain(PLANT) == list(report.candidates)
+
+
+async def test_two_sensors_and_one_good_proxy():
+    """The second read waits for the strong proxy; it is neither taken twice at once nor replaced by a weak one."""
+    async with plant_house(TWO_FAR, plants=2) as house:
+        steps = []
+        reports = await asyncio.gather(
+            *(house.reads.read_now(PLANT + i, False, lambda step: steps.append(step.step)) for i in range(2))
+        )
+        assert [tried(report) for report in reports] == [[("kitchen", "")]] * 2
+        assert steps.count("waiting for a busy proxy") > 0
+        assert steps.index("reading") < len(steps) - steps[::-1].index("connecting") - 1
+
+
+async def test_patience_ends():
+    """Strong and busy for long: in the end the weak one reads."""
+    async with plant_house(TWO_FAR) as house:
+        house.slots("kitchen", 0)
+        await good(house, await house.reads.read_now(PLANT, False, untold), "hall")
+
+
+async def test_the_same_sensor_twice():
+    """Two wishes for one sensor are two reads, one after the other."""
+    async with plant_house(ROOMS) as house:
+        reports = await asyncio.gather(*(house.reads.read_now(PLANT, False, untold) for _ in range(2)))
+        assert [tried(report) for report in reports] == [[("kitchen", "")]] * 2
+
+
+async def test_the_budget_of_a_day():
+    """No more connections than the limit, failed ones counted, whoever asks, and a restart gives none away."""
+    async with plant_house(ROOMS, read_limit=3) as house:
+        for air in house.airs.values():
+            air.always = "133"
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert len(report.attempts) == 3
+        house.start_reads()
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert report.attempts == ()
+        assert report.detail == "the limit of 3 connections a day is reached"
+        assert sum(air.opens for air in house.airs.values()) == 3
+
+
+async def test_who_is_not_read():
+    """A device without an entry, one never heard, and one of another model each say why."""
+    async with plant_house(ROOMS) as house:
+        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, False, untold)).detail
+        house.product_id = 0x055B
+        assert "no model that is read" in (await house.reads.read_now(PLANT, False, untold)).detail
+        house.product_id = None
+        assert "has not been heard" in (await house.reads.read_now(PLANT, False, untold)).detail
+        assert sum(air.opens for air in house.airs.values()) == 0
+
+
+async def test_the_schedule():
+    """A sensor is read when it is due and heard; then not again for a day, not even after a restart."""
+    async with plant_house(ROOMS) as house:
+        task = asyncio.create_task(house.reads.run())
+        await house.recorded(1)
+        await house.reads.idle(PLANT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        before = house.reads.outlook(PLANT)
+        after = house.start_reads().outlook(PLANT)
+        for outlook in (before, after):
+            assert outlook.due_in == pytest.approx(86_400, abs=10)
+            assert (outlook.left, outlook.misses) == (999, 0)
+        assert len(house.readings) == 1
+        assert await house.taken() == {}
+
+
+async def test_a_sensor_that_does_not_answer():
+    """A scheduled read that fails everywhere is a miss: the next one is an hour away, whatever is heard."""
+    async with plant_house({"kitchen": -60.0}) as house:
+        house.airs["kitchen"].always = "133"
+        task = asyncio.create_task(house.reads.run())
+        await house.airs["kitchen"].opened.wait()
+        await house.reads.idle(PLANT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        outlook = house.reads.outlook(PLANT)
+        assert outlook.due_in == pytest.approx(3600, abs=10)
+        assert (outlook.read_age, outlook.left, outlook.misses) == (None, 998, 1)
+
+
+async def test_shutting_down_during_a_read():
+    """A scheduled read that is cancelled gives its slot back."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].always = "hang"
+        task = asyncio.create_task(house.reads.run())
+        await house.airs["kitchen"].opened.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await house.taken() == {}
+        assert house.readings == []
+
+
+def log_of(sensor):
+    """Wall time and moisture of every entry, newest first."""
+    boot = time.time() - sensor.clock
+    return [(boot + entry.seconds, entry.moisture) for entry in sensor.log]
+
+
+def same(readings, entries):
+    assert [reading.values["moisture"] for reading in readings] == [moisture for _, moisture in entries]
+    assert all(abs(reading.time - at) <= 2 for reading, (at, _) in zip(readings, entries, strict=True))
+
+
+async def test_a_log_of_300_entries_over_a_bad_link():
+    """The link drops every 20 entries: all 300, each once, right times, completeness stated, the log not erased."""
+    async with plant_house(ROOMS) as house:
+        sensor = house.sensors[PLANT]
+        sensor.fill_log(300, Random(5))
+        sensor.faults.drop_after_entries = 20
+        steps = []
+        report = await house.reads.read_now(PLANT, True, steps.append)
+        assert report.ok, report
+        assert report.log == LogReport(300, 300, 0, 0, True)
+        assert len(report.attempts) == 15
+        logged = [reading for reading in house.readings if reading.source == "history"]
+        same(logged, log_of(sensor))
+        assert len({reading.time for reading in logged}) == 300
+        assert (steps[-1].done, steps[-1].total) == (300, 300)
+        assert len(house.readings) == 301
+        assert not sensor.erased
+        assert await house.taken() == {}
+
+
+async def test_the_log_again():
+    """A second download stores nothing twice and asks for the newest entry only."""
+    async with plant_house(ROOMS) as house:
+        house.sensors[PLANT].fill_log(30, Random(5))
+        await house.reads.read_now(PLANT, True, untold)
+        report = await house.reads.read_now(PLANT, True, untold)
+        assert report.log == LogReport(30, 0, 30, 0, True)
+        assert len([reading for reading in house.readings if reading.source == "history"]) == 30
+
+
+async def test_a_download_that_gets_nowhere():
+    """Three connections in a row without one entry end it; the report says how far it came."""
+    async with plant_house({"kitchen": -60.0}) as house:
+        house.sensors[PLANT].fill_log(30, Random(5))
+        house.sensors[PLANT].faults.drop_after_entries = 0
+        report = await house.reads.read_now(PLANT, True, untold)
+        assert not report.ok
+        assert report.values["battery"] == 97
+        assert report.log == LogReport(30, 0, 0, 0, False)
+        assert report.detail == "3 connections in a row brought nothing"
+        assert len(report.attempts) == 4
+
+
+async def test_a_gap_is_filled_by_itself():
+    """The service was down for ten hours: the next scheduled read fetches them from the sensor, and no more."""
+    async with plant_house(ROOMS) as house:
+        sensor, now = house.sensors[PLANT], time.time()
+        sensor.fill_log(300, Random(5))
+        house.notes["log-checked/C4:7C:8D:6A:00:01"] = str(now - 20 * 3600)
+        house.hours = {int(now // 3600) - back for back in range(21)} - {
+            int(now // 3600) - back for back in range(3, 13)
+        }
+        start = (now // 3600 - 12) * 3600
+        expected = [row for row in log_of(sensor) if row[0] >= start]
+        task = asyncio.create_task(house.reads.run())
+        await house.recorded(1 + len(expected))
+        await house.reads.idle(PLANT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        same([reading for reading in house.readings if reading.source == "history"], expected)
+        assert float(house.notes["log-checked/C4:7C:8D:6A:00:01"]) >= now
+
+
+async def test_old_firmware_is_told_once():
+    """A sensor that sends no values by itself is named with its firmware, once."""
+    async with plant_house(ROOMS) as house:
+        house.valueless = True
+        house.sensors[PLANT].firmware = "2.7.0"
+        with capture_logs() as logs:
+            for _ in range(2):
+                await house.reads.read_now(PLANT, False, untold)
+        told = [entry for entry in logs if entry["log_level"] == "warning"]
+        assert [(entry["firmware"], entry["mac"]) for entry in told] == [("2.7.0", "C4:7C:8D:6A:00:01")]
+
+
+async def storm(reads, seed):
+    """Reads through three rooms of which at least one can, while the others fail at random."""
+    chance = Random(seed)
+    faults = ["133", "absent", "lost", "hang", "garbage", "empty", "zeros", None]
+    old = {"hall": generations.ESPHOME_2026_6, "cellar": generations.ESPHOME_2025_6}
+    async with plant_house({"cellar": -75.0, "kitchen": -60.0, "hall": -70.0}, firmware=old) as house:
+        for number in range(reads):
+            sensor = house.sensors[PLANT]
+            sensor.tenths, sensor.moisture = chance.randint(-100, 400), chance.randint(0, 100)
+            able = chance.choice(list(house.airs))
+            for name, air in house.airs.items():
+                air.always = None if name == able else chance.choice(faults)
+                air.faults = ["133"] if chance.random() < 0.2 else []
+            report = await house.reads.read_now(PLANT, False, untold)
+            assert report.ok, (number, report)
+            assert report.values == sensor.live | {"firmware": "3.2.1"}
+            assert house.readings[-1].values == report.values
+            assert await house.taken() == {}
+        assert len(house.readings) == reads
+
+
+async def test_reads_with_random_faults():
+    """Every read that any route can do succeeds, with right values, and leaves no slot taken."""
+    await storm(12, 1)
+
+
+@pytest.mark.long
+async def test_a_hundred_reads_with_random_faults():
+    """The long form."""
+    await storm(100, 2)
+
+
+async def test_what_a_ranking_says_during_a_read():
+    """The reasons can be asked for at any time, also while a read runs."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].always = "absent"
+        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        await house.airs["kitchen"].opened.wait()
+        kitchen = next(c for c in house.reads.explain(PLANT) if c.proxy == "kitchen")
+        assert (kitchen.busy, kitchen.chosen) == (True, False)
+        assert "another read is running through it" in kitchen.reason
+        await read
+
+
+async def test_a_new_configuration():
+    """A changed limit holds at once, and what was used of it is not forgotten."""
+    async with plant_house(ROOMS, read_limit=5) as house:
+        await house.reads.read_now(PLANT, False, untold)
+        house.reads.reload([attrs.evolve(house.entries[0], read_limit=1)])
+        assert "limit of 1" in (await house.reads.read_now(PLANT, False, untold)).detail
