@@ -19,7 +19,7 @@ and not in the one burst in which a stalled proxy delivers its backlog, the seco
 **Plain and legacy frames.** Eight bits of counter come round again in nine minutes, so identity is (counter, object
 bytes) and lasts 300 s since it was last heard.
 
-**Frames without a counter** (Mi scales, HHCCJCY10). Identity is the payload; the last eight last 600 s since heard.
+**Frames without a counter** (Mi scales, HHCCJCY10). Identity is the payload, and lasts 600 s since it was last heard.
 
 **Products whose counter never moves.** A changed value is accepted when it has been heard for 2 s and nothing
 contradicted it; an unchanged one becomes a row every 15 minutes.
@@ -48,7 +48,7 @@ RESTART_SPACING = 0.2
 PLAIN_TTL = 300.0
 PLAIN_DIGESTS = 4
 UNCOUNTED_TTL = 600.0
-UNCOUNTED_KEPT = 8
+UNCOUNTED_KEPT = 256
 NEWEST_KEPT = 64
 HOLD = 2.0
 HEARTBEAT = 900.0
@@ -238,14 +238,20 @@ class Plain:
 
 
 class Uncounted:
-    """The frames of one device that has no counter: its last eight payloads."""
+    """The frames of one device that has no counter: its last 256 payloads, in a ring of two arrays of 1 kB.
 
-    __slots__ = ("_order", "_payloads")
+    A scale sends ten different unstable weights a second while somebody stands on it, and another room may deliver all
+    of them minutes later: with the last eight only, they would be told twice.
+    """
+
+    __slots__ = ("_digests", "_heard", "_next", "_order")
 
     ttl = UNCOUNTED_TTL
 
     def __init__(self) -> None:
-        self._payloads: dict[int, float] = {}
+        self._digests = array("I", [0]) * UNCOUNTED_KEPT
+        self._heard = array("i", [UNHEARD]) * UNCOUNTED_KEPT
+        self._next = 0
         self._order = 0
 
     @staticmethod
@@ -263,25 +269,32 @@ class Uncounted:
 
     def touch(self, _counter: int, digest: int, heard: float) -> bool:
         """Note another copy; False where the payload is not known, or was last heard too long ago."""
-        last = self._payloads.get(digest, NEVER)
-        if heard - last > UNCOUNTED_TTL:
+        try:
+            at = self._digests.index(digest)
+        except ValueError:
             return False
-        self._payloads[digest] = max(heard, last)
+        now = int(heard * 10)
+        if self._heard[at] == UNHEARD or now - self._heard[at] > UNCOUNTED_TTL * 10:
+            return False
+        self._heard[at] = max(now, self._heard[at])
         return True
 
     def alive(self) -> Iterator[tuple[bytes, float]]:
         """``(identity, last heard)`` of every payload that is remembered."""
-        return ((self.identity(0, digest), heard) for digest, heard in self._payloads.items())
+        for digest, heard in zip(self._digests, self._heard, strict=True):
+            if heard != UNHEARD:
+                yield self.identity(0, digest), heard / 10
 
     def restore(self, identity: bytes, heard: float, _late: bool) -> None:
         """A row of the history, oldest first."""
         self._remember(int.from_bytes(identity[1:], "big"), heard)
 
     def _remember(self, digest: int, heard: float) -> None:
-        self._payloads.pop(digest, None)
-        self._payloads[digest] = heard
-        if len(self._payloads) > UNCOUNTED_KEPT:
-            del self._payloads[next(iter(self._payloads))]
+        try:
+            at = self._digests.index(digest)
+        except ValueError:
+            at, self._next = self._next, (self._next + 1) % UNCOUNTED_KEPT
+        self._digests[at], self._heard[at] = digest, int(heard * 10)
 
 
 class Constant:

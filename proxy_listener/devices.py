@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from proxy_listener.advertisement import Address
-from proxy_listener.device import Device
+from proxy_listener.device import NEVER, Device
 from proxy_listener.errors import NoReadingError
 from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Value
 from proxy_listener.settings import DAY, DeviceSettings
-from proxy_listener.status import DeviceStatus, Heard
+from proxy_listener.status import DeviceStatus
 from proxy_listener.xiaomi.models import Model
 
 ADMITTED_A_DAY = 256
@@ -116,11 +116,10 @@ class Devices:
             else:
                 device.configure(None)
         for entry in entries:
-            device = self.by_address.get(entry.mac)
-            if device is None:
-                self._restore(entry.mac, entry)
+            if entry.mac in self.by_address:
+                self.by_address[entry.mac].configure(entry)
             else:
-                device.configure(entry)
+                self._restore(entry.mac, entry)
 
     def admit(self, address: Address, time: float, heard: float) -> Device:
         """A state for an unlisted device that sent a well-formed frame. NoReadingError where it gets none."""
@@ -150,8 +149,8 @@ class Devices:
         """Another proxy is nearest now."""
         nearest = device.routes.nearest
         if nearest is not None and (before is None or self.room(before) != self.room(nearest)):
-            came_from = f"from {self.room(before)} " if before else ""
-            self.tell("room", device, f"{came_from}to {self.room(nearest)}")
+            was = f", before in {self.room(before)}" if before else ""
+            self.tell("room", device, f"in {self.room(nearest)}{was}")
 
     def tell(self, kind: NoticeKind, device: Device, detail: str = "") -> None:
         """Pass a change on."""
@@ -162,10 +161,15 @@ class Devices:
         devices = sorted(self.by_address.values(), key=lambda device: (device.entry is None, device.name.casefold()))
         return [device.status(now, self.room) for device in devices]
 
-    def heard(self, address: Address, now: float) -> Sequence[Heard]:
-        """Which proxies hear a device, best first."""
+    def status(self, address: Address, now: float) -> DeviceStatus | None:
+        """One device as it is; None where it has no state."""
         device = self.by_address.get(address)
-        return device.status(now, self.room).heard if device else ()
+        return device.status(now, self.room) if device else None
+
+    def valueless(self, address: Address) -> bool:
+        """The device is heard, and never sent a value by itself."""
+        device = self.by_address.get(address)
+        return device is not None and device.heard != NEVER and not device.readings
 
     def alive(self) -> Iterator[tuple[Address, bytes, float]]:
         """``(mac, identity, wall time last heard)`` of the remembered frames that lapse with silence."""

@@ -19,7 +19,7 @@ from proxy_listener.errors import NoReadingError
 from proxy_listener.history import Hearing, Journal, Known
 from proxy_listener.listener import Listener
 from proxy_listener.outcome import Outcome
-from proxy_listener.reading import Value
+from proxy_listener.reading import Reading, Value
 from proxy_listener.sealed import unseal
 from proxy_listener.settings import DAY
 from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, Model, model_of
@@ -44,7 +44,7 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "warning",
         "more frames with a wrong tag than an honest radio sends; this proxy's are dropped meanwhile",
     ),
-    "room": ("info", "moved"),
+    "room": ("info", "located"),
     "old_firmware": (
         "warning",
         (
@@ -115,12 +115,23 @@ class Remembered:
 
 
 class Engine:
-    """A listener over a journal. ``heard`` and ``time``: monotonic and wall seconds at the start."""
+    """A listener over a journal. ``heard`` and ``time``: monotonic and wall seconds at the start.
+
+    ``emit`` takes each reading; it is the journal itself, unless somebody wants to see it pass.
+    """
 
     def __init__(
-        self, config: Config, journal: Journal, *, room: Callable[[str], str], heard: float, time: float
+        self,
+        config: Config,
+        journal: Journal,
+        *,
+        room: Callable[[str], str],
+        heard: float,
+        time: float,
+        emit: Callable[[Reading], None] | None = None,
     ) -> None:
         self.journal = journal
+        self._emit = emit or journal.append
         self.devices = Devices(
             Remembered(journal),
             room=room,
@@ -130,7 +141,7 @@ class Engine:
             admitted_today=journal.admitted(int(time // DAY)),
         )
         self.devices.configure(config.devices, config.unlisted.unlisted)
-        self.listener = Listener(self.devices, journal.append)
+        self.listener = Listener(self.devices, self._emit)
         self.hear = self.listener.hear
         self._noted: str | None = None
 
@@ -152,7 +163,7 @@ class Engine:
         """Add to the record of hearing what each proxy heard since the last call."""
         hour = int(time // 3600)
         rows = [
-            Hearing(counted.proxy, address, hour, counted.frames, counted.of)
+            Hearing(counted.proxy, address, hour, counted.frames, counted.alone, counted.of)
             for address, device in self.devices.by_address.items()
             for counted in device.routes.counted()
         ]
@@ -170,7 +181,7 @@ class Engine:
             fresh = 0
             async for frame in self.journal.sealed(mac):
                 try:
-                    self.journal.append(unseal(self.listener, device, frame))
+                    self._emit(unseal(self.listener, device, frame))
                 except NoReadingError as error:
                     if error.outcome is Outcome.WRONG_BINDKEY:
                         continue

@@ -108,9 +108,9 @@ def test_a_payload_without_counter_is_remembered_for_ten_minutes_since_it_was_la
     assert rule.judge(0, 5, 1786.0).verdict is Verdict.NEW
 
 
-def test_of_payloads_without_counter_the_last_eight_are_kept():
+def test_of_payloads_without_counter_the_last_256_are_kept():
     rule = Uncounted()
-    for digest in range(9):
+    for digest in range(257):
         rule.judge(0, digest, 0.0)
     assert rule.judge(0, 1, 1.0).verdict is Verdict.REPEAT
     assert rule.judge(0, 0, 1.0).verdict is Verdict.NEW

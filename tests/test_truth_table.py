@@ -4,22 +4,17 @@ Frames are built and encrypted by ``simulator/frames.py``; time is an argument; 
 """
 
 import struct
-from collections import defaultdict
 from datetime import datetime
 
-import attrs
 import pytest
+from listening import MAC, Air
 
-from proxy_listener.devices import Devices, Notice
-from proxy_listener.listener import Listener
 from proxy_listener.outcome import Outcome
-from proxy_listener.reading import Reading
 from proxy_listener.secret import Secret
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.simulator import frames
-from proxy_listener.status import DeviceStatus, KeyState
+from proxy_listener.status import KeyState
 
-MAC = 0xA4C1380283F4
 OTHER = 0xA4C138D43C48
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
 NEW_KEY = "00112233445566778899aabbccddeeff"
@@ -27,90 +22,6 @@ LEGACY_KEY = "b853075158487ca39a5b5ea9"
 LYWSD03MMC, LYWSDCGQ, YLKG07YL = 0x055B, 0x01AA, 0x03B6
 BUTTON = frames.obj(0x4E0C, b"")
 YLAI003 = 0x07BF
-
-
-@attrs.frozen
-class Row:
-    identity: bytes
-    counter: int | None
-    time: float
-    late: bool
-
-
-class SetMemory:
-    """What a history remembers, without a history."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, list[Row]] = defaultdict(list)
-        self.identities: set[tuple[int, bytes]] = set()
-        self.sealed: list[bytes] = []
-        self.unlisted: set[int] = set()
-
-    def known(self, mac, identity):
-        return (mac, identity) in self.identities
-
-    def newest(self, mac):
-        return self.rows[mac][-64:]
-
-    def latest(self, mac):
-        return {}
-
-    def product(self, mac):
-        return None
-
-    def admitted(self, mac):
-        return mac in self.unlisted
-
-    def admit(self, mac, time):
-        self.unlisted.add(mac)
-
-    def seal(self, mac, time, proxy, rssi, address_type, payload):
-        self.sealed.append(payload)
-
-    def append(self, reading: Reading) -> None:
-        self.rows[reading.mac].append(Row(reading.identity, reading.counter, reading.time, reading.late))
-        if reading.trust == "authenticated":
-            self.identities.add((reading.mac, reading.identity))
-
-
-class Air:
-    """A listener and a clock. ``say`` sends a frame through one proxy and returns what became of it."""
-
-    def __init__(self, *entries: DeviceSettings, memory: SetMemory | None = None, now: float = 1000.0) -> None:
-        self.memory = memory or SetMemory()
-        self.readings: list[Reading] = []
-        self.notices: list[Notice] = []
-        self.wall = 1_700_000_000.0
-        self.now = now
-        self.devices = Devices(
-            self.memory,
-            room=str.title,
-            tell=self.notices.append,
-            started=now,
-            started_time=self.wall + now,
-        )
-        self.devices.configure(entries, "emit")
-        self.listener = Listener(self.devices, self.emit)
-
-    def emit(self, reading: Reading) -> None:
-        self.readings.append(reading)
-        self.memory.append(reading)
-
-    def say(self, payload: bytes, *, mac=MAC, proxy="kitchen", rssi=-60, uuid=0xFE95, after=0.0) -> Outcome:
-        self.now += after
-        data = frames.advertisement(payload, uuid)
-        return self.listener.hear(proxy, mac, 0, rssi, data, self.wall + self.now, self.now)
-
-    def status(self, mac=MAC) -> DeviceStatus:
-        return next(status for status in self.devices.statuses(self.now) if status.mac == mac)
-
-    def restarted(self, *entries: DeviceSettings, pause: float = 1.0) -> "Air":
-        air = Air(*entries, memory=self.memory, now=0.0)
-        air.wall = self.wall + self.now + pause
-        air.devices = Devices(self.memory, room=str.title, tell=air.notices.append, started=0.0, started_time=air.wall)
-        air.devices.configure(entries, "emit")
-        air.listener = Listener(air.devices, air.emit)
-        return air
 
 
 def keyed(*keys: str, mac: int = MAC, **more) -> DeviceSettings:

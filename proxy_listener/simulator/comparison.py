@@ -1,0 +1,81 @@
+"""Readings held against the truth: what was lost, what came twice, what came of nothing that a device sent.
+
+The rule of this file: each reading accounts for one frame on air. A reading belongs to a frame if device and counter
+agree and it holds all that the frame did; of several such frames (a plain counter wraps) to the nearest in time.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+import attrs
+
+from proxy_listener.advertisement import Address
+from proxy_listener.reading import Reading
+from proxy_listener.simulator.truth import Frame, Truth
+
+Key = tuple[Address, int | None]
+
+
+@attrs.frozen
+class Comparison:
+    """``frames``: those on air with content, ``heard``: those of them that any room heard."""
+
+    frames: int
+    heard: int
+    readings: int
+    lost: tuple[Frame, ...]
+    twice: tuple[Reading, ...]
+    false: tuple[Reading, ...]
+
+    @property
+    def perfect(self) -> bool:
+        """Everything once, and nothing else."""
+        return not (self.lost or self.twice or self.false)
+
+
+def compare(
+    truth: Truth, readings: Iterable[Reading], epoch: float = 0.0, unreadable: Collection[Address] = ()
+) -> Comparison:
+    """Match advertised readings with the frames they are of. Answers of active reads are passed over.
+
+    ``epoch``: wall seconds at the truth's time 0. ``unreadable``: encrypted devices whose bindkey nobody here has.
+    """
+    expected: dict[Key, list[Frame]] = defaultdict(list)
+    for frame in truth.expected():
+        if frame.mac not in unreadable:
+            expected[frame.mac, frame.counter].append(frame)
+    heard = sum(map(len, expected.values()))
+    matched: dict[Key, list[Frame]] = defaultdict(list)
+    twice: list[Reading] = []
+    false: list[Reading] = []
+    advertised = sorted(
+        (reading for reading in readings if reading.source == "advertisement"), key=lambda reading: reading.time
+    )
+    for reading in advertised:
+        key = (reading.mac, reading.counter)
+        frame = _nearest(expected[key], reading, epoch)
+        if frame is not None:
+            expected[key].remove(frame)
+            matched[key].append(frame)
+        elif _nearest(matched[key], reading, epoch) is not None:
+            twice.append(reading)
+        else:
+            false.append(reading)
+    lost = tuple(frame for frames in expected.values() for frame in frames)
+    on_air = sum(frame.tells and frame.mac not in unreadable for frame in truth.frames)
+    return Comparison(on_air, heard, len(advertised), lost, tuple(twice), tuple(false))
+
+
+def _nearest(frames: list[Frame], reading: Reading, epoch: float) -> Frame | None:
+    fitting = [
+        frame
+        for frame in frames
+        if frame.values.items() <= reading.values.items()
+        and len(frame.events) == len(reading.events)
+        and all(
+            (mine.event, mine.type) == (theirs.event, theirs.type)
+            for mine, theirs in zip(frame.events, reading.events, strict=True)
+        )
+    ]
+    at = reading.time - epoch
+    return min(fitting, key=lambda frame: abs((frame.first_heard or frame.time) - at), default=None)
