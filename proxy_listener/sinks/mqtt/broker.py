@@ -1,0 +1,202 @@
+"""A connection to the broker: made, used for publishing with QoS 1, given up when it does not answer.
+
+The rule of this file: nothing waits for a broker for ever. What it does not acknowledge within ten seconds it has not
+got, and the connection is lost; every way of losing it is one error, :class:`Lost`, with its cause in words.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Literal
+
+import aiomqtt
+import structlog
+from aiomqtt import ProtocolVersion
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.reasoncodes import ReasonCode
+
+from proxy_listener.errors import ProxyListenerError
+from proxy_listener.sinks.mqtt.settings import Settings
+from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics
+
+log = structlog.get_logger()
+
+IN_FLIGHT = 20
+"""Messages that wait for their acknowledgement at most: so many are repeated after a crash. It is also what brokers
+take at once unless told otherwise."""
+
+CONNECT = 3.0
+ANSWER = 10.0
+KEEPALIVE = 30
+GOODBYE = 0.7
+"""Seconds to reach the broker (in a thread, for which the end of the program waits), for it to answer, between signs of
+life, and for each of the two steps of parting: the service has two seconds to stop."""
+
+REFUSED_VERSION = {1, 132}
+"""Reason codes for a protocol version that the broker does not speak: MQTT 3.1.1's and MQTT 5's."""
+
+SILENT = "it does not answer"
+
+_quiet = logging.getLogger("aiomqtt.proxy_listener")
+_quiet.setLevel(logging.CRITICAL)
+"""aiomqtt writes a line for each message beyond ten in flight, and for each that its queue does not take."""
+
+
+class Lost(ProxyListenerError):  # noqa: N818  it reads as what happened
+    """No connection, or none any more.
+
+    ``version`` says what the broker thinks of the version of MQTT: ``refused``, ``silent`` (it said nothing, which is
+    how some part from what they do not know), or nothing is known.
+    """
+
+    def __init__(self, cause: str, version: Literal["refused", "silent", ""] = "") -> None:
+        super().__init__(cause)
+        self.version = version
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt passes over two things that MQTT 5 brokers say: how much they take at once, and that they refuse."""
+
+    receive_maximum = 65_535
+    refusal: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._client.connect_timeout = CONNECT
+
+    async def hang_up(self) -> None:
+        """Ends the connection without a word. aiomqtt leaves the socket of one that does not answer open."""
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            await asyncio.sleep(0.01)  # paho notices by reading, and closes it
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
+        if isinstance(reason_code, ReasonCode) and reason_code.is_failure:
+            if self.refusal != str(reason_code):
+                log.warning(
+                    "the broker refuses what is published; its ACL must let this user write",
+                    reason=str(reason_code),
+                )
+            self.refusal = str(reason_code)
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
+class Broker:
+    """An open connection."""
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(min(IN_FLIGHT, client.receive_maximum))
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Sends all, in order, and returns when the broker acknowledged all of them."""
+        if len(messages) == 1:
+            await self._publish(messages[0])
+            return
+        # All are sent in the order in which their tasks begin. The first that fails is told; the others are awaited,
+        # because one that is left alone would report its error to nobody.
+        done = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
+        for outcome in done:
+            if outcome is not None:
+                raise outcome
+
+    async def _publish(self, message: Message) -> None:
+        async with self._slots:
+            try:
+                await self._client.publish(message.topic, message.payload.encode(), qos=1, retain=message.retain)
+            except aiomqtt.MqttError as error:
+                raise Lost(_cause(error)) from None
+
+    async def births(self, topic: str) -> AsyncIterator[None]:
+        """Each time that Home Assistant says on ``topic`` that it has started."""
+        try:
+            await self._client.subscribe(topic, qos=1)
+            async for message in self._client.messages:
+                if message.payload == ONLINE.encode():
+                    yield
+        except aiomqtt.MqttError as error:
+            raise Lost(_cause(error)) from None
+
+
+def _cause(error: Exception) -> str:
+    """An error of aiomqtt, in words for people."""
+    inner = error.__cause__ or error
+    text = str(inner) or type(inner).__name__
+    return SILENT if text == "Operation timed out" else text
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, topics: Topics, client_id: str, version: ProtocolVersion
+) -> AsyncIterator[Broker]:
+    """A connection with its last will set; on the way out the broker is told that we go, if it still listens."""
+    host, port = settings.address
+    client = _Client(
+        host,
+        port,
+        username=settings.user,
+        password=settings.password.reveal() if settings.password else None,
+        identifier=client_id,
+        protocol=version,
+        will=aiomqtt.Will(topics.bridge, OFFLINE, qos=1, retain=True),
+        clean_session=None if version == ProtocolVersion.V5 else True,
+        timeout=ANSWER,
+        keepalive=KEEPALIVE,
+        max_inflight_messages=IN_FLIGHT,
+        max_queued_incoming_messages=16,
+        tls_context=await asyncio.to_thread(tls, settings) if settings.encrypted else None,
+        logger=_quiet,
+    )
+    try:
+        await client.__aenter__()
+    except MqttConnectError as error:
+        await client.hang_up()
+        raise Lost(str(error), "refused" if _code(error) in REFUSED_VERSION else "") from None
+    except (aiomqtt.MqttError, OSError, ValueError) as error:
+        await client.hang_up()
+        raise Lost(_cause(error), "silent" if _cause(error) == SILENT else "") from None
+    try:
+        yield Broker(client)
+    except Exception:
+        await _part(client)
+        raise
+    except BaseException:
+        await _part(client, Message(topics.bridge, OFFLINE, retain=True))
+        raise
+    await _part(client)
+
+
+def tls(settings: Settings) -> ssl.SSLContext:
+    """Verifies the broker's certificate and name. Lost where a file is no certificate."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca)
+        if settings.cert is not None:
+            # An encrypted key would make OpenSSL ask for its passphrase on the terminal.
+            context.load_cert_chain(settings.cert, settings.key, password=lambda: b"")
+    except (ssl.SSLError, OSError) as error:
+        raise Lost(f"the certificates cannot be used: {error}") from None
+    return context
+
+
+def _code(error: MqttConnectError) -> int:
+    return error.rc.value if isinstance(error.rc, ReasonCode) else error.rc or 0
+
+
+async def _part(client: _Client, last: Message | None = None) -> None:
+    """With a ``last`` message where the connection is sound; one that is not, the broker's last will speaks for."""
+    client.timeout = GOODBYE
+    with suppress(aiomqtt.MqttError):
+        if last is not None:
+            await client.publish(last.topic, last.payload.encode(), qos=1, retain=last.retain)
+    with suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+    await client.hang_up()
