@@ -101,6 +101,8 @@ class Node:
         if self._record is not None:
             (zeroconf, record), self._record = self._record, None
             zeroconf.zeroconf.registry.async_remove(record)
+        for session in list(self.sessions):
+            session.reset()
         await self._end()
 
     @property

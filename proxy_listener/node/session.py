@@ -6,7 +6,9 @@ whoever wanted it to.
 """
 
 import asyncio
+import struct
 from collections.abc import Callable
+from socket import SO_LINGER, SOL_SOCKET
 
 import attrs
 import structlog
@@ -132,10 +134,17 @@ class Session(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """End the session at once, with a reset."""
+        """End the session at once; what is not sent stays unsent."""
         if self._transport is not None:
             self._over = True
             self._transport.abort()
+
+    def reset(self) -> None:
+        """End the session with a TCP reset, as whoever comes back from a power loss and knows nothing of it."""
+        if self._transport is not None:
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
     def freeze(self) -> None:
         """Stop reading and writing without closing, as a node does whose Wi-Fi stalls."""

@@ -1,0 +1,215 @@
+"""A node's slots and operations, without a network: requests in, messages to the holder out."""
+
+import asyncio
+
+import attrs
+import pytest
+
+from proxy_listener.node.air import OperationError
+from proxy_listener.node.firmware import ESPHOME_2026_6, ESPHOME_2026_10, GENERATIONS, Timing
+from proxy_listener.node.gatt import perform
+from proxy_listener.node.links import Links
+from proxy_listener.node.messages import api
+from proxy_listener.node.scanner import Scanner
+
+PLANT, OTHER = 0xC47C8D6A0001, 0xC47C8D6A0002
+FAST = attrs.evolve(Timing().divided(50), open=0.1)
+
+
+class Everyone:
+    """An air in which each address that may answer does, at once or when told."""
+
+    mtu = 60
+
+    def __init__(self):
+        self.opened, self.closed, self.losts = [], 0, {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.answer = asyncio.Event()
+        self.answer.set()
+
+    async def open(self, address, address_type, lost, notified):
+        self.opened.append(address)
+        await self.gate.wait()
+        self.losts[address] = lost
+        return self
+
+    async def services(self):
+        return ()
+
+    async def read(self, handle):
+        await self.answer.wait()
+        if handle == 0xFF:
+            raise OperationError(3)
+        return bytes((handle,))
+
+    async def write(self, handle, data, response):
+        await self.answer.wait()
+
+    def close(self):
+        self.closed += 1
+
+
+class Desk:
+    """Links with everything around them; ``told`` is what the holder gets, without free counts."""
+
+    def __init__(self, firmware, timing=FAST):
+        self.air, self.told, self.frees = Everyone(), asyncio.Queue(), []
+        self.scanner = Scanner(timing, lambda _: None)
+        self.tasks = set()
+        self.links = Links(firmware, timing, self.air, self.scanner, self.tell, self.spawn)
+
+    def tell(self, message):
+        if isinstance(message, api.BluetoothConnectionsFreeResponse):
+            self.frees.append((message.free, list(message.allocated)))
+        else:
+            self.told.put_nowait(message)
+
+    def spawn(self, work):
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def state(self):
+        message = await self.told.get()
+        return message.connected, message.mtu, message.error
+
+    def read(self, handle, address=PLANT):
+        request = api.BluetoothGATTReadRequest(address=address, handle=handle)
+        self.links.operate(address, handle, lambda link: perform(request, link))
+
+
+@pytest.fixture(params=["2026.6", "2026.10"])
+def desk(request):
+    return Desk(GENERATIONS[request.param])
+
+
+async def test_connect_read_disconnect(desk):
+    """The slot is taken with the request and named; the answers come in order; then it is free."""
+    desk.links.connect(PLANT, 0, cached=False)
+    assert desk.frees[-1] == (2, [PLANT])
+    assert await desk.state() == (True, 60, 0)
+    desk.read(7)
+    assert (await desk.told.get()).data == b"\x07"
+    desk.read(0xFF)
+    assert (await desk.told.get()).error == 3
+    desk.links.disconnect(PLANT)
+    assert await desk.state() == (False, 0, 0x16)
+    assert desk.frees[-1] == (3, [])
+    assert desk.air.closed == 1
+
+
+async def test_a_second_request_for_an_open_link_is_answered_connected(desk):
+    """Without another open."""
+    desk.links.connect(PLANT, 0, cached=False)
+    await desk.state()
+    desk.links.connect(PLANT, 0, cached=False)
+    assert await desk.state() == (True, 0, 0)
+    assert desk.air.opened == [PLANT]
+
+
+async def test_one_open_at_a_time(desk):
+    """The second waits for the first; both get their link."""
+    desk.air.gate.clear()
+    desk.links.connect(PLANT, 0, cached=True)
+    desk.links.connect(OTHER, 0, cached=True)
+    while not desk.air.opened:
+        await asyncio.sleep(0)
+        await asyncio.sleep(FAST.scanner_step)
+    assert desk.air.opened == [PLANT]
+    desk.air.gate.set()
+    assert (await desk.state())[0]
+    assert (await desk.state())[0]
+    assert desk.air.opened == [PLANT, OTHER]
+
+
+async def test_the_fourth_device_finds_no_slot(desk):
+    """At once (False, 0, 0), and the three others keep theirs."""
+    for address in range(1, 5):
+        desk.links.connect(address, 0, cached=True)
+    assert await desk.state() == (False, 0, 0)
+    assert desk.links.allocated == [1, 2, 3]
+
+
+async def test_no_address_type_is_refused(desk):
+    """As the firmware does since it needs one."""
+    desk.links.connect(PLANT, None, cached=True)
+    assert await desk.state() == (False, 0, 0)
+    assert desk.links.free == 3
+
+
+async def test_an_operation_without_a_link_is_minus_one(desk):
+    """Not connected: ESPHome's own code."""
+    desk.read(7)
+    assert (await desk.told.get()).error == -1
+
+
+async def test_disconnecting_what_is_not_connected_is_answered(desk):
+    """(False, 0, 0), and the free count."""
+    desk.links.disconnect(PLANT)
+    assert await desk.state() == (False, 0, 0)
+    assert desk.frees == [(3, [])]
+
+
+@pytest.mark.parametrize(("firmware", "errors"), [(ESPHOME_2026_6, []), (ESPHOME_2026_10, [132])])
+async def test_a_second_operation_waits_or_is_busy(firmware, errors):
+    """Before 2026.8 it waits for the first; since then it is refused."""
+    desk = Desk(firmware)
+    desk.links.connect(PLANT, 0, cached=True)
+    await desk.state()
+    desk.air.answer.clear()
+    desk.read(1)
+    await asyncio.sleep(0)
+    desk.read(2)
+    await asyncio.sleep(0)
+    assert [desk.told.get_nowait().error for _ in errors] == errors
+    desk.air.answer.set()
+    assert (await desk.told.get()).data == b"\x01"
+    if not errors:
+        assert (await desk.told.get()).data == b"\x02"
+
+
+async def test_a_device_that_never_answers_loses_its_link(desk):
+    """After the operation's limit the radio drops the link: connected=False, no GATT error."""
+    desk.links.connect(PLANT, 0, cached=True)
+    await desk.state()
+    desk.air.answer.clear()
+    desk.read(1)
+    assert await desk.state() == (False, 0, 0x16)
+    assert desk.links.free == 3
+
+
+async def test_a_request_during_a_pending_disconnect_cancels_it():
+    """Before 2026.10 a disconnect during an open waits for it; a new request makes it void."""
+    desk = Desk(ESPHOME_2026_6, attrs.evolve(FAST, open=5.0))
+    desk.air.gate.clear()
+    desk.links.connect(PLANT, 0, cached=True)
+    desk.links.disconnect(PLANT)
+    assert desk.links.allocated == [PLANT]
+    desk.links.connect(PLANT, 0, cached=True)
+    desk.air.gate.set()
+    assert (await desk.state())[0]
+
+
+async def test_closing_all_is_silent(desk):
+    """The holder is gone: links are closed, slots free, nobody is told."""
+    desk.links.connect(PLANT, 0, cached=True)
+    await desk.state()
+    desk.links.drop_all()
+    assert (desk.links.free, desk.air.closed) == (3, 1)
+    assert desk.told.empty()
+    desk.air.losts[PLANT](8)
+    assert desk.told.empty()
+
+
+async def test_the_scan_runs_again_after_every_open(desk):
+    """Whether it succeeded, failed or was given up."""
+    desk.links.connect(PLANT, 0, cached=True)
+    await desk.state()
+    desk.air.gate.clear()
+    desk.links.connect(OTHER, 0, cached=True)
+    assert await desk.state() == (False, 0, 133)
+    while desk.tasks:
+        await asyncio.gather(*desk.tasks)
+    assert desk.scanner.hears
