@@ -40,9 +40,17 @@ _OWN_KEYS = ("event", "level", "timestamp", "exception")
 
 
 def configure(
-    *, verbose: bool = False, as_json: bool = False, stream: TextIO | None = None, journal: bool | None = None
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+    stream: TextIO | None = None,
+    journal: bool | None = None,
 ) -> None:
-    """Set up all logging of the process. ``journal`` None asks ``$JOURNAL_STREAM``, which systemd sets."""
+    """Set up all logging of the process: from info on; ``verbose`` from debug on, ``quiet`` from warnings on.
+
+    ``journal`` None asks ``$JOURNAL_STREAM``, which systemd sets.
+    """
     if journal is None:
         journal = "JOURNAL_STREAM" in os.environ
     render: Processor = as_json_line if as_json else as_journal_line if journal else as_text_line
@@ -74,7 +82,7 @@ def configure(
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    root.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     for name in LIBRARIES:
         # Never DEBUG: aioesphomeapi then writes every message, the password in it.
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)

@@ -3,12 +3,26 @@
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy_listener.cli.rows import (
+    DEVICE_COVERAGE_HEAD,
+    DEVICE_HEAD,
+    HISTORY_HEAD,
+    PROXY_COVERAGE_HEAD,
+    PROXY_HEAD,
+    ROUTE_HEAD,
+    coverage_row,
+    device_row,
+    history_row,
+    in_words,
+    proxy_row,
+    route_row,
+    shares,
+)
 from proxy_listener.cli.tables import age, cell, drawn, print_json, show
 from proxy_listener.cli.verb import FAILED, Listing, Options, main
 from proxy_listener.errors import ProxyListenerError
@@ -16,50 +30,9 @@ from proxy_listener.errors import ProxyListenerError
 if TYPE_CHECKING:
     from proxy_listener.cli.client import Service
 
-PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
-DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
-ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
-PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
-DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
-HISTORY_HEAD = ("time", "proxy", "rssi", "source", "values", "events")
 
 REDRAW = 1.0
 HISTORY_LIMIT = 100
-
-
-def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
-    """A proxy of ``/proxies`` as cells."""
-    slots = None if proxy["slots_free"] is None else f"{proxy['slots_free']}/{cell(proxy['slots_limit'])}"
-    wifi = None if proxy["wifi_rssi"] is None else f"{proxy['wifi_rssi']} dBm"
-    return [
-        proxy["name"],
-        proxy["room"],
-        proxy["state"],
-        proxy["address"],
-        proxy["rate"],
-        age(proxy["heard_age"]),
-        slots,
-        wifi,
-        proxy["version"],
-        age(proxy["uptime"]),
-    ]
-
-
-def device_row(device: Mapping[str, Any]) -> list[Any]:
-    """A device of ``/devices`` as cells."""
-    values = {quantity: one["value"] for quantity, one in device["values"].items()}
-    heard = age(device["heard_age"]) if device["available"] else f"{age(device['heard_age'])} (away)"
-    return [device["name"], device["mac"], device["model"], device["room"], heard, device["key"], in_words(values)]
-
-
-def in_words(values: Mapping[str, Any]) -> str:
-    """``{"temperature": 21.5}`` -> ``temperature 21.5``."""
-    return ", ".join(f"{quantity.replace('_', ' ')} {cell(value)}" for quantity, value in values.items())
-
-
-def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
-    """``[{"event": "button", "type": "press"}]`` -> ``button press``."""
-    return ", ".join(f"{event['event']} {event['type']}".replace("_", " ") for event in events)
 
 
 @main.command(cls=Listing)
@@ -126,7 +99,9 @@ async def _live(service: "Service") -> None:
         while True:
             documents = await service.get("/devices")
             documents.sort(key=lambda device: (device["heard_age"] is None, device["heard_age"]))
-            live.update(drawn(DEVICE_HEAD, [device_row(device) for device in documents]), refresh=True)
+            live.update(
+                drawn(DEVICE_HEAD, [device_row(device) for device in documents], live.console.width), refresh=True
+            )
             await asyncio.sleep(REDRAW)
 
 
@@ -144,19 +119,7 @@ def route(options: Options, device: str) -> None:
     if options.json:
         print_json(candidates)
         return
-    rows = [
-        [
-            ("* " if one["chosen"] else "") + one["proxy"],
-            one["room"],
-            one["rssi"],
-            age(one["heard_age"]),
-            one["score"],
-            None if one["slots_free"] is None else f"{one['slots_free']}/{cell(one['slots_limit'])}",
-            one["reason"],
-        ]
-        for one in candidates
-    ]
-    show(ROUTE_HEAD, rows, colored=options.colored())
+    show(ROUTE_HEAD, [route_row(one) for one in candidates], colored=options.colored())
 
 
 @main.command(cls=Listing)
@@ -241,18 +204,7 @@ def history(options: Options, device: str, since: float | None, until: float | N
 
         write_csv(readings, sys.stdout)
     else:
-        rows = [
-            [
-                datetime.fromisoformat(one["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-                one["proxy"],
-                one["rssi"],
-                one["source"] + (" (late)" if one["late"] else ""),
-                in_words(one["values"]),
-                events_in_words(one["events"]),
-            ]
-            for one in readings
-        ]
-        show(HISTORY_HEAD, rows, colored=options.colored())
+        show(HISTORY_HEAD, [history_row(one) for one in readings], colored=options.colored())
 
 
 @main.command(cls=Listing)
@@ -268,26 +220,12 @@ def coverage(options: Options) -> None:
     click.echo(f"of the last {document['hours']:g} h")
     names = {device["mac"]: device["name"] or device["mac"] for device in document["devices"]}
     show(PROXY_COVERAGE_HEAD, [coverage_row(proxy, names) for proxy in document["proxies"]], colored=options.colored())
-    rows = [
+    lines = [
         [device["name"], device["mac"], device["frames"], shares(device["shares"])] for device in document["devices"]
     ]
-    show(DEVICE_COVERAGE_HEAD, rows, colored=options.colored())
+    show(DEVICE_COVERAGE_HEAD, lines, colored=options.colored())
     for mac in document["unheard"]:
         click.echo(f"no proxy hears {names.get(mac, mac)}")
-
-
-def coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
-    """A proxy of ``/coverage`` as cells."""
-    alone = {names.get(mac, mac): share for mac, share in proxy["lost_without"].items()}
-    verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing" if proxy["adds_nothing"] else shares(alone)
-    return [proxy["proxy"], proxy["room"], proxy["devices"], proxy["frames"], verdict]
-
-
-def shares(of: Mapping[str, float]) -> str:
-    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``, the greatest first."""
-    return ", ".join(
-        f"{name} {share:.0%}".replace("%", " %") for name, share in sorted(of.items(), key=lambda one: -one[1])
-    )
 
 
 @main.command()

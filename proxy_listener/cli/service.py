@@ -2,17 +2,27 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
+import structlog
 
-from proxy_listener.cli.verb import FAILED, NotRunningError, Options, Verb, main
+from proxy_listener.cli.rows import DEVICE_HEAD, device_row
+from proxy_listener.cli.tables import drawn
+from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, Verb, main
 
 if TYPE_CHECKING:
-    from proxy_listener.cli.client import Service
+    from proxy_listener.app import Service
+    from proxy_listener.cli.client import Service as Client
+    from proxy_listener.demo import Result
+
+    Show = Callable[[Service, float], None]
+
+log = structlog.get_logger()
 
 
 @main.command(cls=Verb)
@@ -20,9 +30,60 @@ if TYPE_CHECKING:
 def run(options: Options) -> None:
     """Listen, until told to stop."""
     from proxy_listener import app
+    from proxy_listener.config import doubts
 
     config = options.load()
+    for doubt in doubts(config):
+        log.warning("this may not be what is meant", place=doubt.place, detail=doubt.text)
     asyncio.run(app.run(config, options.state_directory()))
+
+
+@main.command(cls=Listing)
+@click.option("--seconds", type=click.FloatRange(0), default=30, show_default=True, help="0: until Ctrl-C.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed is another house.")
+@click.option("--rooms", type=click.IntRange(1, 50), default=4, show_default=True)
+@click.option("--devices", type=click.IntRange(0, 300), default=12, show_default=True)
+@click.pass_obj
+def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int) -> None:
+    """A simulated house through the same engine as run, over real TCP, Noise and mDNS on loopback.
+
+    A live table on a terminal, JSON Lines elsewhere or with --json. At the end, what came out is held against what was
+    on air; status 1 where something was lost or came twice.
+    """
+    from proxy_listener.demo import demo as play
+
+    def played(show: "Show | None") -> "Result":
+        return asyncio.run(play(seconds=seconds or None, seed=seed, rooms=rooms, devices=devices, show=show))
+
+    if options.json or not sys.stdout.isatty():
+        result = played(None)
+    else:
+        with shown_live(options) as show:
+            result = played(show)
+    for line in result.lines():
+        click.echo(line, err=True)
+    if result.comparison.lost or result.comparison.twice or result.comparison.false:
+        sys.exit(FAILED)
+
+
+@contextmanager
+def shown_live(options: Options) -> "Iterator[Show]":
+    """A table of the devices that is drawn anew with each call; what is logged meanwhile stands above it."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from proxy_listener.web.documents import device_document
+
+    def show(running: "Service", elapsed: float) -> None:
+        documents = [device_document(device, time.time()) for device in running.view.devices()]
+        table = drawn(DEVICE_HEAD, [device_row(document) for document in documents], live.console.width)
+        table.caption = f"{elapsed:.0f} s, {running.live()} proxies"
+        live.update(table, refresh=True)
+
+    with Live(console=Console(no_color=not options.colored()), auto_refresh=False) as live:
+        options.start_logs(quiet=True)
+        yield show
+    options.start_logs()
 
 
 @main.command(cls=Verb)
@@ -55,7 +116,7 @@ def record(options: Options, output: str, seconds: float | None) -> None:
     """
     from proxy_listener.cli.client import ask
 
-    async def question(service: "Service") -> None:
+    async def question(service: "Client") -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 async for line in service.lines("GET", "/capture"):

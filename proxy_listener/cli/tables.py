@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 CELL_LIMIT = 200
 
+GAP, LAST = 2, 30
+EXPENDABLE = ("mac", "version", "address", "model", "slots", "wifi", "key")
+"""Columns that a narrow terminal does without, in this order; ``--json`` and a pipe have them all."""
+
 STYLES = {"live": "green", "verified": "green", "ok": "green", "yes": "green", "wrong": "red", "fail": "red"}
 
 
@@ -40,18 +44,32 @@ def age(seconds: float | None) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def drawn(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> "Table":
-    """The table for a terminal."""
+def drawn(head: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> "Table":
+    """The table for a terminal of this width: the last column wraps, and where it would be a sliver others give way."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
+    texts = [list(map(cell, row)) for row in rows]
+    shown = fitting(head, texts, width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for word in head:
-        table.add_column(word, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(text := cell(value), style=STYLES.get(text, "")) for value in row))
+    for column in shown:
+        table.add_column(head[column], overflow="fold", no_wrap=column != len(head) - 1)
+    for row in texts:
+        table.add_row(*(Text(row[column], style=STYLES.get(row[column], "")) for column in shown))
     return table
+
+
+def fitting(head: Sequence[str], texts: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns that are shown: all, or without the expendable ones that leave the last column too little."""
+    widths = [max(map(len, (word, *(row[column] for row in texts)))) + GAP for column, word in enumerate(head)]
+    shown = list(range(len(head)))
+    for word in EXPENDABLE:
+        if sum(widths[column] for column in shown[:-1]) + min(LAST, widths[-1]) <= width:
+            break
+        if word in head[:-1]:
+            shown.remove(head.index(word))
+    return shown
 
 
 def print_json(document: Any) -> None:
@@ -64,9 +82,10 @@ def show(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colored: bool) -
     if colored:
         from rich.console import Console
 
-        Console(highlight=False, markup=False, emoji=False).print(drawn(head, rows))
+        console = Console(highlight=False, markup=False, emoji=False)
+        console.print(drawn(head, rows, console.width))
         return
-    texts = [list(head), *([cell(value) for value in row] for row in rows)]
+    texts = [list(head), *(list(map(cell, row)) for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
     for row in texts:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -81,11 +81,11 @@ class Options:
         """Whether standard output is a terminal that wants colours (https://no-color.org)."""
         return sys.stdout.isatty() and not self.no_color and not os.environ.get("NO_COLOR")
 
-    def start_logs(self) -> None:
+    def start_logs(self, *, quiet: bool = False) -> None:
         """Logs, as asked for."""
         from proxy_listener import logs
 
-        logs.configure(verbose=self.verbose, as_json=self.log_json)
+        logs.configure(verbose=self.verbose, quiet=quiet, as_json=self.log_json)
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:

@@ -54,7 +54,7 @@ def names(house) -> set[str]:
 
 def test_discover_shows_each_node_and_whether_it_is_used(call, house, configured):
     """Those of this house with this key are proxies and used; the key is not shown."""
-    result = call("discover", "--json", "--seconds", "2", "-c", configured())
+    result = call("discover", "--json", "--seconds", "3.5", "-c", configured())
     assert result.exit_code == 0
     nodes = {node["node"]: node for node in json.loads(result.stdout) if node["node"] in names(house)}
     assert nodes.keys() == names(house)
@@ -65,7 +65,7 @@ def test_discover_shows_each_node_and_whether_it_is_used(call, house, configured
 def test_init_writes_a_first_configuration_that_is_accepted(call, house, tmp_path):
     """Asked for a key and each room's name; the file is its owner's alone, loads, and is never overwritten."""
     path = tmp_path / "first.toml"
-    words = ["init", "-c", path, "--interface", LOOPBACK, "--seconds", "2"]
+    words = ["init", "-c", path, "--interface", LOOPBACK, "--seconds", "3.5"]
     # A wrong key first, then the right one; then everything as proposed. Other houses on this machine may answer too.
     result = call(*words, given=f"short\n{house.noise_psk.reveal()}\n" + "\n" * 100)
     assert result.exit_code == 0, result.output

@@ -1,0 +1,90 @@
+"""Documents of the API in, cells of a table out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from proxy_listener.cli.tables import age, cell
+
+PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
+DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
+ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
+PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
+DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
+HISTORY_HEAD = ("time", "proxy", "rssi", "source", "values", "events")
+
+
+def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
+    """A proxy of ``/proxies`` as cells."""
+    slots = None if proxy["slots_free"] is None else f"{proxy['slots_free']}/{cell(proxy['slots_limit'])}"
+    wifi = None if proxy["wifi_rssi"] is None else f"{proxy['wifi_rssi']} dBm"
+    return [
+        proxy["name"],
+        proxy["room"],
+        proxy["state"].replace("_", " "),
+        proxy["address"],
+        proxy["rate"],
+        age(proxy["heard_age"]),
+        slots,
+        wifi,
+        proxy["version"],
+        age(proxy["uptime"]),
+    ]
+
+
+def device_row(device: Mapping[str, Any]) -> list[Any]:
+    """A device of ``/devices`` as cells."""
+    values = {quantity: one["value"] for quantity, one in device["values"].items()}
+    heard = age(device["heard_age"]) if device["available"] else f"{age(device['heard_age'])} (away)"
+    return [
+        device["name"],
+        device["mac"],
+        device["model"],
+        device["room"],
+        heard,
+        device["key"].replace("_", " "),
+        in_words(values),
+    ]
+
+
+def route_row(one: Mapping[str, Any]) -> list[Any]:
+    """A candidate of ``/devices/{mac}/routes`` as cells; the chosen one is marked."""
+    slots = None if one["slots_free"] is None else f"{one['slots_free']}/{cell(one['slots_limit'])}"
+    name = ("* " if one["chosen"] else "") + one["proxy"]
+    return [name, one["room"], one["rssi"], age(one["heard_age"]), one["score"], slots, one["reason"]]
+
+
+def history_row(one: Mapping[str, Any]) -> list[Any]:
+    """A reading as cells, its time the reader's local one."""
+    return [
+        datetime.fromisoformat(one["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        one["proxy"],
+        one["rssi"],
+        one["source"] + (" (late)" if one["late"] else ""),
+        in_words(one["values"]),
+        events_in_words(one["events"]),
+    ]
+
+
+def coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
+    """A proxy of ``/coverage`` as cells."""
+    alone = {names.get(mac, mac): share for mac, share in proxy["lost_without"].items()}
+    verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing" if proxy["adds_nothing"] else shares(alone)
+    return [proxy["proxy"], proxy["room"], proxy["devices"], proxy["frames"], verdict]
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """``{"temperature": 21.5}`` -> ``temperature 21.5``."""
+    return ", ".join(f"{quantity.replace('_', ' ')} {cell(value)}" for quantity, value in values.items())
+
+
+def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
+    """``[{"event": "button", "type": "press"}]`` -> ``button press``."""
+    return ", ".join(f"{event['event']} {event['type']}".replace("_", " ") for event in events)
+
+
+def shares(of: Mapping[str, float]) -> str:
+    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``, the greatest first."""
+    return ", ".join(
+        f"{name} {share:.0%}".replace("%", " %") for name, share in sorted(of.items(), key=lambda one: -one[1])
+    )
