@@ -27,11 +27,12 @@ from proxy_listener.errors import GattError
 from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.access import Access, access
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
+from proxy_listener.proxies.coalesce import CoalescingEventLoop
 from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.proxies.gate import Gate
 from proxy_listener.proxies.hearing import Hear, Hearing
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.session import Lanes, Node, dial, greet, leave, make_client
+from proxy_listener.proxies.session import Lanes, Node, dial, greet, leave, make_client, socket_of
 from proxy_listener.proxies.stream import Manners, Step, Stream
 from proxy_listener.proxies.targets import Targets
 from proxy_listener.proxies.timing import Timing
@@ -86,9 +87,6 @@ class Surroundings(Protocol):
 class Proxy:
     """One ESPHome node that listens for us. ``entry`` None: found by mDNS only."""
 
-    connecting = False
-    """Set by :mod:`proxy_listener.proxies.gatt` while it opens a connection: the room is deaf meanwhile."""
-
     def __init__(
         self, name: str, surroundings: Surroundings, entry: ProxySettings | None, mac: Address | None = None
     ) -> None:
@@ -119,6 +117,9 @@ class Proxy:
         self._probe: asyncio.Task[None] | None = None
         self._probed = float("-inf")
         self._encrypts: bool | None = None
+        self._connecting = False
+        self._socket: int | None = None
+        self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._failures = 0
         self._strikes = 0
 
@@ -138,6 +139,21 @@ class Proxy:
     def live(self) -> bool:
         """Whether the stream is up and ours."""
         return self.verdict.state is ProxyState.LIVE
+
+    @property
+    def connecting(self) -> bool:
+        """Set by :mod:`proxy_listener.proxies.gatt` while it opens a connection: the room is deaf meanwhile."""
+        return self._connecting
+
+    @connecting.setter
+    def connecting(self, connecting: bool) -> None:
+        self._connecting = connecting
+        self._pace()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection to a device is open or being opened through it."""
+        return self._connecting or (self.slots is not None and self.slots.free < self.slots.limit)
 
     @property
     def client(self) -> APIClient:
@@ -315,6 +331,8 @@ class Proxy:
         if node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
             client.subscribe_bluetooth_connections_free(self._counted)
         self._ask_for_stream()
+        self._socket = socket_of(client)
+        self._pace()
         log.debug("subscribed", proxy=self.name, version=node.version, encrypted=way.noise_psk is not None)
 
     def _ask_for_stream(self) -> None:
@@ -341,6 +359,12 @@ class Proxy:
 
     def _counted(self, free: int, limit: int, allocated: list[int]) -> None:
         self.slots = Slots(free, limit, tuple(allocated[:16]))
+        self._pace()
+
+    def _pace(self) -> None:
+        """Read its socket together with the other proxies', unless somebody waits for answers from a device."""
+        if self._sockets is not None and self._socket is not None:
+            (self._sockets.fast if self.busy else self._sockets.slow)(self._socket)
 
     def tick(self, now: float) -> None:
         """Judge the stream and act on it. Called by the fleet a few times a second."""
@@ -349,8 +373,7 @@ class Proxy:
         if self.hearing.misbehaviour is not None:
             self._end(VERDICTS[ProxyState.BENCHED].because(self.hearing.misbehaviour))
             return
-        busy = self.connecting or (self.slots is not None and self.slots.free < self.slots.limit)
-        step = self.stream.tick(now, self.hearing.heard, others=self._around.others_hear(self), busy=busy)
+        step = self.stream.tick(now, self.hearing.heard, others=self._around.others_hear(self), busy=self.busy)
         self._settle(VERDICTS[self.stream.state])
         if self.stream.state is ProxyState.LIVE:
             self._strikes = 0
@@ -412,7 +435,7 @@ class Proxy:
         """Leave the node cleanly: an unclean end blocks the stream of older firmware for 151 s."""
         self._give_up_stream()
         self._client, self._ended, self._up = None, None, None
-        self._scanner, self.slots = None, None
+        self._scanner, self.slots, self._socket = None, None, None
         if self._probe is not None:
             self._probe.cancel()
         await leave(client, self._timing.leave)

@@ -101,6 +101,13 @@ async def greet(client: APIClient) -> Node:
     return _node(info, capabilities.bluetooth_proxy.feature_flags, client.api_version)
 
 
+def socket_of(client: APIClient) -> int | None:
+    """The file descriptor of its connection: what coalescing needs, and the library has no word for."""
+    connection = client._connection  # noqa: SLF001  there is no public way to it
+    sock = connection._socket if connection is not None else None  # noqa: SLF001  likewise
+    return sock.fileno() if sock is not None and sock.fileno() >= 0 else None
+
+
 async def leave(client: APIClient, seconds: float) -> None:
     """Say goodbye, so that the node frees our place at once; hang up when it does not answer."""
     try:
