@@ -47,13 +47,15 @@ _SILENT = (
 
 @attrs.frozen
 class Buttons:
-    """A model's buttons: the number on air -> the events that it fires; press byte of 0x1001 -> type of press.
+    """A model's buttons: the number on air -> the events that it fires.
 
-    ``power``: numbers that also say that something is on or off. ``whatever``: one button, whatever the number says.
-    ``numbered``: not known how many; the number goes with the event.
+    ``classic``: presses come in object 0x1001, whose last byte says which press (``presses``); otherwise as MIoT
+    events, whose id says it. ``power``: numbers that also say that something is on or off. ``whatever``: one button,
+    whatever the number says. ``numbered``: not known how many or which way; the number goes with the event.
     """
 
     events: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict)
+    classic: bool = False
     presses: Mapping[int, str] = attrs.field(factory=lambda: PRESSES)
     power: Mapping[int, bool] = attrs.field(factory=dict)
     whatever: bool = False
@@ -88,18 +90,23 @@ class Model:
 
 
 ONE = Buttons(whatever=True)
+CLASSIC_ONE = Buttons(whatever=True, classic=True)
 NUMBERED = Buttons(numbered=True, presses={**PRESSES, 3: "triple_press"})
 
 
-def several(
-    *names: str, first: int = 0, presses: Mapping[int, str] = PRESSES, power: Mapping[int, bool] | None = None
-) -> Buttons:
-    """Buttons by name, counted from ``first``; ``left+right`` fires both, an empty name is the only button."""
-    events = {
-        number: tuple(f"button_{part}" if part else "button" for part in name.split("+"))
-        for number, name in enumerate(names, first)
-    }
-    return Buttons(events, presses, power or {})
+def several(*names: str, first: int = 0) -> Buttons:
+    """Buttons by name, counted from ``first``, of MIoT events; ``left+right`` fires both, an empty name is the only."""
+    return Buttons({number: _fired(name) for number, name in enumerate(names, first)})
+
+
+def classic(*names: str, presses: Mapping[int, str] = PRESSES, power: Mapping[int, bool] | None = None) -> Buttons:
+    """The same of object 0x1001, counted from 0."""
+    events = {number: _fired(name) for number, name in enumerate(names)}
+    return Buttons(events, classic=True, presses=presses, power=power or {})
+
+
+def _fired(name: str) -> tuple[str, ...]:
+    return tuple(f"button_{part}" if part else "button" for part in name.split("+"))
 
 
 def row(
@@ -146,7 +153,7 @@ _ROWS = (
         "Remote Control",
         "buttons on, off, brightness, plus, M, min; power",
         LEGACY,
-        buttons=several("on", "off", "brightness", "plus", "M", "min", power={0: True, 1: False}),
+        buttons=classic("on", "off", "brightness", "plus", "M", "min", power={0: True, 1: False}),
     ),
     row(
         0x015D,
@@ -177,7 +184,7 @@ _ROWS = (
         "Bathroom Heater Remote",
         "buttons stop, air exchange, fan, speed, dry, light, swing, heat",
         LEGACY,
-        buttons=several(
+        buttons=classic(
             "stop", "air_exchange", "fan", "increase_speed", "decrease_speed", "dry", "light", "swing", "heat"
         ),
     ),
@@ -194,7 +201,7 @@ _ROWS = (
         "Ventilator Fan Remote Control",
         "buttons swing, power, timer, wind speed",
         LEGACY,
-        buttons=several(
+        buttons=classic(
             "swing", "power", "timer_60_minutes", "increase_wind_speed", "timer_30_minutes", "decrease_wind_speed"
         ),
     ),
@@ -209,22 +216,24 @@ _ROWS = (
         "Fan Remote Control",
         "buttons fan, light, wind speed, color temperature, wind mode, brightness",
         LEGACY,
-        buttons=several("fan", "light", "wind_speed", "color_temperature", "wind_mode", "brightness"),
+        buttons=classic("fan", "light", "wind_speed", "color_temperature", "wind_mode", "brightness"),
     ),
     row(0x069E, "ZNMS16LM", "Door Lock", "battery, lock, door, fingerprint, armed", PLAIN),
     row(0x069F, "ZNMS17LM", "Door Lock", "battery, lock, door, fingerprint, antilock, childlock, armed", PLAIN),
     row(0x06D3, "MHO-C303", "Alarm Clock", "temperature, humidity, battery", PLAIN),
     row(0x0784, "XMZNMS04LM", "Door Lock", "battery, lock, fingerprint", V45),
-    row(0x07BF, "YLAI003", "Wireless Switch", "button, battery", V45, buttons=ONE),
+    row(0x07BF, "YLAI003", "Wireless Switch", "button, battery", V45, buttons=CLASSIC_ONE),
     row(0x07F6, "MJYD02YL", "Nightlight", "battery, light, motion", V45, sleepy=True),
     row(0x0806, "T700", "Smart Toothbrush", "consumable, score, battery, toothbrush", V45),
-    row(0x0863, "SJWS01LM", "Flood Detector", "moisture (leak), button, battery", V45, sleepy=True, buttons=ONE),
+    row(
+        0x0863, "SJWS01LM", "Flood Detector", "moisture (leak), button, battery", V45, sleepy=True, buttons=CLASSIC_ONE
+    ),
     row(0x098B, "MCCGQ02HL", "Door/Window Sensor", "opening, door left open, light, battery", V45),
     row(0x098C, "XMZNMST02YD", "Door Lock", "battery, lock, door, fingerprint", UNKNOWN),
-    row(0x0997, "JTYJGD03MI", "Smoke Detector", "smoke, button, battery", V45, sleepy=True, buttons=ONE),
+    row(0x0997, "JTYJGD03MI", "Smoke Detector", "smoke, button, battery", V45, sleepy=True, buttons=CLASSIC_ONE),
     row(0x09B0, "loock.safe.v1", "Safe Box", "door, lock, lock method, key id, battery", V45),
     row(0x0A83, "CGPR1", "Motion/Light Sensor", "illuminance, battery, motion", V45),
-    row(0x0A8D, "RTCGQ02LM", "Motion Sensor", "battery, button, light, motion", V45, sleepy=True, buttons=ONE),
+    row(0x0A8D, "RTCGQ02LM", "Motion Sensor", "battery, button, light, motion", V45, sleepy=True, buttons=CLASSIC_ONE),
     row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
     row(0x0C3C, "CGC1", "Alarm Clock", "temperature, humidity, battery", V45),
     row(0x0DE7, "SU001-T", "Odor Eliminator", "battery, motion, power", V45, sleepy=True),
@@ -234,21 +243,21 @@ _ROWS = (
         "Switch (triple button)",
         "buttons left, middle, right",
         PLAIN,
-        buttons=several(
+        buttons=classic(
             "left", "middle", "right", "left+middle", "middle+right", "left+right", "left+middle+right", presses=K9B
         ),
     ),
     row(0x0E39, "XMZNMS08LM", "Door Lock", "battery, lock, door", V45),
     row(0x11C2, "Lockin-SV40", "Door Lock", "battery, lock, door, fingerprint, antilock, childlock, armed", V45),
     row(0x1203, "XMWSDJ04MMC", "Thermometer", "temperature, humidity, battery", V45),
-    row(0x1568, "K9B-1BTN", "Switch (single button)", "button", PLAIN, buttons=several("", presses=K9B)),
+    row(0x1568, "K9B-1BTN", "Switch (single button)", "button", PLAIN, buttons=classic("", presses=K9B)),
     row(
         0x1569,
         "K9B-2BTN",
         "Switch (double button)",
         "buttons left, right",
         PLAIN,
-        buttons=several("left", "right", "left+right", presses=K9B),
+        buttons=classic("left", "right", "left+right", presses=K9B),
     ),
     row(0x16E4, "LYWSD02MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
     row(0x1790, "T700", "Smart Toothbrush", "consumable, score, battery, toothbrush", V45),

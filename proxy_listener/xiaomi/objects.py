@@ -215,11 +215,11 @@ _OF_MODEL: Mapping[str, Mapping[int, Row]] = {
     "K9BB-1BTN": {0x4E0C: function(presses.coded_press({1: "press", 8: "long_press", 15: "double_press"}), 1)},
     "M2456B1": _BAND,
     "M2457B1": _BAND,
-    "MCCGQ02HL": {0x1007: function(states.light_of, 3)},
+    "MCCGQ02HL": {0x1007: function(states.light_flag, 3)},
     "MJTZC01YM": _S400,
     "MJTZC02YM": {0x4E16: function(bodies.s200, 9)},
     "MJTZC03YM": _S400,
-    "MJYD02YL": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.light_of, 3)},
+    "MJYD02YL": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.light_flag, 3)},
     "MJZNZ018H": _PILLOW,
     "PTH-1": {0x1010: layout(u16(FORMALDEHYDE, per=1000))},
     "PTX-F1-Display": {0x605D: layout(u8(TEMPERATURE))},
@@ -261,10 +261,11 @@ def _standard() -> dict[int, Row]:
 
 
 def _buttons(buttons: Buttons) -> dict[int, Row]:
-    rows = {0x1001: presses.pressed(buttons)}
-    for number, kind in _PRESSES.items():
-        row = presses.press_event(buttons, kind)
-        rows |= {miot_id(service, number, event=True): row for service in range(1, 16)}
+    rows = {0x1001: presses.pressed(buttons)} if buttons.classic or buttons.numbered else {}
+    if not buttons.classic:
+        for number, kind in _PRESSES.items():
+            row = presses.press_event(buttons, kind)
+            rows |= {miot_id(service, number, event=True): row for service in range(1, 16)}
     return rows
 
 

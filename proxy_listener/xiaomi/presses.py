@@ -29,7 +29,7 @@ def pressed(buttons: Buttons) -> Row:
 
 def press_event(buttons: Buttons, kind: str) -> Row:
     """A MIoT event whose id says which press it was: ``kind``; its byte, if it has one, which button."""
-    lengths = (0, 1) if buttons.whatever or buttons.numbered or buttons.events.get(0) == ("button",) else (1,)
+    lengths = (0, 1) if buttons.whatever or buttons.numbered else (1,)
 
     def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
         _fire(buttons, data[at] if length else 0, kind, values, events)

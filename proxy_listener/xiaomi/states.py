@@ -38,8 +38,13 @@ def motion_and_flag(data: bytes, at: int, length: int, values: Values, events: E
 
 
 def light_of(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-    """A number that is a flag."""
+    """A number that is a flag, by a threshold that fits both models."""
     values["light"] = int.from_bytes(data[at : at + length], "little") >= 100
+
+
+def light_flag(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+    """0x1007 of MJYD02YL and MCCGQ02HL: 100 is light, all else (0 or 1) is dark."""
+    values["light"] = int.from_bytes(data[at : at + length], "little") == 100
 
 
 def lux_and_light(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
