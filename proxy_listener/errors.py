@@ -44,7 +44,8 @@ class GattError(ProxyListenerError):
     """An operation over a connection failed. ``cause`` is one word for tables, the text is for people.
 
     Causes: ``no_slot``, ``refused``, ``timeout``, ``connection_lost``, ``bad_handle``, ``not_connected``, ``error``,
-    ``proxy_gone``, ``no_answer`` (the proxy said nothing at all to a request to connect).
+    ``proxy_gone``, ``no_answer`` (the proxy said nothing at all to a request to connect), ``refused_answer`` (the
+    device answered, and the answer is no measurement).
     """
 
     def __init__(self, cause: str, detail: str) -> None:

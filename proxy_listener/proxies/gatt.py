@@ -31,6 +31,9 @@ T = TypeVar("T")
 _INVALID_HANDLE, _NOT_CONNECTED = 1, -1
 """ATT's error code, and ESPHome's own for an operation without a link."""
 
+CHARACTERISTICS = 256
+"""Of one device, at most: a plant sensor has 20, and what is kept of a device must have a bound."""
+
 _REASONS = {
     0x08: "supervision timeout",
     0x13: "the device hung up",
@@ -253,8 +256,8 @@ class Link:
         services = await self._operate(
             lambda: self._client.bluetooth_gatt_get_services(self._address), self._timing.services
         )
-        for service in services.services:
-            for characteristic in service.characteristics:
+        for characteristic in (c for service in services.services for c in service.characteristics):
+            if len(self._table) < CHARACTERISTICS:
                 self._table.setdefault(characteristic.uuid, characteristic.handle)
         if not self._table:
             raise GattError("error", "the device has no characteristics")

@@ -76,7 +76,8 @@ class House:
 
     ``hours`` gives the hours (time // 3600) since a wall time in which the journal has a reading of the device,
     ``logged`` the times of its readings with the source "history". ``valueless``: the device is heard, and has never
-    sent a value by itself.
+    sent a value by itself. ``link`` takes a proxy's name, a MAC and an address type; it raises GattError for whatever
+    goes wrong, also for a proxy that is no more.
     """
 
     entries: Sequence[DeviceSettings]

@@ -25,6 +25,9 @@ FAILURE_HALF_LIFE = 1_800.0
 WORTH_WAITING = 20.0
 """dB: from here on the free route is so much worse than the busy one that connecting through it mostly fails."""
 
+_NO_PROXIES = (ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED)
+"""Nodes that mDNS found and that nobody would look for among the candidates."""
+
 _PREFERRED, _PLAIN, _AVOIDED = 0, 1, 2
 
 
@@ -85,7 +88,8 @@ class Situation:
 def rank(situation: Situation, *, patient: bool = True) -> list[Candidate]:
     """All proxies, best first, the chosen one marked. While ``patient``, a busy best one is rather waited for."""
     heard = {entry.proxy: entry for entry in situation.heard}
-    candidates = [_weigh(proxy, heard.get(proxy.name), situation) for proxy in situation.proxies]
+    known = [proxy for proxy in situation.proxies if proxy.state not in _NO_PROXIES]
+    candidates = [_weigh(proxy, heard.get(proxy.name), situation) for proxy in known]
     candidates.sort(key=_order)
     return _choose(candidates, patient)
 

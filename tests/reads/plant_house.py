@@ -123,6 +123,8 @@ class PlantHouse:
     reads: Reads | None = None
     changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     more: asyncio.Event = attrs.field(factory=asyncio.Event)
+    arrived: asyncio.Event = attrs.field(factory=asyncio.Event)
+    heard: dict = attrs.field(factory=dict)
 
     def start_reads(self, **timing):
         tables = Tables(self.notes.noted, self.notes.note)
@@ -196,6 +198,18 @@ class PlantHouse:
                 self.changed.clear()
                 await self.changed.wait()
 
+    def hear(self, proxy, address, *_rest):
+        self.heard[proxy, address] = self.heard.get((proxy, address), 0) + 1
+        self.arrived.set()
+        return Outcome.NOT_OURS
+
+    async def all_heard(self, proxy, address, count):
+        """Wait until so many advertisements of a device have come through a proxy."""
+        async with asyncio.timeout(5):
+            while self.heard.get((proxy, address), 0) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+
     async def recorded(self, count):
         """Wait until there are so many readings."""
         async with asyncio.timeout(8):
@@ -239,7 +253,7 @@ async def plant_house(rssi, *, plants=1, firmware=None, **entry):
     house.fleet = Fleet(
         DiscoverySettings(accept="listed", interfaces=("127.0.0.1",)),
         [ProxySettings(name, host="127.0.0.1", port=node.port) for name, node in nodes.items()],
-        lambda *_: Outcome.NOT_OURS,
+        house.hear,
         timing=FLEET,
         changed=lambda _status: house.changed.set(),
     )

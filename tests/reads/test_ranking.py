@@ -115,6 +115,12 @@ def test_all_busy_and_no_patience_left():
     assert chosen(ranked) is None
 
 
+def test_nodes_that_are_no_proxies_are_not_listed():
+    """A plug that mDNS found, or a node that is not let in, is no candidate, not even a losing one."""
+    others = [proxy("plug", state=ProxyState.NOT_A_PROXY), proxy("stranger", state=ProxyState.NOT_ACCEPTED)]
+    assert [candidate.proxy for candidate in rank(around([*others, proxy("hall")], THREE))] == ["hall"]
+
+
 def test_who_does_not_hear_it_is_out():
     """Never heard, or not within three minutes."""
     ranked = rank(attrs.evolve(around(three(), {}), heard=[heard("hall", -50.0, 181.0)]))

@@ -11,7 +11,9 @@ from plant_house import PLANT, plant_house, untold
 from structlog.testing import capture_logs
 
 from proxy_listener.node import firmware as generations
-from proxy_listener.reads import LogReport
+from proxy_listener.node.firmware import Timing as NodeTiming
+from proxy_listener.proxies.gatt import Timing as GattTiming
+from proxy_listener.reads import LogReport, Timing
 from proxy_listener.simulator.plant import PlantFaults
 
 ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
@@ -391,3 +393,27 @@ async def test_a_new_configuration():
         await house.reads.read_now(PLANT, False, untold)
         house.reads.reload([attrs.evolve(house.entries[0], read_limit=1)])
         assert "limit of 1" in (await house.reads.read_now(PLANT, False, untold)).detail
+
+
+async def test_other_rooms_hear_on_during_a_read():
+    """While one proxy connects and reads, not one advertisement of the other rooms is lost."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].faults = ["absent"]
+        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        sent = deaf = 0
+        while not read.done():
+            sent += house.nodes["cellar"].hear(0xAABBCCDDEEFF, 0, -70, b"\x02\x01\x06")
+            deaf += not house.nodes["kitchen"].hear(0xAABBCCDDEEFF, 0, -50, b"\x02\x01\x06")
+            await asyncio.sleep(0.005)
+        assert tried(await read) == [("kitchen", "refused"), ("hall", "")]
+        await house.all_heard("cellar", 0xAABBCCDDEEFF, sent)
+        assert sent > 20
+        assert deaf > 0
+
+
+def test_the_seconds_fit_together():
+    """The proxy gives up before we do, we before the ceiling of a live read, and that is 30 s with the release."""
+    gatt, reads = GattTiming(), Timing()
+    assert gatt.connect > NodeTiming().open
+    assert gatt.slots + gatt.connect + gatt.disconnect < reads.live
+    assert reads.live + gatt.release + gatt.slots + gatt.settle <= 30
