@@ -49,6 +49,7 @@ async def headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Given with every answer, streams and errors too."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "proxy-listener"
 
 
 def _error(status: int, message: str, extra: dict[str, str] | None = None) -> web.Response:

@@ -21,6 +21,9 @@ CAPTURES_LIMIT = 4
 """Clients of ``/capture`` at a time: each one gets every advertisement of the house."""
 
 
+STUCK_TIMEOUT = 10.0
+"""Seconds (facts: threats-and-faults, H5)."""
+
 BODY_TIMEOUT = 5.0
 """Seconds within which a request's body has come: all have less than a packet's bytes."""
 
@@ -43,13 +46,16 @@ class Places:
 
 @attrs.frozen
 class House:
-    """The view, the journal, the actions; ``token`` where one is asked for; the clock of the wall, for ages."""
+    """The view, the journal, the actions; ``token`` where one is asked for; the clock of the wall, for ages; how many
+    seconds a client may take nothing.
+    """
 
     view: View
     journal: Journal
     actions: Actions
     token: Secret | None = None
     wall: Callable[[], float] = time.time
+    stuck: float = STUCK_TIMEOUT
     started: float = attrs.field(factory=time.monotonic)
     streams: Places = attrs.field(factory=lambda: Places(STREAMS_LIMIT))
     captures: Places = attrs.field(factory=lambda: Places(CAPTURES_LIMIT))
@@ -92,3 +98,21 @@ async def body_of(request: web.Request, media: str) -> bytes:
             return await request.read()
     except TimeoutError:
         raise refusal(web.HTTPRequestTimeout, "the body did not come") from None
+
+
+async def opened(request: web.Request, media: str) -> web.StreamResponse:
+    """An answer that goes on, of which the headers are sent."""
+    response = web.StreamResponse(headers={"Content-Type": media, "X-Accel-Buffering": "no"})
+    await response.prepare(request)
+    return response
+
+
+async def send(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
+    """Writes it; ConnectionError where the client is gone, or takes nothing and therefore has to go."""
+    try:
+        async with asyncio.timeout(request.app[HOUSE].stuck):
+            await response.write(chunk)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client takes nothing") from None

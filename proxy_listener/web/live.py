@@ -21,8 +21,7 @@ from proxy_listener.history import Feed, Row
 from proxy_listener.reading import as_json
 from proxy_listener.web.actions import Values
 from proxy_listener.web.documents import Document, plain, text
-from proxy_listener.web.house import HOUSE, address_of, body_of, refusal
-from proxy_listener.web.streams import opened, send
+from proxy_listener.web.house import HOUSE, address_of, body_of, opened, refusal, send
 
 EVENTS_LIMIT = 256
 """Readings that wait for one slow client of ``/events`` (facts: threats-and-faults, H5)."""

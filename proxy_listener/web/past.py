@@ -15,8 +15,7 @@ from proxy_listener.advertisement import Address, parse_mac
 from proxy_listener.history import Point, Row
 from proxy_listener.reading import as_json
 from proxy_listener.web.documents import text
-from proxy_listener.web.house import HOUSE, address_of, refusal
-from proxy_listener.web.streams import opened, send
+from proxy_listener.web.house import HOUSE, address_of, opened, refusal, send
 
 READINGS, READINGS_LIMIT = 500, 10_000
 POINTS, POINTS_LIMIT = 400, 1_000

@@ -26,9 +26,8 @@ from proxy_listener.status import View
 from proxy_listener.web.actions import Actions
 from proxy_listener.web.control import BACKLOG, control_socket
 from proxy_listener.web.guard import Handler, errors, guard, headers
-from proxy_listener.web.house import HOUSE, House
+from proxy_listener.web.house import HOUSE, STUCK_TIMEOUT, House
 from proxy_listener.web.routes import ROUTES
-from proxy_listener.web.streams import STUCK_TIMEOUT
 
 log = structlog.get_logger()
 
@@ -112,14 +111,23 @@ def application(house: House, *middlewares: Any) -> web.Application:
 
 
 @asynccontextmanager
-async def serving(house: House, listener: socket.socket, *middlewares: Any) -> AsyncIterator[None]:
-    """Serves the routes at a listening socket while the context lasts; ``guard`` and the like come as middlewares."""
-    door = Door()
+async def serving(
+    house: House,
+    listener: socket.socket,
+    *middlewares: Any,
+    limit: int = CONNECTIONS_LIMIT,
+    patience: float = HEADER_TIMEOUT,
+) -> AsyncIterator[None]:
+    """Serves the routes at a listening socket while the context lasts; ``guard`` and the like come as middlewares.
+
+    At most ``limit`` connections; ``patience`` is seconds for a request's headers to come.
+    """
+    door = Door(limit)
     runner = web.AppRunner(
         application(house, door.middleware(), errors, *middlewares),
         access_log=None,
         logger=_quiet,
-        keepalive_timeout=HEADER_TIMEOUT,
+        keepalive_timeout=patience,
         shutdown_timeout=GOODBYE,
         handler_cancellation=True,
     )
@@ -137,8 +145,8 @@ async def serving(house: House, listener: socket.socket, *middlewares: Any) -> A
 
 
 def _split(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not port.isdecimal() or int(port) > 65_535:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
         raise ProxyListenerError(f"[web] listen: {listen!r} is not host:port")
     return host.strip("[]"), int(port)
 
@@ -184,12 +192,13 @@ async def serve(settings: WebSettings, state: Path, view: View, journal: Journal
     """
     house = House(view, journal, actions)
     async with AsyncExitStack() as stack:
-        control = stack.enter_context(control_socket(state))
-        await stack.enter_async_context(serving(house, control))
         if settings.listen is not None:
             guarded = attrs.evolve(house, token=settings.token)
             for family, address in await tcp_addresses(settings.listen, settings.token is not None):
                 listener = stack.enter_context(tcp_socket(settings.listen, family, address))
                 await stack.enter_async_context(serving(guarded, listener, guard(settings)))
             log.info("the page is served", listen=settings.listen, token=settings.token is not None)
+        # Last, because whoever waits for the service waits for this file.
+        control = stack.enter_context(control_socket(state))
+        await stack.enter_async_context(serving(house, control))
         await asyncio.Event().wait()

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -11,10 +12,11 @@ from made_house import view
 
 from proxy_listener.history import Journal
 from proxy_listener.settings import WebSettings
-from proxy_listener.status import View
-from proxy_listener.web import Actions, serve
-
-Start = Callable[..., Awaitable[aiohttp.ClientSession]]
+from proxy_listener.web import Actions
+from proxy_listener.web.control import control_socket
+from proxy_listener.web.guard import guard
+from proxy_listener.web.house import House
+from proxy_listener.web.server import serving, tcp_socket
 
 
 @pytest.fixture
@@ -30,28 +32,32 @@ async def journal() -> AsyncIterator[Journal]:
 
 
 @pytest.fixture
-async def start(tmp_path: Path, journal: Journal) -> AsyncIterator[Start]:
-    """Starts a service and gives a client of its control socket, or of its TCP port where it listens there."""
+async def start(tmp_path: Path, journal: Journal):
+    """Starts the control socket, and gives a client of it."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def begin(
-            settings: WebSettings | None = None, house: View | None = None, actions: Actions | None = None
-        ) -> aiohttp.ClientSession:
-            path = tmp_path / "control.sock"
+        async def begin(*, house=None, actions=None, limit=128, patience=5.0, **more):
+            served = House(house or view(), journal, actions or Actions(), **more)
+            listener = stack.enter_context(control_socket(tmp_path))
+            await stack.enter_async_context(serving(served, listener, limit=limit, patience=patience))
+            path = listener.getsockname()
+            session = aiohttp.ClientSession("http://localhost", connector=aiohttp.UnixConnector(path, limit=0))
+            return await stack.enter_async_context(session)
+
+        yield begin
+
+
+@pytest.fixture
+async def start_tcp(journal: Journal):
+    """Starts the TCP port behind its guard, and gives a client of it."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def begin(settings=None, *, house=None, actions=None):
             settings = settings or WebSettings()
-            task = asyncio.create_task(serve(settings, tmp_path, house or view(), journal, actions or Actions()))
-
-            async def end() -> None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-
-            stack.push_async_callback(end)
-            while not path.exists():
-                await asyncio.sleep(0)
-                if task.done():
-                    task.result()
-            session = aiohttp.ClientSession("http://localhost", connector=aiohttp.UnixConnector(str(path)))
+            served = House(house or view(), journal, actions or Actions(), settings.token)
+            listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
+            await stack.enter_async_context(serving(served, listener, guard(settings)))
+            session = aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}")
             return await stack.enter_async_context(session)
 
         yield begin

@@ -1,0 +1,204 @@
+"""The page in a real Chromium: every view opens, nothing is blocked or broken, hostile names are inert."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import attrs
+import made_house
+import pytest
+
+from proxy_listener.reads.contract import Attempt, Progress, ReadReport
+from proxy_listener.reads.ranking import Candidate
+from proxy_listener.secret import Secret
+from proxy_listener.settings import WebSettings
+from proxy_listener.web import Actions
+from proxy_listener.web.guard import guard
+from proxy_listener.web.house import House
+from proxy_listener.web.server import serving, tcp_socket
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+PLANT = "A4:C1:38:00:00:01"
+VIEWS = ("#/", f"#/device/{PLANT}/day", f"#/device/{PLANT}/year", "#/device/A4:C1:38:00:00:02/week", "#/map")
+
+RUNAWAY = "document.documentElement.scrollWidth > innerWidth"
+
+
+def routes(_mac):
+    words = ("strongest that is free: -74 dBm", "<b>busy</b>: it is connecting to another device")
+    return [
+        Candidate(f"p{k}", "Hall", True, k == 1, k == 0, 1, -70.0, -70.0, 4.0, 0, 2, 3, 0.0, why)
+        for k, why in enumerate(words)
+    ]
+
+
+async def read(_mac, history, tell):
+    tell(Progress("log", "p0", 3, 10))
+    await asyncio.sleep(0)
+    attempts = [
+        Attempt("<i>p1</i>", False, "timeout", "133 after 20 s", 20.0),
+        Attempt("p0", True, "", "answered", 2.0),
+    ]
+    return ReadReport(True, f"read with history {history}.", attempts, {"battery": 99})
+
+
+@attrs.frozen
+class Browser:
+    """A page of a browser, where the service is, and what went wrong in it."""
+
+    page: object
+    url: str
+    journal: object
+    wrong: list[str]
+
+
+@pytest.fixture
+async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
+    from playwright.async_api import async_playwright
+
+    size, scheme, settings, house = getattr(request, "param", None) or ((1440, 900), "light", WebSettings(), (8, 14))
+    for reading in made_house.year(int(PLANT.replace(":", ""), 16), made_house.NOW, 6 * 3600):
+        journal.append(reading)
+    await journal.flush()
+    served = House(
+        made_house.grand(*house), journal, Actions(route=routes, read=read), settings.token, wall=lambda: made_house.NOW
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
+        await stack.enter_async_context(serving(served, listener, guard(settings)))
+        playwright = await stack.enter_async_context(async_playwright())
+        context = await playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=shutil.which("chromium"),
+            args=ARGUMENTS,
+            color_scheme=scheme,
+            viewport={"width": size[0], "height": size[1]},
+        )
+        stack.push_async_callback(context.close)
+        page = await context.new_page()
+        await page.clock.install(time=datetime.fromtimestamp(made_house.NOW, UTC))
+        wrong = []
+        page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: wrong.append(dialog.message))
+        page.on("requestfailed", lambda failed: wrong.append(failed.url) if "/events" not in failed.url else None)
+        yield Browser(page, f"http://127.0.0.1:{listener.getsockname()[1]}/", journal, wrong)
+
+
+BOTH = [
+    pytest.param(((width, 900), scheme, WebSettings(), (8, 14)), id=f"{width}-{scheme}")
+    for width in (390, 1440)
+    for scheme in ("light", "dark")
+]
+
+
+@pytest.mark.parametrize("browser", BOTH, indirect=True)
+async def test_every_view_opens_and_fits(browser):
+    """No error in the console (a violation of the policy is one), no scrolling sideways, no name that came to life."""
+    for view in VIEWS:
+        await browser.page.goto(browser.url + view)
+        await browser.page.reload()
+        shown = {"#/": ".devices tbody tr", "#/map": ".matrix tbody tr"}.get(view, ".plot svg")
+        await browser.page.locator(shown).first.wait_for()
+        assert not await browser.page.evaluate(RUNAWAY), view
+        assert await browser.page.locator("main img, main script, main b b, td b b, p i, .tried i").count() == 0
+        assert await browser.page.locator("h1").count() == 1
+    assert browser.wrong == []
+
+
+async def test_hostile_names_are_shown_as_they_are(browser):
+    """Each of them is there as text."""
+    await browser.page.goto(browser.url)
+    for name in made_house.HOSTILE:
+        assert await browser.page.get_by_role("rowheader").filter(has_text=name).count() == 1
+    assert await browser.page.title() == "House · proxy_listener"
+    assert browser.wrong == []
+
+
+async def test_a_reading_appears_as_it_comes(browser):
+    """Without asking anew: the stream moves the value."""
+    await browser.page.goto(browser.url)
+    row = browser.page.get_by_role("row").filter(has_text=made_house.HOSTILE[0])
+    await row.wait_for()
+    await browser.page.locator(".live.good").wait_for()
+    browser.journal.append(made_house.reading(mac=0xA4C138000000, values={"temperature": -12.75}))
+    await row.get_by_text("\N{MINUS SIGN}12.75").wait_for()
+    assert browser.wrong == []
+
+
+async def test_a_gap_is_a_gap(browser):
+    """Two weeks of silence: the year's line is in two runs."""
+    await browser.page.goto(browser.url + VIEWS[2])
+    plot = browser.page.locator(".plot").filter(has_text="temperature")
+    await plot.locator("path.line").first.wait_for()
+    assert await plot.locator("path.line").count() == 2
+
+
+async def test_it_is_read_from_the_page(browser):
+    """The button, the report, and which routes were tried."""
+    await browser.page.goto(browser.url + VIEWS[1])
+    await browser.page.get_by_role("button", name="Read with its log").click()
+    await browser.page.get_by_text("read with history true.").wait_for()
+    assert await browser.page.locator(".tried li").all_inner_texts() == [" <i>p1</i>: 133 after 20 s", " p0: answered"]
+    assert await browser.page.get_by_text("<b>busy</b>: it is connecting").count() == 1
+    assert browser.wrong == []
+
+
+async def test_it_goes_by_keyboard(browser):
+    """The first stop skips to the content, and the filter finds a device."""
+    await browser.page.goto(browser.url)
+    await browser.page.locator(".devices tbody tr").first.wait_for()
+    await browser.page.keyboard.press("Tab")
+    assert await browser.page.evaluate("document.activeElement.className") == "skip"
+    await browser.page.get_by_label("Find a device").fill("scale 8")
+    assert await browser.page.locator(".devices tbody tr").count() == 1
+    button = browser.page.get_by_role("button", name="Heard")
+    await button.press("Enter")
+    assert await browser.page.locator("th[aria-sort=ascending]").inner_text() == "Heard"
+
+
+LOCKED = [((390, 900), "dark", WebSettings(token=Secret("the token")), (2, 3))]
+
+
+@pytest.mark.parametrize("browser", LOCKED, indirect=True)
+async def test_the_token_opens_the_page(browser):
+    """The form, a wrong token, the right one; over plain HTTP as on loopback."""
+    await browser.page.goto(browser.url)
+    await browser.page.get_by_label("Token").fill("wrong")
+    await browser.page.get_by_role("button", name="Open").click()
+    await browser.page.get_by_role("alert").wait_for()
+    await browser.page.get_by_label("Token").fill("the token")
+    await browser.page.get_by_role("button", name="Open").click()
+    await browser.page.locator(".devices tbody tr").first.wait_for()
+    assert not await browser.page.evaluate(RUNAWAY)
+
+
+LARGE = [((1440, 900), "light", WebSettings(), (50, 300))]
+
+
+@pytest.mark.parametrize("browser", LARGE, indirect=True)
+async def test_a_large_house_is_drawn_at_once(browser):
+    """50 proxies and 300 devices: each view within three seconds here, most of which is the browser's own start."""
+    async with asyncio.timeout(3):
+        await browser.page.goto(browser.url)
+        await browser.page.locator(".devices tbody tr").nth(299).wait_for(state="attached")
+    async with asyncio.timeout(3):
+        await browser.page.get_by_role("link", name="Who hears whom").click()
+        await browser.page.locator(".matrix tbody tr").nth(299).wait_for(state="attached")
+    assert not await browser.page.evaluate(RUNAWAY)
+    assert browser.wrong == []

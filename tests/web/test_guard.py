@@ -1,0 +1,161 @@
+"""What stands between the TCP port and the API."""
+
+import pytest
+
+from proxy_listener.secret import Secret
+from proxy_listener.settings import WebSettings
+from proxy_listener.web import Actions
+from proxy_listener.web.guard import COOKIE, host_name, session
+
+TOKEN = "canary-token-7f3a91"
+LOCKED = WebSettings(token=Secret(TOKEN), hosts=("pi.home.example",))
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+KEPT = {"Cookie": f"{COOKIE}={session(Secret(TOKEN))}"}
+READ = "/devices/A4:C1:38:02:83:F4/read"
+
+
+async def status(client, path, headers, method="GET"):
+    async with client.request(method, path, headers=headers, allow_redirects=False) as response:
+        assert TOKEN not in await response.text()
+        return response.status
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("Localhost:8099", "localhost"),
+        ("pi.home.example.", "pi.home.example"),
+        ("[::1]:8099", "::1"),
+        ("[::1", "::1"),
+        ("", ""),
+        (":80", ""),
+    ],
+)
+def test_the_name_in_a_host_header(header, name):
+    """Without port, brackets, final dot, in lower case."""
+    assert host_name(header) == name
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.1", ""])
+async def test_a_foreign_name_is_refused(start_tcp, host):
+    """A name that was rebound to us is answered with 421, even with the token."""
+    client = await start_tcp(LOCKED)
+    assert await status(client, "/devices", {**BEARER, "Host": host}) == 421
+    assert await status(client, "/", {"Host": host}) == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "PI.home.example:8099"])
+async def test_own_names_are_known(start_tcp, host):
+    """Loopback's names, the address that was connected to, and those of the configuration."""
+    client = await start_tcp(LOCKED)
+    assert await status(client, "/devices", {**BEARER, "Host": host}) == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": "Bearer \xff\xfe"},
+        {"Cookie": f"{COOKIE}={TOKEN}"},
+        {"Cookie": f"{COOKIE}="},
+    ],
+)
+async def test_without_the_token_there_is_nothing(start_tcp, headers):
+    """401 for the API, the form for the page; a path's being there or not is not told."""
+    client = await start_tcp(LOCKED)
+    for path in ("/devices", "/status", "/events", "/capture", "/metrics", "/openapi.json", "/nothing"):
+        assert await status(client, path, headers) == 401
+    assert await status(client, "/", headers) == 303
+    assert await status(client, READ, headers, "POST") == 401
+
+
+async def test_a_probe_needs_no_token(start_tcp):
+    """/healthz says yes or no to anybody who knows our name."""
+    client = await start_tcp(LOCKED)
+    assert await status(client, "/healthz", {}) == 200
+
+
+async def test_the_form_gives_a_cookie_that_is_not_the_token(start_tcp):
+    """A wrong token gives the form again; the right one a cookie that scripts and other sites do not get."""
+    client = await start_tcp(LOCKED)
+    same = {"Sec-Fetch-Site": "same-origin"}
+    async with client.post("/login", data={"token": "wrong"}, headers=same) as response:
+        assert response.status == 401
+        assert 'role="alert"' in await response.text()
+        assert "Set-Cookie" not in response.headers
+    async with client.post("/login", data={"token": TOKEN}, headers=same, allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (303, "/")
+        cookie = response.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert TOKEN not in cookie
+    assert await status(client, "/devices", {"Cookie": cookie.partition(";")[0]}) == 200
+
+
+@pytest.mark.parametrize("body", ["token=a&b&c&d&e&f&g&h", "token", "", "%ff=%ff&token=%ff"])
+async def test_a_strange_form_is_refused(start_tcp, body):
+    """Nothing that is posted as a form is an error of ours."""
+    client = await start_tcp(LOCKED)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with client.post("/login", data=body, headers=headers) as response:
+        assert response.status in {400, 401}
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", **BEARER}, 403),
+        ({"Sec-Fetch-Site": "same-site", **BEARER}, 403),
+        ({"Sec-Fetch-Site": "none", **KEPT}, 403),
+        ({"Origin": "http://evil.example", **KEPT}, 403),
+        ({"Origin": "null", **KEPT}, 403),
+        (KEPT, 401),
+        (BEARER, 501),
+        ({"Sec-Fetch-Site": "same-origin", **KEPT}, 501),
+        ({"Origin": "http://localhost:8099", "Host": "localhost:8099", **KEPT}, 501),
+    ],
+)
+async def test_only_the_page_and_who_has_the_token_make_things_happen(start_tcp, headers, expected):
+    """501 is what the route itself answers here: it was let through. A cookie alone moves nothing."""
+    client = await start_tcp(LOCKED)
+    assert await status(client, READ, headers, "POST") == expected
+
+
+async def test_on_loopback_without_a_token_other_sites_are_still_kept_out(start_tcp):
+    """A page in the owner's browser neither reads, nor takes the places of the streams, nor starts a read."""
+    client = await start_tcp()
+    assert await status(client, "/devices", {}) == 200
+    assert await status(client, "/events", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}) == 403
+    assert await status(client, "/devices", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}) == 403
+    assert await status(client, READ, {"Sec-Fetch-Site": "cross-site"}, "POST") == 403
+    assert await status(client, READ, {}, "POST") == 501
+    assert await status(client, "/", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}) == 200
+
+
+async def test_get_changes_nothing(start_tcp):
+    """What makes something happen has no GET."""
+    asked = []
+
+    async def read(*given):
+        asked.append(given)
+
+    client = await start_tcp(actions=Actions(read=read))
+    assert await status(client, READ, {}) == 405
+    assert await status(client, READ, {}, "PUT") == 405
+    assert asked == []
+
+
+@pytest.mark.parametrize("path", ["/", "/devices", "/nothing", "/assets/app.js", "/login", "/events"])
+async def test_every_answer_carries_the_policy(start_tcp, path):
+    """Errors, redirects and streams too; no answer allows another origin anything."""
+    client = await start_tcp()
+    async with client.get(path, allow_redirects=False, headers={"Origin": "http://evil.example"}) as response:
+        assert response.headers["Content-Security-Policy"].startswith("default-src 'none';")
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert not [name for name in response.headers if name.startswith("Access-Control")]
+        assert "Python" not in response.headers["Server"]

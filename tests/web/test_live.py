@@ -1,0 +1,226 @@
+"""Streams: live readings, captures, reads with their progress."""
+
+import asyncio
+import json
+
+import aiohttp
+import attrs
+import pytest
+from made_house import NOW, reading
+
+from proxy_listener.errors import ProxyListenerError
+from proxy_listener.reading import as_json
+from proxy_listener.reads.contract import Attempt, Progress, ReadReport
+from proxy_listener.web import Actions
+from proxy_listener.web.house import Places
+
+READ = "/devices/A4:C1:38:02:83:F4/read"
+
+
+async def event(response):
+    """The next event of a stream, as a dict of its fields."""
+    fields = {}
+    while line := (await response.content.readline()).decode().rstrip("\n"):
+        name, _, value = line.partition(": ")
+        fields[name] = value
+    return fields
+
+
+async def test_a_reading_is_told_once_committed(start, journal):
+    """The event is the reading's JSON, and its id the row's."""
+    client = await start()
+    async with client.get("/events") as response:
+        assert response.content_type == "text/event-stream"
+        assert (await event(response)) == {"retry": "3000"}
+        told = reading()
+        journal.append(told)
+        found = await event(response)
+        (row,) = await journal.readings(told.mac)
+        assert found == {"event": "reading", "id": str(row.id), "data": as_json(told)}
+
+
+async def test_what_a_slow_client_missed_is_counted(start, journal):
+    """A client that sleeps loses the oldest, and the gaps with the readings are all there were."""
+    sent = 6_000
+    client = await start()
+    async with client.get("/events") as response:
+        await event(response)
+        response.connection.transport.pause_reading()
+        for k in range(sent):
+            journal.append(reading(time=NOW + k))
+            if k % 200 == 199:
+                await journal.flush()
+        response.connection.transport.resume_reading()
+        told = lost = 0
+        while told + lost < sent:
+            found = await event(response)
+            told += found["event"] == "reading"
+            lost += json.loads(found["data"])["lost"] if found["event"] == "gap" else 0
+    assert told + lost == sent
+    assert lost > 0
+
+
+async def test_a_client_that_takes_nothing_is_closed(start, journal):
+    """Its place is free again."""
+    streams = Places(1)
+    client = await start(streams=streams, stuck=0.05)
+    async with client.get("/events") as response:
+        await event(response)
+        assert streams.taken == 1
+        response.connection.transport.pause_reading()
+        while streams.taken:
+            for k in range(200):
+                journal.append(reading(time=NOW + k))
+            await journal.flush()
+        response.connection.transport.resume_reading()
+        with pytest.raises(aiohttp.ClientError):
+            await response.read()
+
+
+async def test_streams_have_a_limit_and_a_place_is_given_back(start):
+    """One more than there are places is told so; who leaves makes room."""
+    streams = Places(2)
+    client = await start(streams=streams)
+    async with client.get("/events") as first, client.get("/events"):
+        await event(first)
+        async with client.get("/events") as third:
+            assert third.status == 503
+            assert "2 places" in (await third.json())["message"]
+    status = 503
+    while status == 503:
+        async with client.get("/events") as again:
+            status = again.status
+    assert status == 200
+
+
+async def test_a_capture_is_handed_on_line_by_line(start):
+    """And who stops listening ends it."""
+    ended = asyncio.Event()
+
+    async def stream():
+        try:
+            for k in range(3):
+                yield f'{{"rssi":{-k}}}'
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    client = await start(actions=Actions(stream=stream))
+    async with client.get("/capture") as response:
+        lines = [await response.content.readline() for _ in range(3)]
+    assert [json.loads(line)["rssi"] for line in lines] == [0, -1, -2]
+    await ended.wait()
+
+
+async def test_a_read_tells_its_steps_and_its_end(start):
+    """Progress lines in order, then the report."""
+
+    async def read(mac, history, tell):
+        assert (mac, history) == (0xA4C1380283F4, True)
+        tell(Progress("connecting", "kitchen-proxy"))
+        await asyncio.sleep(0)
+        tell(Progress("log", "kitchen-proxy", 3, 10))
+        return ReadReport(True, "done", [Attempt("kitchen-proxy", True, "", "answered", 1.5)], {"battery": 99})
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ, json={"history": True}) as response:
+        assert response.content_type == "application/x-ndjson"
+        lines = [json.loads(line) async for line in response.content]
+    assert lines[0] == {"progress": {"step": "connecting", "proxy": "kitchen-proxy", "done": 0, "total": 0}}
+    assert lines[1]["progress"]["total"] == 10
+    assert lines[2]["result"]["values"] == {"battery": 99}
+    assert lines[2]["result"]["attempts"][0]["detail"] == "answered"
+    assert len(lines) == 3
+
+
+async def test_a_read_that_cannot_be_is_a_result(start):
+    """An error of the house is an answer, in its words."""
+
+    async def read(_mac, _history, _tell):
+        raise ProxyListenerError("the budget of 24 connections a day is used up")
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ) as response:
+        (line,) = [json.loads(line) async for line in response.content]
+    assert line["result"]["ok"] is False
+    assert "budget" in line["result"]["detail"]
+
+
+async def test_who_leaves_ends_the_read(start):
+    """The read is cancelled, and has ended before its place is."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def read(_mac, _history, _tell):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ):
+        await begun.wait()
+    await ended.wait()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ("nonsense", "application/json", 400),
+        ("[]", "application/json", 400),
+        ('{"history": 1}', "application/json", 400),
+        ('{"history": true, "more": 1}', "application/json", 400),
+        ("[" * 10_000, "application/json", 400),
+        ("\ud800".encode("utf-8", "surrogatepass"), "application/json", 400),
+        ("history=true", "application/x-www-form-urlencoded", 415),
+        ('{"history": true}', "text/plain", 415),
+        (" " * 20_000, "application/json", 413),
+    ],
+)
+async def test_a_body_that_is_not_the_request_is_refused(start, body, kind, status):
+    """Nothing is read for it."""
+    asked = []
+
+    async def read(*given):
+        asked.append(given)
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ, data=body, headers={"Content-Type": kind}) as response:
+        assert response.status == status
+        assert (await response.json())["error"] == status
+    assert asked == []
+
+
+async def test_what_the_house_does_not_offer_is_501(start):
+    """Each action that is missing is told as such."""
+    client = await start()
+    for method, path in (("POST", READ), ("GET", "/capture"), ("GET", "/metrics"), ("GET", "/coverage")):
+        async with client.request(method, path) as response:
+            assert response.status == 501
+
+
+async def test_coverage_and_metrics_are_handed_on(start):
+    """MACs become text, as fields, in lists and as keys; metrics keep their type."""
+
+    @attrs.frozen
+    class Coverage:
+        hours: float
+        unheard: tuple[int, ...]
+        lost_without: dict[int, float]
+
+    async def coverage():
+        return Coverage(24.0, (0xA4C1380283F4,), {1: 0.5})
+
+    def metrics():
+        return "text/plain; version=1.0.0; charset=utf-8", b"up 1\n"
+
+    client = await start(actions=Actions(coverage=coverage, metrics=metrics))
+    async with client.get("/coverage") as response:
+        assert await response.json() == {
+            "hours": 24.0,
+            "unheard": ["A4:C1:38:02:83:F4"],
+            "lost_without": {"00:00:00:00:00:01": 0.5},
+        }
+    async with client.get("/metrics") as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=1.0.0")
+        assert await response.read() == b"up 1\n"
