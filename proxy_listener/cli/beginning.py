@@ -4,6 +4,7 @@ import tomlkit
 from tomlkit.items import AoT, Table
 
 from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.config import fields
 from proxy_listener.secret import Secret
 from proxy_listener.settings import DiscoverySettings
 
@@ -33,14 +34,16 @@ class Beginning:
         table.add(tomlkit.nl())
         self._proxies.append(table)
 
-    def broker(self, host: str, user: str, password: str) -> None:
-        """Readings go to this MQTT broker."""
+    def broker(self, host: str, user: str, password: str, encrypted: bool) -> None:
+        """Readings go to this MQTT broker; ``encrypted``: by TLS, else the password is sent in the open."""
         table = tomlkit.table()
         table["host"] = host
         if user:
-            table["username"] = user
-        if password:
-            table["password"] = password
+            table["user"] = user
+            if password:
+                table["password"] = password
+            if not fields.loopback(host):
+                table["tls" if encrypted else "insecure"] = True
         table.add(tomlkit.nl())
         self._broker = table
 

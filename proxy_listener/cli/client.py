@@ -59,10 +59,11 @@ class Service:
                 text = f"not allowed to open {self._socket}: it belongs to who runs the service"
                 raise ProxyListenerError(text) from None
             raise NotRunningError(
-                f"no service is running: nothing answers at {self._socket}; start one with: proxy-listener run"
+                f"no service is running: nothing answers at {self._socket}; start one with: proxy-listener run; "
+                "or name the state directory of one that runs with --state"
             ) from None
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise NotRunningError(f"the service stopped answering: {str(error) or type(error).__name__}") from None
+        except (aiohttp.ClientError, TimeoutError):
+            raise NotRunningError("the service stopped answering") from None
 
 
 def chosen(devices: list[dict[str, Any]], wanted: str) -> dict[str, Any]:

@@ -134,11 +134,11 @@ def network(options: Options, config: "Config") -> Iterator[Finding]:
 
 
 def brokers(config: "Config") -> Iterator[Finding]:
-    """Whether something listens where each sink that has a host wants to send."""
+    """Whether something listens where each sink that has an address (host, port) sends to."""
     for name, settings in config.sinks.items():
-        host, port = getattr(settings, "host", None), getattr(settings, "port", None)
-        if not isinstance(host, str) or not isinstance(port, int):
+        if not hasattr(settings, "address"):
             continue
+        host, port = settings.address
         try:
             socket.create_connection((host, port), CONNECT).close()
             yield Finding("ok", f"sink {name}", f"{host}:{port} answers")

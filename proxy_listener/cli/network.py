@@ -88,11 +88,14 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...]) -> None:
     if host := click.prompt(
         "MQTT broker (host name; empty: readings go to standard output)", default="", show_default=False
     ):
-        beginning.broker(
-            host,
-            click.prompt("  user", default="", show_default=False),
-            click.prompt("  password (not shown)", default="", show_default=False, hide_input=sys.stdin.isatty()),
-        )
+        user = click.prompt("  user (empty: none)", default="", show_default=False)
+        password = ""
+        if user:
+            password = click.prompt(
+                "  password (not shown)", default="", show_default=False, hide_input=sys.stdin.isatty()
+            )
+        encrypted = bool(user) and click.confirm("  does the broker speak TLS?", default=True)
+        beginning.broker(host, user, password, encrypted)
     written(path, beginning.text())
     click.echo(f"wrote {cell(str(path))}, readable by you only. Next:")
     click.echo("  proxy-listener keys import FILE   the bindkeys of encrypted sensors, from a key extractor's file")

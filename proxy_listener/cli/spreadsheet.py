@@ -16,6 +16,8 @@ from proxy_listener.errors import ProxyListenerError
 
 FIXED = ("time", "mac", "name", "model", "source", "proxy", "room", "rssi", "counter", "trust", "late")
 
+WHOLE = ("rssi", "counter")
+
 PARQUET_ROWS = 10_000
 
 
@@ -27,13 +29,15 @@ def row(reading: dict[str, Any]) -> dict[str, Any]:
 
 
 def columns(readings: Iterable[dict[str, Any]]) -> dict[str, type]:
-    """Every column and its type: that of its values, ``float`` for all numbers, ``str`` where they differ."""
+    """Every column and its type: that of its values, ``float`` for quantities that are numbers, else ``str``."""
     found: dict[str, type] = {}
     for reading in readings:
         for name, value in row(reading).items():
             if value is None:
                 continue
-            kind = float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+            kind = (
+                float if isinstance(value, int) and name not in WHOLE and not isinstance(value, bool) else type(value)
+            )
             if found.setdefault(name, kind) is not kind:
                 found[name] = str
     quantities = sorted(name for name in found if name not in FIXED and name != "events")
@@ -97,7 +101,7 @@ def write_parquet(readings: Iterable[dict[str, Any]], path: Path) -> None:
         import pyarrow.parquet as pq  # type: ignore[import-not-found, unused-ignore]
     except ModuleNotFoundError:
         raise ProxyListenerError("Parquet needs: pip install pyarrow") from None
-    kinds = {float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+    kinds = {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}
     wanted = columns(readings)
     schema = pa.schema([(name, kinds[kind]) for name, kind in wanted.items()])
     with pq.ParquetWriter(path, schema) as writer:

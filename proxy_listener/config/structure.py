@@ -41,11 +41,34 @@ def converter_for(secrets: Secrets) -> Converter:
         lambda wanted: _origin(wanted) is tuple,
         lambda value, wanted: fields.listed(value, lambda item: structured(converter, item, get_args(wanted)[0])),
     )
-    for table, hooks in _special(secrets).items():
-        overrides = {key: override(struct_hook=hook) for key, hook in hooks.items()}
-        structure: Hook = make_dict_structure_fn(table, converter, _cattrs_forbid_extra_keys=True, **overrides)  # type: ignore[arg-type]
-        converter.register_structure_hook(table, structure)
+    special = _special(secrets)
+
+    def table(wanted: Any) -> Hook:
+        overrides = {
+            key: override(struct_hook=hook)
+            for key, hook in (_validated(converter, wanted) | special.get(wanted, {})).items()
+        }
+        return make_dict_structure_fn(wanted, converter, _cattrs_forbid_extra_keys=True, **overrides)  # type: ignore[arg-type]
+
+    converter.register_structure_hook_factory(attrs.has, table)
     return converter
+
+
+def _validated(converter: Converter, table: Any) -> dict[str, Hook]:
+    """The keys of a sink's table that have an attrs validator: asked here, so that its error has the key's place."""
+
+    def hook(field: "attrs.Attribute[Any]") -> Hook:
+        def structure(value: Any, _: Any) -> Any:
+            found = structured(converter, value, field.type)  # type: ignore[arg-type]
+            assert field.validator is not None
+            field.validator(None, field, found)
+            return found
+
+        return structure
+
+    return {
+        field.name: hook(field) for field in attrs.fields(attrs.resolve_types(table)) if field.validator is not None
+    }
 
 
 def _origin(wanted: Any) -> Any:

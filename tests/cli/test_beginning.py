@@ -14,14 +14,14 @@ def test_what_was_told_stands_in_the_file():
     beginning = Beginning(DiscoverySettings(accept="listed"))
     beginning.proxy("hall-proxy", 0xA0B1C2D3E4F5, "Hall", PSK)
     beginning.proxy("attic-proxy", None, "Attic", None)
-    beginning.broker("192.0.2.1", "user", "opensesame")
+    beginning.broker("192.0.2.1", "user", "opensesame", encrypted=True)
     assert tomllib.loads(beginning.text()) == {
         "discovery": {"accept": "keyed"},
         "proxy": [
             {"name": "hall-proxy", "mac": "A0:B1:C2:D3:E4:F5", "room": "Hall", "noise_psk": PSK.reveal()},
             {"name": "attic-proxy", "room": "Attic"},
         ],
-        "sink": {"mqtt": {"host": "192.0.2.1", "username": "user", "password": "opensesame"}},
+        "sink": {"mqtt": {"host": "192.0.2.1", "user": "user", "password": "opensesame", "tls": True}},
     }
 
 
