@@ -469,15 +469,15 @@ SCALE_V2 = Model(
 HHCCJCY10 = Model(None, "HHCCJCY10", "Plant Sensor", "temperature, moisture, conductivity, illuminance, battery", PLAIN)
 """What is not MiBeacon has no product id: 0x181D, 0x181B, 0xFD50."""
 
-MODELS: Mapping[int, Model] = MappingProxyType(
-    {model.product_id: model for model in _ROWS if model.product_id is not None}
-)
+_BY_ID = {model.product_id: model for model in _ROWS if model.product_id is not None}
+
+MODELS: Mapping[int, Model] = MappingProxyType(_BY_ID)
 """By product id. Several ids may share a name: decode by id, name by id."""
 
 
 def model_of(product_id: int) -> Model:
     """The model of a product id; of one without a row, a model named by its id (``0x5A5A``), ``known`` False."""
-    return MODELS.get(product_id) or _stranger(product_id)
+    return _BY_ID.get(product_id) or _stranger(product_id)
 
 
 @lru_cache(maxsize=256)

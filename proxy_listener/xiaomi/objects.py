@@ -236,7 +236,7 @@ _OF_MODEL: Mapping[str, Mapping[int, Row]] = {
             }
         ),
     },
-    # Two states in their own order: 1 static, 2 "has left" to the firmware that sends it (xiaomi-ble).
+    # 2 is clear on this one (xiaomi-ble); elsewhere whatever is not 0 is somebody.
     "XMOSB01XS": {0x484E: codes({0: says(occupancy=False), 1: says(occupancy=True), 2: says(occupancy=False)})},
     "XMMF01JQD": {0x1001: function(presses.cube, 3)},
     "YLKG07YL/YLKG08YL": {0x1001: function(presses.dimmer, 3)},

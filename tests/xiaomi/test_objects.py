@@ -179,3 +179,41 @@ def test_standard_properties_on_any_service(service):
     payload = frames.obj(miot_id(service, 1003, event=False), b"\x4c")
     assert decode_objects(payload, STRANGER, strict=True).values == {"battery": 76}
     assert decode_objects(payload, LYWSD03MMC, strict=True).values == {"battery": 76}
+
+
+@given(st.integers(0, 5), st.integers(1, 2000), st.sampled_from([0, 51, 92, 176]), st.integers(0, 16000))
+def test_the_scales_of_one_weighing(profile, tenths, heart_rate, ohms):
+    """S400 and S200: what was weighed comes back, with the scale's own time in UTC."""
+    payload = frames.obj(0x6E16, frames.s400(profile, tenths / 10, heart_rate, ohms / 10, 1_700_000_000))
+    expected = {"profile_id": profile, "mass": tenths / 10, "weighing": "2023-11-14T22:13:20Z", "stabilized": not ohms}
+    expected |= {"heart_rate": heart_rate} if heart_rate else {}
+    expected |= {"impedance_low": ohms / 10} if ohms else {}
+    assert decode_objects(payload, model_of(0x3BD5), strict=True).values == expected
+    payload = frames.obj(0x4E16, frames.s200(profile, tenths / 100, 1_700_000_000))
+    expected = {"profile_id": profile, "mass": tenths / 100, "weighing": "2023-11-14T22:13:20Z", "stabilized": True}
+    assert decode_objects(payload, model_of(0x45C9), strict=True).values == expected
+
+
+@given(st.sampled_from([0, 1, 4, 5, 8]), st.integers(0, 11), st.integers(0, 0x7FFFFFFF))
+def test_a_lock_round_trips(action, method, key_id):
+    """State, method and whose key it was."""
+    payload = frames.obj(0x000B, frames.lock(action, method, key_id, 1_700_000_000))
+    decoded = decode_objects(payload, model_of(0x0784), strict=True)
+    assert decoded.values["lock"] is (action in {0, 4})
+    assert decoded.values["key_id"] == (f"Bluetooth key {key_id}" if key_id else "administrator")
+    assert [event.event for event in decoded.events] == ["lock"]
+
+
+@pytest.mark.parametrize("product", [model.product_id for model in MODELS.values() if model.buttons is not None])
+def test_every_button_fires_and_no_other_does(product):
+    """Of every model with buttons: each listed number fires its events, an unlisted one is implausible."""
+    model = model_of(product)
+    object_id = 0x1001 if model.buttons.classic else 0x4A0C
+    for number in range(256):
+        data = bytes([number, 0, 0]) if object_id == 0x1001 else bytes([number])
+        decoded = decode_objects(frames.obj(object_id, data), model, strict=False)
+        if model.buttons.whatever or model.buttons.numbered:
+            assert [event.event for event in decoded.events] == ["button"]
+        else:
+            assert tuple(event.event for event in decoded.events) == model.buttons.events.get(number, ())
+            assert decoded.implausible == (() if number in model.buttons.events else ("button",))
