@@ -18,11 +18,11 @@ from proxy_listener.advertisement import Address
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
+from proxy_listener.proxies.handshake import Lanes
 from proxy_listener.proxies.hearing import Hear
 from proxy_listener.proxies.proxy import Proxy
 from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.session import Lanes
 from proxy_listener.proxies.timing import Timing
 from proxy_listener.settings import DiscoverySettings, ProxySettings
 from proxy_listener.status import ProxyState, ProxyStatus

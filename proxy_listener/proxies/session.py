@@ -1,133 +1,233 @@
-"""One session with a node, up to knowing what it is: a target and a key in, the client and the node's own words out.
+"""One session with one node: a client in, the node's stream and slots while it lasts, and how it ended, out.
 
-The rule of this file: the whole attempt has one time limit, and only a few handshakes are under way at once, so that
-one node that hangs, or a hundred that pretend to be nodes, keep nobody else waiting.
+The rule of this file: everything that belongs to one connection lives and dies here, and every session is left cleanly.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 from aioesphomeapi.client import APIClient
-from aioesphomeapi.model import APIVersion, DeviceInfo
-from zeroconf.asyncio import AsyncZeroconf
+from aioesphomeapi.core import APIConnectionError
+from aioesphomeapi.model import (
+    BluetoothProxyFeature,
+    BluetoothScannerMode,
+    BluetoothScannerStateResponse,
+    ConnectionClosedEvent,
+)
 
-from proxy_listener.advertisement import Address, parse_mac
-from proxy_listener.naming import printable
-from proxy_listener.proxies.access import Access
-from proxy_listener.proxies.targets import Target
+from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
+from proxy_listener.proxies.coalesce import CoalescingEventLoop
+from proxy_listener.proxies.handshake import Lanes, Node, dial, greet, leave, socket_of
+from proxy_listener.proxies.hearing import Hearing
+from proxy_listener.proxies.stream import Manners, Step, Stream
 from proxy_listener.proxies.timing import Timing
+from proxy_listener.status import ProxyState
 
-CLIENT = "proxy_listener"
-DIALS = 64
-"""TCP connections being opened at once. A dead address holds its place for seconds; a thousand must not hold all."""
-HANDSHAKES = 4
-"""Handshakes at once, over all nodes: after a power cut all come back together."""
-STRANGERS = 2
-"""Of these, with nodes that never proved themselves: who merely announces nodes cannot take every place."""
+_NEWEST_WINS = (2026, 7)
+"""ESPHome 2026.7.0 (esphome#17423): the newest subscriber takes the stream."""
+_SLOTS = 16
+"""Allocated addresses that are kept; an ESP32 has nine slots at most."""
 
 
 @attrs.frozen
-class Node:
-    """What a node says it is. Its texts passed :func:`~proxy_listener.naming.printable`."""
+class Slots:
+    """Connection slots; ``allocated``: the addresses that hold one, which old firmware does not tell."""
 
-    name: str
-    friendly_name: str
-    area: str
-    mac: Address | None
-    version: str
-    flags: int
-    api: tuple[int, int]
+    free: int
+    limit: int
+    allocated: tuple[int, ...]
 
 
-class Lanes:
-    """How much goes on at once, over all nodes."""
+@attrs.frozen
+class Ending:
+    """How an attempt or a session ended. ``goodbye``: the node took its leave. ``garbage``: it broke the protocol."""
 
-    def __init__(self) -> None:
-        self._dials = asyncio.Semaphore(DIALS)
-        self._handshakes = asyncio.Semaphore(HANDSHAKES)
-        self._strangers = asyncio.Semaphore(STRANGERS)
+    verdict: Verdict
+    goodbye: bool = False
+    garbage: bool = False
 
-    @asynccontextmanager
-    async def dialling(self) -> AsyncIterator[None]:
-        """A place to open a TCP connection."""
-        async with self._dials:
-            yield
 
-    @asynccontextmanager
-    async def handshaking(self, *, stranger: bool) -> AsyncIterator[None]:
-        """A place to shake hands."""
-        if stranger:
-            async with self._strangers, self._handshakes:
-                yield
+class Session:
+    """One connection, from the dial to the goodbye. ``changed`` is called when the scanner's state came."""
+
+    def __init__(
+        self, client: APIClient, hearing: Hearing, stream: Stream, timing: Timing, changed: Callable[[], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.client = client
+        self.ended: asyncio.Future[Ending] = loop.create_future()
+        self.up: float | None = None
+        self.slots: Slots | None = None
+        self.scanner: BluetoothScannerStateResponse | None = None
+        self.connecting = False
+        self._flags = 0
+        self._hearing = hearing
+        self._stream = stream
+        self._timing = timing
+        self._changed = changed
+        self._clock = loop.time
+        self._dialling: asyncio.Timeout | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._probe: asyncio.Task[None] | None = None
+        self._probed = float("-inf")
+        self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
+        self._socket: int | None = None
+        client.add_connection_closed_callback(self._closed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection to a device is open or being opened."""
+        return self.connecting or (self.slots is not None and self.slots.free < self.slots.limit)
+
+    async def meet(self, lanes: Lanes, *, stranger: bool, reached: Callable[[float], None]) -> Node:
+        """Connect and ask what the node is, within the attempt's time. Raises the library's errors, TimeoutError."""
+        async with lanes.dialling():
+            began = self._clock()
+            try:
+                async with asyncio.timeout(self._timing.dial) as self._dialling:
+                    await dial(self.client)
+            finally:
+                self._dialling = None
+        reached(self._clock())
+        spent = self._clock() - began
+        async with lanes.handshaking(stranger=stranger), asyncio.timeout(self._timing.attempt - spent):
+            return await greet(self.client)
+
+    def moved(self) -> None:
+        """The node has another address now: a dial that is under way goes to the wrong one."""
+        if self._dialling is not None:
+            self._dialling.reschedule(self._clock())
+
+    def subscribe(self, node: Node, *, insist: bool) -> None:
+        """Take the stream: the scanner's state first, so that the answer to the subscription is not missed."""
+        self._flags = node.flags
+        self.up = self._clock()
+        tells = bool(node.flags & BluetoothProxyFeature.FEATURE_STATE_AND_MODE)
+        self._hearing.session()
+        self._stream.connected(Manners(tells, _release(node.version) >= _NEWEST_WINS, insist), self.up)
+        if tells:
+            self.client.subscribe_bluetooth_scanner_state(self._told)
+        if node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
+            self.client.subscribe_bluetooth_connections_free(self._counted)
+        self._ask_for_stream()
+        self._socket = socket_of(self.client)
+        self.pace()
+
+    def _ask_for_stream(self) -> None:
+        if self._flags & BluetoothProxyFeature.RAW_ADVERTISEMENTS:
+            # The library keeps handlers in a set, and this one stays itself: subscribing again adds none.
+            self._unsubscribe = self.client.subscribe_bluetooth_le_raw_advertisements(self._hearing.raw)
         else:
-            async with self._handshakes:
-                yield
+            self._give_up_stream()
+            self._unsubscribe = self.client.subscribe_bluetooth_le_advertisements(self._hearing.parsed)
+        self._stream.subscribed(self._clock())
+
+    def _give_up_stream(self) -> None:
+        if self._unsubscribe is not None:
+            unsubscribe, self._unsubscribe = self._unsubscribe, None
+            with suppress(APIConnectionError):
+                unsubscribe()
+
+    def _told(self, state: BluetoothScannerStateResponse) -> None:
+        self.scanner = state
+        self._stream.told(self._clock())
+        self._changed()
+
+    def _counted(self, free: int, limit: int, allocated: list[int]) -> None:
+        self.slots = Slots(free, limit, tuple(allocated[:_SLOTS]))
+        self.pace()
+
+    def pace(self) -> None:
+        """Read its socket together with the other proxies', unless somebody waits for answers from a device."""
+        if self._sockets is not None and self._socket is not None:
+            (self._sockets.fast if self.busy else self._sockets.slow)(self._socket)
+
+    def tick(self, now: float, *, others: bool) -> bool:
+        """Judge the stream and act on it. False where there is no stream to judge."""
+        if self.up is None or self.ended.done():
+            return False
+        if self._hearing.misbehaviour is not None:
+            self.end(VERDICTS[ProxyState.BENCHED].because(self._hearing.misbehaviour))
+            return False
+        step = self._stream.tick(now, self._hearing.heard, others=others, busy=self.busy)
+        try:
+            self._act(step)
+        except APIConnectionError as error:
+            self.end(diagnose(error))
+        return True
+
+    def _act(self, step: Step) -> None:
+        match step:
+            case Step.SUBSCRIBE:
+                self._ask_for_stream()
+            case Step.RESUBSCRIBE:
+                self._give_up_stream()
+                self._ask_for_stream()
+            case Step.TOGGLE:
+                configured = self.scanner.configured_mode if self.scanner is not None else None
+                modes = [BluetoothScannerMode.PASSIVE, BluetoothScannerMode.ACTIVE]
+                for mode in reversed(modes) if configured is BluetoothScannerMode.PASSIVE else modes:
+                    self.client.bluetooth_scanner_set_mode(mode)
+            case Step.RECONNECT:
+                self.end(VERDICTS[ProxyState.SILENT].because("its session is renewed, because its scanner is silent"))
+            case Step.NOTHING:
+                pass
+
+    def announced(self, *, moved: bool, doubted: Callable[[], None]) -> None:
+        """The node announces itself, though this session is up: ask it whether it still knows of it.
+
+        ``doubted`` is called where it does not. A node that was heard a moment ago is not asked, and none often.
+        """
+        now = self._clock()
+        if self.up is None or self._probe is not None or now - self._probed < self._timing.probe_spacing:
+            return
+        if moved or now - max(self._hearing.heard or 0.0, self.up) > self._timing.probe:
+            self._probed = now
+            self._probe = asyncio.get_running_loop().create_task(self._ask(doubted))
+
+    async def _ask(self, doubted: Callable[[], None]) -> None:
+        try:
+            async with asyncio.timeout(self._timing.probe):
+                await self.client.device_info()
+        except (APIConnectionError, TimeoutError):
+            doubted()
+            self.end(VERDICTS[ProxyState.UNREACHABLE].because("it announced itself anew and no longer knows us"))
+        finally:
+            self._probe = None
+
+    def end(self, verdict: Verdict) -> None:
+        """End the session for this reason."""
+        if not self.ended.done():
+            self.ended.set_result(Ending(verdict))
+
+    def _closed(self, event: ConnectionClosedEvent) -> None:
+        """The established connection ended, from either side."""
+        if self.ended.done():
+            return
+        lost = VERDICTS[ProxyState.UNREACHABLE]
+        if event.expected_disconnect or event.error is None:
+            goodbye = lost.because("it said goodbye: it restarts, or is being updated")
+            self.ended.set_result(Ending(goodbye, goodbye=True))
+            return
+        verdict = diagnose(event.error)
+        if verdict.state is ProxyState.FULL:
+            verdict = lost.because("the connection was lost")
+        self.ended.set_result(Ending(verdict, garbage=garbled(event.error)))
+
+    async def close(self) -> None:
+        """Leave the node cleanly: an unclean end blocks the stream of older firmware for 151 s."""
+        self._give_up_stream()
+        self.up = None
+        if self._probe is not None:
+            self._probe.cancel()
+        await leave(self.client, self._timing.leave)
 
 
-def make_client(
-    target: Target, access: Access, expected: Address | None, timing: Timing, zeroconf: AsyncZeroconf | None
-) -> APIClient:
-    """A client for one session. The secrets leave their wrapping here and nowhere else."""
-    return APIClient(
-        target.addresses[0],
-        target.port,
-        None if access.password is None else access.password.reveal(),
-        client_info=CLIENT,
-        keepalive=timing.keepalive,
-        zeroconf_instance=zeroconf,
-        noise_psk=None if access.noise_psk is None else access.noise_psk.reveal(),
-        addresses=list(target.addresses),
-        # Checked by the library on Noise sessions only; the node's own word is compared on all.
-        expected_mac=None if expected is None else f"{expected:012x}",
-        # A node may ask its clients for the time; that is not our office.
-        provide_time=False,
-    )
-
-
-async def dial(client: APIClient) -> None:
-    """Resolve the host and open the TCP connection. Raises the library's errors."""
-    await client.start_resolve_host(log_errors=False)
-    await client.start_connection()
-
-
-async def greet(client: APIClient) -> Node:
-    """Shake hands over an open connection and ask what the node is. Raises the library's errors."""
-    # Firmware before 2026.1 wants the login even without a password; later firmware ignores it.
-    await client.finish_connection(login=True)
-    info = await client.device_info()
-    capabilities = await client.device_capabilities_compat(info)
-    return _node(info, capabilities.bluetooth_proxy.feature_flags, client.api_version)
-
-
-def socket_of(client: APIClient) -> int | None:
-    """The file descriptor of its connection: what coalescing needs, and the library has no word for."""
-    connection = client._connection  # noqa: SLF001  there is no public way to it
-    sock = connection._socket if connection is not None else None  # noqa: SLF001  likewise
-    return sock.fileno() if sock is not None and sock.fileno() >= 0 else None
-
-
-async def leave(client: APIClient, seconds: float) -> None:
-    """Say goodbye, so that the node frees our place at once; hang up when it does not answer."""
-    try:
-        async with asyncio.timeout(seconds):
-            await client.disconnect()
-    except TimeoutError:
-        client.force_disconnect()
-
-
-def _node(info: DeviceInfo, flags: int, api: APIVersion | None) -> Node:
-    mac = None
-    with suppress(ValueError):
-        mac = parse_mac(info.mac_address)
-    area = info.area.name or info.suggested_area
-    return Node(
-        printable(info.name),
-        printable(info.friendly_name),
-        printable(area),
-        mac,
-        printable(info.esphome_version),
-        flags,
-        (api.major, api.minor) if api else (0, 0),
-    )
+def _release(version: str) -> tuple[int, int]:
+    """``2026.7.0-dev`` -> (2026, 7); (0, 0) where it is not of that form."""
+    year, _, rest = version.partition(".")
+    month = rest.partition(".")[0]
+    short = len(year) == 4 and 0 < len(month) <= 2 and year.isascii() and month.isascii()
+    return (int(year), int(month)) if short and year.isdecimal() and month.isdecimal() else (0, 0)

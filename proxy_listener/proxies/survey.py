@@ -15,9 +15,9 @@ from proxy_listener.advertisement import Address
 from proxy_listener.proxies.access import Access, access
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose
 from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
+from proxy_listener.proxies.handshake import Lanes, Node, dial, greet, leave, make_client
 from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.session import Lanes, Node, dial, greet, leave, make_client
 from proxy_listener.proxies.targets import Target
 from proxy_listener.proxies.timing import Timing
 from proxy_listener.settings import DiscoverySettings, ProxySettings
