@@ -248,7 +248,7 @@ _ROWS = (
         ),
     ),
     row(0x0E39, "XMZNMS08LM", "Door Lock", "battery, lock, door", V45),
-    row(0x11C2, "Lockin-SV40", "Door Lock", "battery, lock, door, fingerprint, antilock, childlock, armed", V45),
+    row(0x11C2, "Lockin-SV40", "Door Lock", "battery, lock, door, fingerprint, armed", V45),
     row(0x1203, "XMWSDJ04MMC", "Thermometer", "temperature, humidity, battery", V45),
     row(0x1568, "K9B-1BTN", "Switch (single button)", "button", PLAIN, buttons=classic("", presses=K9B)),
     row(

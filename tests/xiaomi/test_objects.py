@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
 from proxy_listener.simulator import frames
-from proxy_listener.xiaomi.layout import shortest
+from proxy_listener.xiaomi.layout import Implausible, i16, layout, sets, shortest, u8, u16
 from proxy_listener.xiaomi.models import MODELS, model_of
 from proxy_listener.xiaomi.objects import decode_objects, miot_id, rows_of
-from proxy_listener.xiaomi.quantities import QUANTITIES
+from proxy_listener.xiaomi.quantities import BATTERY, CONDUCTIVITY, MOTION, QUANTITIES, TEMPERATURE
 
 STRANGER = model_of(0x5A5A)
 LYWSD03MMC = model_of(0x055B)
-TEMPERATURE = frames.obj(0x1004, b"\x02\x01")
+WARM = frames.obj(0x1004, b"\x02\x01")
 
 
 def within(values):
@@ -113,6 +113,19 @@ def test_any_data_of_every_object(data):
         assert caught.value.outcome is Outcome.IMPLAUSIBLE
 
 
+def test_a_layout_of_many_fields():
+    """A newcomer's row of three fields and a constant: all of them, or none where one is out of range."""
+    fields = u8(BATTERY), i16(TEMPERATURE, per=100), u16(CONDUCTIVITY), sets(MOTION, to=True)
+    row = layout(*fields)
+    assert row.lengths == {5}
+    values = {}
+    row.read(b"\x32\x0c\xfe\xf4\x01", 0, 5, values, [])
+    assert values == {"battery": 50, "temperature": -5.0, "conductivity": 500, "motion": True}
+    with pytest.raises(Implausible):
+        row.read(b"\x65\x0c\xfe\xf4\x01", 0, 5, values := {}, [])
+    assert values == {}
+
+
 def test_an_object_out_of_range_gives_nothing_of_itself():
     """3,095.1 °C with a good humidity: neither, in plain; the whole frame, where it was decrypted."""
     payload = frames.obj(0x100D, struct.pack("<hH", 30951, 500)) + frames.obj(0x100A, b"\x3b")
@@ -132,7 +145,7 @@ def test_a_float_that_is_no_light(number):
 
 def test_unknown_objects_are_skipped_and_counted():
     """Between known ones, of length zero, or of a length that the row does not have."""
-    payload = frames.obj(0x7777, b"abc") + TEMPERATURE + frames.obj(0x7778, b"") + frames.obj(0x1006, b"\x01")
+    payload = frames.obj(0x7777, b"abc") + WARM + frames.obj(0x7778, b"") + frames.obj(0x1006, b"\x01")
     for strict in (True, False):
         decoded = decode_objects(payload, LYWSD03MMC, strict=strict)
         assert (decoded.values, decoded.unknown) == ({"temperature": 25.8}, (0x7777, 0x7778, 0x1006))
@@ -140,13 +153,13 @@ def test_unknown_objects_are_skipped_and_counted():
 
 def test_a_list_that_is_cut_off():
     """Plain: the whole objects stand. Decrypted: an authentic frame cannot be short, so nothing; zeros are padding."""
-    payload = TEMPERATURE + frames.obj(0x1006, b"\xd3\x01")[:-1]
+    payload = WARM + frames.obj(0x1006, b"\xd3\x01")[:-1]
     decoded = decode_objects(payload, LYWSD03MMC, strict=False)
     assert (decoded.values, decoded.short) == ({"temperature": 25.8}, True)
     with pytest.raises(DecodeError) as caught:
         decode_objects(payload, LYWSD03MMC, strict=True)
     assert caught.value.outcome is Outcome.MALFORMED
-    assert decode_objects(TEMPERATURE + b"\x00", LYWSD03MMC, strict=True).values == {"temperature": 25.8}
+    assert decode_objects(WARM + b"\x00", LYWSD03MMC, strict=True).values == {"temperature": 25.8}
 
 
 def test_two_events_of_one_kind_are_both_kept():
