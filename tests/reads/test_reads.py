@@ -288,6 +288,19 @@ async def test_a_log_of_300_entries_over_a_bad_link():
         assert await house.taken() == {}
 
 
+async def test_the_login_keeps_the_link():
+    """Without the login the sensor hangs up after a moment; with it one connection fetches the whole log."""
+    async with plant_house(ROOMS) as house:
+        sensor = house.sensors[PLANT]
+        sensor.fill_log(200, Random(5))
+        sensor.link_limit = 0.25
+        report = await house.reads.read_now(PLANT, True, untold)
+        assert report.log == LogReport(200, 200, 0, 0, True)
+        assert tried(report) == [("kitchen", "")]
+        assert report.attempts[0].seconds > 0.3
+        assert sensor.logins == 1
+
+
 async def test_the_log_again():
     """A second download stores nothing twice and asks for the newest entry only."""
     async with plant_house(ROOMS) as house:

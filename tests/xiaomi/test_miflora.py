@@ -4,6 +4,8 @@ import struct
 from contextlib import aclosing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy_listener.errors import GattError
 from proxy_listener.xiaomi import miflora
@@ -323,3 +325,47 @@ def test_an_entry_from_before_the_log():
 def test_the_models_that_are_read():
     """The table of models and the table of plants name the same sensors."""
     assert {number for number, model in MODELS.items() if model.read == "miflora"} == set(PLANTS)
+
+
+LIMITS = {
+    "temperature": (-40.0, 80.0),
+    "illuminance": (0, 100_000),
+    "moisture": (0, 100),
+    "conductivity": (0, 10_000),
+    "battery": (0, 100),
+}
+
+
+def within(values):
+    return all(low <= values[name] <= high for name, (low, high) in LIMITS.items() if name in values)
+
+
+@given(st.binary(max_size=40), st.sampled_from([FLOWER, GARDEN, POT]), st.sampled_from([None, "2.6.5", "3.2.1"]))
+def test_any_live_answer(data, plant, firmware):
+    """Whatever bytes come: values in range, all of moisture and temperature, or a refusal."""
+    try:
+        values = miflora.parse_live(data, plant, firmware, [])
+    except RefusedError:
+        return
+    assert within(values)
+    assert {"temperature", "moisture"} <= values.keys()
+    assert "illuminance" not in values or plant.light
+
+
+@given(st.binary(max_size=40), st.sampled_from([FLOWER, POT]), st.integers(0, 0xFFFFFFFF))
+def test_any_entry(data, plant, clock):
+    """Whatever bytes come: an entry with values in range and a time within the log, or one that says why not."""
+    item = miflora.parse_entry(data, plant, 3, clock)
+    assert within(item.values)
+    assert item.refused or item.values
+    assert not item.values or clock - 5_000 * 3600 <= item.seconds <= clock + 3600
+
+
+@given(st.binary(max_size=40))
+def test_any_battery_answer(data):
+    """Whatever bytes come: a percentage and a version, or a word on each that is missing."""
+    refused = []
+    battery, firmware = miflora.parse_battery(data, refused)
+    assert within({} if battery is None else {"battery": battery})
+    assert firmware is None or all(part.isdecimal() for part in firmware.split("."))
+    assert (battery is None or firmware is None) == bool(refused)
