@@ -1,6 +1,8 @@
 """devices.toml as a whole: what loads, what is refused, and the words with which it is refused."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
@@ -337,3 +339,27 @@ def test_a_configuration_that_can_hear_nobody_is_a_doubt(write):
     """Without entries and without a key no node is accepted; with a key, some may be."""
     assert [str(doubt).split(": ")[1] for doubt in doubts(load(write("")))] == ["discovery.accept"]
     assert doubts(load(write(f"[discovery]\nnoise_psk = '{PSK}'"))) == []
+
+
+def test_a_sink_s_own_checks_have_the_place_of_their_key(write):
+    """What a sink's Settings refuse is told like everything else: all at once, each with its key."""
+    text = '[sink.mqtt]\nport = 0\nversion = "4"\npasword = "x"\nbase = "a//b"'
+    assert problems(write(text)) == [
+        "devices.toml: sink.mqtt.port: expected a port, 1 to 65535",
+        'devices.toml: sink.mqtt.version: expected "auto", "5" or "3.1.1"',
+        "devices.toml: sink.mqtt.base: expected a topic of letters, digits, _ . - and single /, at most 64 characters",
+        'devices.toml: sink.mqtt.pasword: unknown key, did you mean "password"?',
+    ]
+    text = '[sink.mqtt]\nhost = "192.0.2.1"\nuser = "a"\npassword = "b"'
+    assert problems(write(text)) == [
+        "devices.toml: sink.mqtt: user and password would travel unencrypted: set tls = true, or insecure = true"
+    ]
+
+
+def test_a_missing_extra_names_the_command_that_brings_it(write):
+    """In a process that has no aiomqtt: an error of the configuration, status 78."""
+    code = "import sys; sys.modules['aiomqtt'] = None; from proxy_listener.cli import main; main()"
+    words = [sys.executable, "-c", code, "check", "-c", str(write("[sink.mqtt]"))]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    expected = "devices.toml: sink.mqtt: needs an extra: pip install 'proxy-listener[mqtt]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
