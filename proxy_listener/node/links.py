@@ -36,12 +36,16 @@ Operation = Callable[[Link], Awaitable[Sequence[Message]]]
 
 @attrs.define(eq=False)
 class Slot:
-    """One of the few connections, from the request to its end."""
+    """One of the few connections, from the request to its end.
+
+    ``leaving``: given back while the open was still going on. ``closing``: the open link is being closed.
+    """
 
     address: int
     cached: bool
     link: Link | None = None
     leaving: bool = False
+    closing: bool = False
     services_sent: bool = False
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     tasks: "set[asyncio.Task[None]]" = attrs.field(factory=set)
@@ -91,8 +95,9 @@ class Links:
         """A client asks for a link."""
         slot = self._slots.get(address)
         if slot is not None:
+            # A request for a link that is closing is passed over: the firmware takes it for one that is going on.
             slot.leaving = False
-            if slot.link is not None:
+            if slot.link is not None and not slot.closing:
                 self._state(address, connected=True)
                 self._tell(self.report())
             return
@@ -113,7 +118,8 @@ class Links:
             slot.leaving = True
         elif slot.link is None:
             self._free(slot, HUNG_UP_BY_US)
-        else:
+        elif not slot.closing:
+            slot.closing = True
             self._run(slot, self._hang_up(slot))
 
     def drop_all(self) -> None:

@@ -53,8 +53,9 @@ class Node:
 
     def _boot(self) -> None:
         self.stream = Stream(self.firmware)
-        self.scanner = Scanner(self.timing, self.tell if self.firmware.tells_state else _unheard)
-        self.links = Links(self.firmware, self.timing, self._air, self.scanner, self.tell, self.spawn)
+        tell = self.stream.tell
+        self.scanner = Scanner(self.timing, tell if self.firmware.tells_state else _unheard)
+        self.links = Links(self.firmware, self.timing, self._air, self.scanner, tell, self.spawn)
         self._requests = Requests(
             self.settings, self.firmware, self.stream, self.scanner, self.links, self.spawn, self.timing.teardown
         )
@@ -62,6 +63,7 @@ class Node:
     async def start(self, host: str = "127.0.0.1", port: int = 0, zeroconf: AsyncZeroconf | None = None) -> None:
         """Listen, on a free port where none is given (the same one again after a stop), and announce it."""
         self._boot()
+        self.frozen = False
         loop = asyncio.get_running_loop()
         door = self._door()
         self._server = await loop.create_server(lambda: Session(door), host, port or self.port)
@@ -133,8 +135,7 @@ class Node:
 
     def tell(self, message: Message) -> None:
         """Send to the stream holder, if there is one."""
-        if self.stream.holder is not None:
-            self.stream.holder.send(message)
+        self.stream.tell(message)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run beside the node, until it stops."""

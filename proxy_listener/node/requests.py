@@ -57,11 +57,6 @@ class Requests:
         if self._stream.leave(session):
             self._spawn(self._tear_down())
 
-    def tell(self, message: Message) -> None:
-        """Send to the stream holder, if there is one."""
-        if self._stream.holder is not None:
-            self._stream.holder.send(message)
-
     async def _tear_down(self) -> None:
         await asyncio.sleep(self._teardown)
         if self._stream.holder is None:
@@ -135,13 +130,13 @@ class Requests:
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_DISCONNECT:
             self._links.disconnect(address)
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_PAIR:
-            self.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
+            self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_UNPAIR:
-            self.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
+            self._stream.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CLEAR_CACHE:
-            self.tell(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
+            self._stream.tell(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
         else:
-            self.tell(api.BluetoothDeviceConnectionResponse(address=address))
+            self._stream.tell(api.BluetoothDeviceConnectionResponse(address=address))
 
     def _services(self, _session: Session, message: Message) -> None:
         request: api.BluetoothGATTGetServicesRequest = message
@@ -154,7 +149,7 @@ class Requests:
     def _connection_params(self, _session: Session, message: Message) -> None:
         request: api.BluetoothSetConnectionParamsRequest = message
         error = 0 if request.address in self._links.allocated else -1
-        self.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
+        self._stream.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
 
     def _set_key(self, session: Session, _message: Message) -> None:
         session.send(api.NoiseEncryptionSetKeyResponse(success=False))

@@ -1,23 +1,29 @@
 """What a node is told about itself: its name, its MACs, its key."""
 
 import attrs
+from aioesphomeapi.noise import decode_noise_psk
 
 from proxy_listener.advertisement import Address
 from proxy_listener.secret import Secret
+
+
+def _is_key(_settings: object, _attribute: object, value: Secret | None) -> None:
+    if value is not None:
+        decode_noise_psk(value.reveal())
 
 
 @attrs.frozen
 class NodeSettings:
     """``mac`` is the Wi-Fi MAC, by which a node is known; the Bluetooth adapter's is that plus 2.
 
-    ``noise_psk`` is base64 of 32 bytes; with it the node speaks Noise only. ``password`` is the one of firmware
-    before Noise.
+    ``noise_psk`` is base64 of 32 bytes (ValueError otherwise); with it the node speaks Noise only. ``password`` is the
+    one of firmware before Noise.
     """
 
     name: str
     mac: Address
     friendly_name: str = ""
-    noise_psk: Secret | None = None
+    noise_psk: Secret | None = attrs.field(default=None, validator=_is_key)
     password: Secret | None = None
     area: str = ""
 

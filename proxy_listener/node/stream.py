@@ -63,6 +63,11 @@ class Stream:
         self.holder = None
         return True
 
+    def tell(self, message: Message) -> None:
+        """Anything else that only the holder is told; nobody, where there is none."""
+        if self.holder is not None:
+            self.holder.send(message)
+
     def hear(self, address: int, address_type: int, rssi: int, data: bytes, sent: Sent | None = None) -> bool:
         """One advertisement from the radio, on its way to the holder; False where there is none.
 

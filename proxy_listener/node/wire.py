@@ -42,9 +42,7 @@ class WireError(ProxyListenerError):
 
 
 class Wire(ABC):
-    """One direction-less byte stream: buffers what came, and what is to go out."""
-
-    encrypted = False
+    """One session's bytes: buffers what came, and what is to go out."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -92,8 +90,6 @@ class PlainWire(Wire):
 
 class NoiseWire(Wire):
     """The encrypted form: Noise_NNpsk0_25519_ChaChaPoly_SHA256, the node as responder."""
-
-    encrypted = True
 
     def __init__(self, key: Secret, name: str, mac: str) -> None:
         """``mac`` is twelve lower-case hex digits, or empty for firmware that does not tell it."""

@@ -74,12 +74,11 @@ async def steal(proxy: HouseProxy, seconds: float) -> None:
 
 async def occupy(proxy: HouseProxy, seconds: float) -> None:
     """No connection slot is free."""
-    limit = proxy.node.links.limit
     proxy.fill_slots()
     try:
         await asyncio.sleep(seconds)
     finally:
-        proxy.node.links.limit = limit
+        proxy.empty_slots()
 
 
 async def flap(proxy: HouseProxy, seconds: float) -> None:

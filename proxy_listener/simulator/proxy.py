@@ -73,8 +73,14 @@ class HouseProxy:
         self.node.stream.leave(self._thief)
 
     def fill_slots(self, free: int = 0) -> None:
-        """Leave so many connection slots."""
+        """Others' links leave so many connection slots; the holder is told, as by the firmware."""
         self.node.links.limit = free + len(self.node.links.allocated)
+        self.node.tell(self.node.links.report())
+
+    def empty_slots(self) -> None:
+        """All slots are there again."""
+        self.node.links.limit = self.node.firmware.slots
+        self.node.tell(self.node.links.report())
 
     def wedge(self, until: str = "scan") -> None:
         """The scan says RUNNING and hears nothing, until it is started again (``scan``) or the node is (``power``)."""

@@ -192,6 +192,20 @@ async def test_a_request_during_a_pending_disconnect_cancels_it():
     assert (await desk.state())[0]
 
 
+async def test_a_request_while_the_link_closes_is_passed_over(desk):
+    """No answer of its own, and the close is reported once, however often it was asked for."""
+    desk.links.connect(PLANT, 0, cached=True)
+    await desk.state()
+    desk.links.disconnect(PLANT)
+    desk.links.disconnect(PLANT)
+    desk.links.connect(PLANT, 0, cached=True)
+    assert await desk.state() == (False, 0, 0x16)
+    while desk.tasks:
+        await asyncio.gather(*desk.tasks)
+    assert desk.told.empty()
+    assert desk.links.free == 3
+
+
 async def test_closing_all_is_silent(desk):
     """The holder is gone: links are closed, slots free, nobody is told."""
     desk.links.connect(PLANT, 0, cached=True)
