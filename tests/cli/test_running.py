@@ -3,13 +3,18 @@
 import asyncio
 import csv
 import io
+import itertools
 import json
+import signal
+import subprocess
+import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager
 
 import attrs
 import pytest
 
+from proxy_listener.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.history import Journal
 from proxy_listener.reading import Event, Reading, as_json
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
@@ -125,36 +130,63 @@ async def capture():
     yield '{"time":2.0}'
 
 
-@pytest.fixture
-def state(tmp_path):
-    """A service in a thread of its own; gives its state directory."""
+async def covered():
+    """What app answers: one proxy carries the bedroom alone, one adds nothing, the attic is heard by nobody."""
+    heard = [DeviceCoverage(MAC, "Bedroom climate", 200, {"hall-proxy": 0.05, "kitchen-proxy": 1.0}, None)]
+    kitchen = ProxyCoverage("kitchen-proxy", "Kitchen", 200, 190, 1, {MAC: 0.95}, False, False)
+    hall = ProxyCoverage("hall-proxy", "Hall", 10, 0, 1, {}, True, False)
+    return Coverage(168.0, heard, [hall, kitchen], [MAC + 1])
+
+
+@contextmanager
+def living(state, actions, *, talking=False):
+    """A service in a thread of its own; ``talking``: with a new reading every 20 ms."""
     ready, done = threading.Event(), threading.Event()
+
+    async def talk(journal) -> None:
+        for number in itertools.count(100):
+            journal.append(reading(number))
+            await asyncio.sleep(0.02)
 
     async def house() -> None:
         journal = Journal(None)
-        writing = asyncio.create_task(journal.run())
         for one in READINGS:
             journal.append(one)
         await journal.flush()
         view = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})
-        actions = Actions(route=lambda _mac: [CANDIDATE], read=read, stream=capture)
-        serving = asyncio.create_task(serve(WebSettings(), tmp_path, view, journal, actions))
-        while not (tmp_path / "control.sock").exists():  # noqa: ASYNC110  serve() tells nobody when it listens
+        parts = [
+            journal.run(),
+            serve(WebSettings(), state, view, journal, actions),
+            *([talk(journal)] if talking else []),
+        ]
+        tasks = [asyncio.create_task(part) for part in parts]
+        while not (state / "control.sock").exists():  # noqa: ASYNC110  serve() tells nobody when it listens
             await asyncio.sleep(0)
         ready.set()
         await asyncio.to_thread(done.wait)
-        for task in (serving, writing):
+        for task in tasks:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
         await journal.close()
 
     thread = threading.Thread(target=asyncio.run, args=(house(),))
     thread.start()
-    assert ready.wait(10)
-    yield tmp_path
-    done.set()
-    thread.join()
+    try:
+        assert ready.wait(10)
+        yield state
+    finally:
+        done.set()
+        thread.join()
+
+
+ACTIONS = Actions(route=lambda _mac: [CANDIDATE], read=read, stream=capture, coverage=covered)
+
+
+@pytest.fixture
+def state(tmp_path):
+    """The state directory of a running service."""
+    with living(tmp_path, ACTIONS) as state:
+        yield state
 
 
 def test_status_shows_every_proxy_and_what_to_do(call, state):
@@ -271,8 +303,36 @@ def test_record_takes_the_service_s_stream(call, state, tmp_path):
     assert (tmp_path / "capture.jsonl").read_text(encoding="utf-8") == '{"time":1.0}\n{"time":2.0}\n'
 
 
-def test_what_the_service_does_not_do_fails_in_its_words(call, state):
+def test_coverage_says_what_each_room_is_good_for(call, state):
+    """What would be lost without a proxy, which adds nothing, and who is heard by nobody."""
+    lines = [" ".join(line.split()) for line in call("coverage", "--state", state).stdout.splitlines()]
+    assert lines == [
+        "of the last 168 h",
+        "proxy room devices frames lost without it",
+        "hall-proxy Hall 1 10 adds nothing",
+        "kitchen-proxy Kitchen 1 200 Bedroom climate 95 %",
+        "device mac frames heard by",
+        "Bedroom climate A4:C1:38:02:83:F4 200 kitchen-proxy 100 %, hall-proxy 5 %",
+        "no proxy hears A4:C1:38:02:83:F5",
+    ]
+
+
+def test_watch_is_json_lines_without_a_terminal_and_ends_when_told(tmp_path):
+    """Readings from now on, as they come; Ctrl-C is a normal end."""
+    with living(tmp_path, ACTIONS, talking=True):
+        words = [sys.executable, "-m", "proxy_listener", "watch", "--state", str(tmp_path)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            lines = [json.loads(watching.stdout.readline()) for _ in range(3)]
+            watching.send_signal(signal.SIGINT)
+            _, errors = watching.communicate(timeout=10)
+    assert (watching.returncode, errors) == (0, "")
+    first = lines[0]["counter"]
+    assert [line["counter"] for line in lines] == [first, first + 1, first + 2]
+
+
+def test_what_the_service_does_not_do_fails_in_its_words(call, tmp_path):
     """Status 1, not 69: there is a service."""
-    result = call("coverage", "--state", state)
+    with living(tmp_path, Actions()):
+        result = call("coverage", "--state", tmp_path)
     assert result.exit_code == 1
     assert "keeps no record" in result.stderr
