@@ -74,6 +74,10 @@ async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
     size, scheme, settings, house = getattr(request, "param", None) or ((1440, 900), "light", WebSettings(), (8, 14))
     for reading in made_house.year(int(PLANT.replace(":", ""), 16), made_house.NOW, 6 * 3600):
         journal.append(reading)
+    for k in range(20):
+        journal.append(
+            made_house.reading(mac=0xA4C138000002, time=made_house.NOW - k * 20_000, values={"opening": k % 2 == 0})
+        )
     await journal.flush()
     served = House(
         made_house.grand(*house), journal, Actions(route=routes, read=read), settings.token, wall=lambda: made_house.NOW
@@ -96,7 +100,8 @@ async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
         page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        page.on("requestfailed", lambda failed: wrong.append(failed.url) if "/events" not in failed.url else None)
+        page.on("requestfailed", lambda one: wrong.append(one.url) if one.failure != "net::ERR_ABORTED" else None)
+        page.set_default_timeout(5_000)
         yield Browser(page, f"http://127.0.0.1:{listener.getsockname()[1]}/", journal, wrong)
 
 
