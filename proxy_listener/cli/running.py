@@ -213,12 +213,15 @@ def coverage(options: Options) -> None:
     """Which rooms carry the house: what would be lost without a proxy, and what nobody hears."""
     from proxy_listener.cli.client import ask
 
-    document = ask(options.state_directory(), lambda service: service.get("/coverage"))
+    async def question(service: "Service") -> tuple[Any, Any]:
+        return await service.get("/coverage"), await service.get("/devices")
+
+    document, known = ask(options.state_directory(), question)
     if options.json:
         print_json(document)
         return
     click.echo(f"of the last {document['hours']:g} h")
-    names = {device["mac"]: device["name"] or device["mac"] for device in document["devices"]}
+    names = {device["mac"]: device["name"] for device in known}
     show(PROXY_COVERAGE_HEAD, [coverage_row(proxy, names) for proxy in document["proxies"]], colored=options.colored())
     lines = [
         [device["name"], device["mac"], device["frames"], shares(device["shares"])] for device in document["devices"]
