@@ -45,7 +45,7 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
     state: Verdict(state, cause, advice)
     for state, cause, advice in (
         (_S.CONNECTING, "connecting, or waiting for the stream to begin", ""),
-        (_S.LIVE, "advertisements are expected or coming", ""),
+        (_S.LIVE, "listening", ""),
         (
             _S.SILENT,
             "connected and subscribed, but no advertisement comes",

@@ -7,7 +7,6 @@ apart by the MAC that they prove, and never displace an entry or one another.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 
 import attrs
@@ -23,20 +22,17 @@ from proxy_listener.proxies.hearing import Hear
 from proxy_listener.proxies.proxy import Proxy
 from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
+from proxy_listener.proxies.strangers import UNLISTED, Strangers, dispensable, near, unspoken
 from proxy_listener.proxies.timing import Timing
 from proxy_listener.settings import DiscoverySettings, ProxySettings
 from proxy_listener.status import ProxyState, ProxyStatus
 
 log = structlog.get_logger()
 
-UNLISTED = 64
-"""Unlisted nodes that are spoken to at once."""
-_DISMISSED = 256
-"""Nodes that are not spoken to, kept to be shown."""
-_LOWEST_PORT = 1024
-"""Below it are the services that somebody else may want us to knock at; ESPHome's API is never there."""
 _LATELY = 10.0
 """Seconds in which another proxy must have heard something for silence to be judged."""
+_STOPPED = 5.0
+"""Seconds between two ticks that only a stopped or suspended process sees: the silence is ours, not the proxies'."""
 _NETWORK_RETRY = 10.0
 _INTERFACES = 60.0
 """Seconds between attempts to open mDNS where there is no network, and between looks for new interfaces."""
@@ -70,9 +66,10 @@ class Fleet:
         self._leaving: set[asyncio.Task[None]] = set()
         self._by_mac: dict[Address, Proxy] = {}
         self._by_node: dict[str, Proxy] = {}  # an entry's name, its host:port
-        self._dismissed: dict[str, ProxyStatus] = {}
+        self._strangers = Strangers(self.remembered)
         self._discovery: Discovery | None = None
         self._loudest: tuple[Proxy | None, float, float] = (None, float("-inf"), float("-inf"))
+        self._mdns: asyncio.Task[None] | None = None
         self._running = False
 
     def __iter__(self) -> Iterator[Proxy]:
@@ -88,25 +85,28 @@ class Fleet:
         self._running = True
         for entry in self._entries:
             self._start(entry.name, entry)
-        mdns = asyncio.get_running_loop().create_task(self._browse())
+        self._mdns = asyncio.get_running_loop().create_task(self._browse())
         try:
             await self._watch()
         finally:
             self._running = False
-            mdns.cancel()
+            self._mdns.cancel()
             await self._leave_all()
-            with suppress(asyncio.CancelledError):
-                await mdns
+            await asyncio.gather(self._mdns, return_exceptions=True)
             await self._save()
 
     async def _watch(self) -> None:
-        loop = asyncio.get_running_loop()
+        clock = asyncio.get_running_loop().time
+        before = clock()
         while True:
             await asyncio.sleep(self.timing.tick)
-            now = loop.time()
+            now = clock()
             self._listen_around()
             for proxy in self:
+                if now - before > _STOPPED:
+                    proxy.stream.excuse(now)
                 proxy.tick(now)
+            before = now
             if self.remembered.changed:
                 await self._save()
 
@@ -145,29 +145,33 @@ class Fleet:
 
     async def _browse(self) -> None:
         """Open mDNS as soon as there is a network, and follow its interfaces."""
+        interfaces = self.discovery.interfaces
+        zeroconf = await self._open(interfaces)
+        discovery = Discovery(zeroconf, self._seen, self._gone, self._known, self.timing)
+        discovery.start()
+        self.zeroconf, self._discovery = zeroconf, discovery
+        try:
+            while True:
+                await asyncio.sleep(_INTERFACES)
+                if not interfaces:
+                    with suppress(OSError, RuntimeError):
+                        await zeroconf.async_update_interfaces()
+        finally:
+            if self._discovery is discovery:
+                self.zeroconf = self._discovery = None
+            await discovery.stop()
+            await zeroconf.async_close()
+
+    async def _open(self, interfaces: Sequence[str]) -> AsyncZeroconf:
         complained = False
-        while self.zeroconf is None:
+        while True:
             try:
-                self.zeroconf = open_zeroconf(self.discovery.interfaces)
+                return open_zeroconf(interfaces)
             except OSError as error:
                 if not complained:
                     log.warning("mDNS cannot be opened, trying again until it can", error=error.strerror)
                 complained = True
-                await asyncio.sleep(_NETWORK_RETRY)
-        discovery = Discovery(self.zeroconf, self._seen, self._gone, self._known, self.timing)
-        discovery.start()
-        self._discovery = discovery
-        try:
-            while True:
-                await asyncio.sleep(_INTERFACES)
-                if not self.discovery.interfaces:
-                    with suppress(OSError, RuntimeError):
-                        await self.zeroconf.async_update_interfaces()
-        finally:
-            self._discovery = None
-            await discovery.stop()
-            zeroconf, self.zeroconf = self.zeroconf, None
-            await zeroconf.async_close()
+            await asyncio.sleep(_NETWORK_RETRY)
 
     def _start(self, name: str, entry: ProxySettings | None, mac: Address | None = None) -> Proxy:
         if entry is not None:
@@ -208,7 +212,8 @@ class Fleet:
         self._drop(proxy)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a proxy's task died", proxy=proxy.name, exc_info=error)
-        self._dismiss(proxy.status(asyncio.get_running_loop().time()))
+        now = asyncio.get_running_loop().time()
+        self._strangers.show(proxy.status(now), now)
 
     async def _leave_all(self) -> None:
         tasks = [*self._tasks.values(), *self._leaving]
@@ -239,16 +244,24 @@ class Fleet:
     def _seen(self, sighting: Sighting) -> None:
         """A node shows itself by mDNS."""
         proxy = self._match(sighting)
-        if proxy is not None:
+        if proxy is None or not proxy.listed:
+            sighting = near(sighting)
+        if proxy is None:
+            proxy = self._admit(sighting)
+        if proxy is not None and sighting.addresses:
             proxy.seen(sighting)
-            return
-        refused = self._refusal(sighting)
+
+    def _admit(self, sighting: Sighting) -> Proxy | None:
+        """A proxy for a node without an entry, where it is to be spoken to."""
+        now = asyncio.get_running_loop().time()
+        refused = self._strangers.judge(sighting, self.discovery, now)
+        if refused is None and not self._make_room():
+            refused = VERDICTS[ProxyState.NOT_ACCEPTED].because(f"{UNLISTED} nodes without an entry are spoken to")
         if refused is not None:
-            self._dismiss(_unspoken(sighting, refused))
-            return
-        proxy = self._start(self._display_name(sighting), None, sighting.mac)
-        proxy.seen(sighting)
-        self._dismissed.pop(sighting.name, None)
+            self._strangers.show(unspoken(sighting, refused), now)
+            return None
+        self._strangers.forget(sighting.name)
+        return self._start(self._display_name(sighting), None, sighting.mac)
 
     def _match(self, sighting: Sighting) -> Proxy | None:
         """The proxy that this sighting is of: by MAC, then an entry's name, then its host and port."""
@@ -266,47 +279,24 @@ class Fleet:
             return next((proxy for proxy in self._proxies.values() if proxy.targets.knows(sighting.name)), None)
         return None
 
-    def _refusal(self, sighting: Sighting) -> Verdict | None:
-        """Why an unlisted node is not spoken to."""
-        way = access(None, self.discovery, self.remembered, mac=sighting.mac, encrypts=sighting.encrypts)
-        if isinstance(way, Verdict):
-            return way
-        if sighting.mac is not None and self.remembered.not_proxy(sighting.mac, sighting.firmware):
-            return VERDICTS[ProxyState.NOT_A_PROXY]
-        refused = VERDICTS[ProxyState.NOT_ACCEPTED]
-        if sighting.port < _LOWEST_PORT or not all(map(_near, sighting.addresses)):
-            return refused.because("its address and port are not those of a node in this network")
-        if not self._make_room():
-            return refused.because(f"{UNLISTED} nodes without an entry are spoken to already")
-        return None
-
     def _make_room(self) -> bool:
         """Whether one more unlisted node fits; one that never proved itself goes for it, if it had its chance."""
         unlisted = [proxy for proxy in self._proxies.values() if not proxy.listed]
         if len(unlisted) < UNLISTED:
             return True
-        for proxy in unlisted:
-            if not proxy.proved and proxy.verdict.state not in {ProxyState.CONNECTING, ProxyState.LIVE}:
-                self._stop(proxy)
-                return True
-        return False
+        idle = dispensable(unlisted)
+        if idle is not None:
+            self._stop(idle)
+        return idle is not None
 
     def _gone(self, name: str) -> None:
         """A node's mDNS record is gone: no session is dropped, but who never was a proxy is forgotten."""
-        self._dismissed.pop(name, None)
+        self._strangers.forget(name)
         for proxy in self:
             if proxy.targets.knows(name):
                 proxy.lost(name)
                 if not proxy.listed and not proxy.proved and proxy.verdict.state is not ProxyState.LIVE:
                     self._stop(proxy)
-
-    def _dismiss(self, status: ProxyStatus) -> None:
-        before = self._dismissed.pop(status.name, None)
-        self._dismissed[status.name] = status
-        if before is None or before.state is not status.state:
-            log.info("node is not used", node=status.name, state=str(status.state), cause=status.cause)
-        while len(self._dismissed) > _DISMISSED:
-            del self._dismissed[next(iter(self._dismissed))]
 
     def _display_name(self, sighting: Sighting) -> str:
         """The node's name; with the end of its MAC where another has that name. An entry's name is never taken."""
@@ -335,6 +325,11 @@ class Fleet:
                 self._stop(proxy)
             elif discovery != old:
                 proxy.lift()
+        if discovery.interfaces != old.interfaces and self._mdns is not None:
+            self._leaving.add(self._mdns)
+            self._mdns.add_done_callback(self._leaving.discard)
+            self._mdns.cancel()
+            self._mdns = asyncio.get_running_loop().create_task(self._browse())
         sightings = list(self._discovery.sightings.values()) if self._discovery is not None else []
         for sighting in sightings:
             self._seen(sighting)
@@ -364,35 +359,4 @@ class Fleet:
         proxies = sorted(self._proxies.values(), key=lambda proxy: not proxy.listed)
         used = [proxy.status(now) for proxy in proxies]
         names = {status.name for status in used}
-        return used + [status for status in self._dismissed.values() if status.name not in names]
-
-
-def _near(address: str) -> bool:
-    """Whether mDNS may send us there: link-local, private or this machine, never the open Internet."""
-    ip = ip_address(address.partition("%")[0])
-    return (ip.is_private or ip.is_link_local or ip.is_loopback) and not ip.is_unspecified and not ip.is_multicast
-
-
-def _unspoken(sighting: Sighting, verdict: Verdict) -> ProxyStatus:
-    """The status of a node that was seen and not spoken to."""
-    return ProxyStatus(
-        name=sighting.name,
-        room=sighting.name,
-        mac=sighting.mac,
-        state=verdict.state,
-        cause=verdict.cause,
-        advice=verdict.advice,
-        address=f"{sighting.addresses[0]}:{sighting.port}",
-        version=sighting.version or None,
-        encrypted=sighting.encrypts,
-        active=None,
-        scanner=None,
-        advertisements=0,
-        rate=0.0,
-        heard_age=None,
-        uptime=None,
-        slots_free=None,
-        slots_limit=None,
-        connecting=False,
-        wifi_rssi=None,
-    )
+        return used + [status for status in self._strangers if status.name not in names]

@@ -50,6 +50,7 @@ class Hearing:
         self.failed = 0
         self.dropped = 0
         self.misbehaviour: str | None = None
+        self._alarm: Callable[[str], None] | None = None
         self._rate = 0.0
         self._began = clock()
         self._oversized = 0
@@ -59,8 +60,9 @@ class Hearing:
         self._minute = self._began
         self._minute_count = 0
 
-    def session(self) -> None:
-        """A new session: earlier misbehaviour is forgiven."""
+    def session(self, alarm: Callable[[str], None]) -> None:
+        """A new session: earlier misbehaviour is forgiven. ``alarm`` is called once, with what it did."""
+        self._alarm = alarm
         self.misbehaviour = None
         self._oversized = 0
         self._over = 0
@@ -116,7 +118,7 @@ class Hearing:
             self._roll(heard)
         self._window_count += count
         if count > BATCH:
-            self.misbehaviour = f"it sent {count} advertisements in one message; firmware sends 16"
+            self._misbehaves(f"it sent {count} advertisements in one message; firmware sends 16")
         room = int(self._timing.flood_rate * self._timing.flood) - (self._window_count - count)
         allowed = max(0, min(count, BATCH, room))
         self.dropped += count - allowed
@@ -129,7 +131,7 @@ class Hearing:
         self._over = self._over + 1 if self._window_count > limit and elapsed < 4 * _WINDOW else 0
         if self._over * _WINDOW >= self._timing.flood:
             rate = int(self._window_count / elapsed)
-            self.misbehaviour = f"it sent {rate} advertisements a second; no radio hears so many"
+            self._misbehaves(f"it sent {rate} advertisements a second; no radio hears so many")
         self._settle_rate(heard)
         self._window = heard
         self._window_count = 0
@@ -155,7 +157,13 @@ class Hearing:
         if length > LONGEST:
             self._oversized += 1
             if self._oversized >= _OVERSIZED:
-                self.misbehaviour = f"it sent advertisements of {length} bytes; a radio's have 62 at most"
+                self._misbehaves(f"it sent advertisements of {length} bytes; a radio's have 62 at most")
+
+    def _misbehaves(self, what: str) -> None:
+        if self.misbehaviour is None:
+            self.misbehaviour = what
+            if self._alarm is not None:
+                self._alarm(what)
 
     def _failed(self, error: Exception) -> None:
         self.failed += 1

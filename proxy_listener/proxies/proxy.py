@@ -35,13 +35,14 @@ from proxy_listener.status import ProxyState, ProxyStatus
 log = structlog.get_logger()
 
 _STRIKES = 3
-"""Sessions in a row that broke the protocol, after which a node is benched."""
+"""Sessions that broke the protocol, none of them a minute old, after which a node is benched."""
 _PATIENCE = 10
 """Doublings of a wait, at most."""
 _PERSONAL = frozenset({ProxyState.WRONG_KEY, ProxyState.NEEDS_KEY, ProxyState.NOT_ENCRYPTED, ProxyState.WRONG_PASSWORD})
 """What only a person can mend."""
 _FIRM = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NO_RAW_STREAM, ProxyState.INCOMPATIBLE})
 """What only new firmware changes."""
+_GREEDY = "listening; this firmware streams to its newest client only, so Home Assistant has lost it if it had it"
 _DISMISSED = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED})
 """After which an unlisted node's task is over."""
 
@@ -170,9 +171,16 @@ class Proxy:
     def tick(self, now: float) -> None:
         """Judge the stream. Called by the fleet a few times a second, and when the scanner's state came."""
         if self._session is not None and self._session.tick(now, others=self._around.others_hear(self)):
-            if self.stream.state is ProxyState.LIVE:
+            up = self._session.up
+            if up is not None and now - up > self._timing.auth:
                 self._strikes = 0
-            self._settle(VERDICTS[self.stream.state])
+            self._settle(self._verdict())
+
+    def _verdict(self) -> Verdict:
+        verdict = VERDICTS[self.stream.state]
+        if verdict.state is ProxyState.LIVE and not self.listed and self._session is not None:
+            return verdict.because(_GREEDY) if self._session.newest_wins else verdict
+        return verdict
 
     async def run(self) -> None:
         """Connect and stay connected, until cancelled; then leave the node cleanly."""
@@ -254,7 +262,7 @@ class Proxy:
         self.node, self.encrypted, self.proved = node, encrypted, encrypted or self.listed
         if not node.flags:
             if node.mac is not None:
-                self._around.remembered.note_not_proxy(node.mac, self.targets.firmware or node.version)
+                self._around.remembered.note_not_proxy(node.mac, self.targets.firmware)
             return VERDICTS[ProxyState.NOT_A_PROXY]
         if node.mac is not None:
             self._around.remembered.note_proxy(node.mac)

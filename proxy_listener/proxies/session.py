@@ -62,6 +62,7 @@ class Session:
         self.slots: Slots | None = None
         self.scanner: BluetoothScannerStateResponse | None = None
         self.connecting = False
+        self.newest_wins = False
         self._flags = 0
         self._hearing = hearing
         self._stream = stream
@@ -105,8 +106,9 @@ class Session:
         self._flags = node.flags
         self.up = self._clock()
         tells = bool(node.flags & BluetoothProxyFeature.FEATURE_STATE_AND_MODE)
-        self._hearing.session()
-        self._stream.connected(Manners(tells, _release(node.version) >= _NEWEST_WINS, insist), self.up)
+        self.newest_wins = _release(node.version) >= _NEWEST_WINS
+        self._hearing.session(self._benched)
+        self._stream.connected(Manners(tells, self.newest_wins, insist), self.up)
         if tells:
             self.client.subscribe_bluetooth_scanner_state(self._told)
         if node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
@@ -147,9 +149,6 @@ class Session:
     def tick(self, now: float, *, others: bool) -> bool:
         """Judge the stream and act on it. False where there is no stream to judge."""
         if self.up is None or self.ended.done():
-            return False
-        if self._hearing.misbehaviour is not None:
-            self.end(VERDICTS[ProxyState.BENCHED].because(self._hearing.misbehaviour))
             return False
         step = self._stream.tick(now, self._hearing.heard, others=others, busy=self.busy)
         try:
@@ -201,6 +200,11 @@ class Session:
         """End the session for this reason."""
         if not self.ended.done():
             self.ended.set_result(Ending(verdict))
+
+    def _benched(self, misbehaviour: str) -> None:
+        self.end(VERDICTS[ProxyState.BENCHED].because(misbehaviour))
+        # No word more with this one: what it already sent would be handled first.
+        self.client.force_disconnect()
 
     def _closed(self, event: ConnectionClosedEvent) -> None:
         """The established connection ended, from either side."""

@@ -60,6 +60,7 @@ class Stream:
         self._manners = Manners(tells=False, newest_wins=False, insist=False)
         self._subscribed = 0.0
         self._since = 0.0
+        self._excused = float("-inf")
         self._told: float | None = None
         self._flowed = False
         self._asked = 0
@@ -87,6 +88,10 @@ class Stream:
         """A scanner state came: the stream is ours."""
         self._told = now
 
+    def excuse(self, now: float) -> None:
+        """This process was stopped until now: what was not heard meanwhile is nobody's silence."""
+        self._excused = now
+
     def tick(self, now: float, heard: float | None, *, others: bool, busy: bool = False) -> Step:
         """Judge again. ``heard``: when the last advertisement came. ``others``: whether another proxy hears any now.
 
@@ -94,9 +99,9 @@ class Stream:
         """
         if heard is not None and heard >= self._subscribed:
             self._flowed = True
-            quiet = now - heard
+            quiet = now - max(heard, self._excused)
         else:
-            quiet = now - max(self._subscribed, self._since)
+            quiet = now - max(self._subscribed, self._since, self._excused)
         limit = self._timing.silence if others else self._timing.silence_alone
         if self._flowed and quiet < limit:
             return self._flows(now)

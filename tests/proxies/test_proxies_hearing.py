@@ -128,7 +128,7 @@ def test_oversized_data_is_told():
 def test_new_session_starts_clean():
     house = House()
     house.hearing.raw(message([{}] * 1000))
-    house.hearing.session()
+    house.hearing.session(lambda what: None)
     assert house.hearing.misbehaviour is None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import attrs
 import pytest
 from aioesphomeapi.client import APIClient
 from edge import DATA, FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, running
@@ -288,3 +289,34 @@ async def test_shared_key_for_entries_without_one():
     discovery = DiscoverySettings("listed", KEY, ("127.0.0.1",))
     async with running(node), house([entry(node, noise_psk=None)], discovery) as made:
         await made.state("node1", "live")
+
+
+@pytest.mark.parametrize("psk", [KEY, None], ids=["noise", "plain"])
+async def test_garbage_never_ends_the_task(psk):
+    """A node that sends bytes which are no message: three sessions, then it is benched; the next room goes on."""
+    node, beside = make_node(1, firmware.ESPHOME_2026_6, psk=psk), make_node(2)
+    async with running(node, beside), house([entry(node), entry(beside)]) as made:
+
+        def benched():
+            for session in node.sessions:
+                session._transport.write(b"\x07garbage" * 10)
+            return made.states().get("node1") == "benched"
+
+        await made.until(benched)
+        await made.hears(beside)
+
+
+async def test_frozen_nodes_do_not_hold_up_the_stop():
+    """Nodes that answer nothing any more: the fleet is down within two seconds all the same."""
+    nodes = [make_node(number) for number in range(1, 5)]
+    async with running(*nodes):
+        stopping = house([entry(node) for node in nodes], timing=attrs.evolve(FAST, keepalive=6.0, leave=1.5))
+        made = await stopping.__aenter__()
+        await made.until(lambda: all(state == "live" for state in made.states().values()))
+        for node in nodes:
+            node.freeze()
+        began = asyncio.get_running_loop().time()
+        await stopping.__aexit__(None, None, None)
+        assert asyncio.get_running_loop().time() - began < 2.0
+        for node in nodes:
+            node.thaw()
