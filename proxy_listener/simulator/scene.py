@@ -100,11 +100,11 @@ def _replays(chance: Random, truth: Truth, places: Sequence[Point], mean: float)
     time = 0.0
     while True:
         time += chance.expovariate(1 / mean)
-        old = [sent for sent in truth.frames if sent.origin is Origin.GENUINE and sent.time < time - 5.0]
-        if not old:
-            yield Packet(time, chance.getrandbits(46), RANDOM, b"", chance.choice(places))
+        place = chance.choice(places)
+        chosen = _recorded(chance, truth, time)
+        if chosen is None:
+            yield Packet(time, chance.getrandbits(46), RANDOM, b"", place)
             continue
-        chosen = chance.choice(old)
         data = chosen.data
         if chosen.counter is not None and chance.random() < 0.3:
             # Byte 8 is the high byte of the frame control: bit 0 there says "bound", and is in no nonce.
@@ -120,9 +120,17 @@ def _replays(chance: Random, truth: Truth, places: Sequence[Point], mean: float)
             copies=0,
             first_heard=None,
         )
-        place = chance.choice(places)
         for index in range(3):
             yield Packet(time + index * 0.05, copy.mac, PUBLIC, data, place, copy)
+
+
+def _recorded(chance: Random, truth: Truth, time: float) -> Frame | None:
+    """Any genuine frame that was on air 5 s ago or earlier, if a few tries find one."""
+    for _ in range(min(20, len(truth.frames))):
+        sent = chance.choice(truth.frames)
+        if sent.origin is Origin.GENUINE and sent.time < time - 5.0:
+            return sent
+    return None
 
 
 def _forgeries(chance: Random, keyed: Sequence[Device], places: Sequence[Point], mean: float) -> Iterator[Packet]:
