@@ -38,6 +38,9 @@ life, and for each of the two steps of parting: the service has two seconds to s
 REFUSED_VERSION = {1, 132}
 """Reason codes for a protocol version that the broker does not speak: MQTT 3.1.1's and MQTT 5's."""
 
+QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux only, and to be said each time."""
+
 SILENT = "it does not answer"
 
 _quiet = logging.getLogger("aiomqtt.proxy_listener")
@@ -67,6 +70,15 @@ class _Client(aiomqtt.Client):
         super().__init__(*args, **kwargs)
         self._client.connect_timeout = CONNECT
 
+    def _acknowledge(self) -> None:
+        """Confirms what was received at once. Mosquitto holds its second acknowledgement back until TCP confirmed the
+        first (Nagle), and TCP waits 40 ms with that unless there is something to send: on loopback that was a
+        thousand messages a second instead of seven thousand.
+        """
+        sock = self._client.socket()
+        if QUICKACK is not None and isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
+
     async def hang_up(self) -> None:
         """Ends the connection without a word. aiomqtt leaves the socket of one that does not answer open."""
         sock = self._client.socket()
@@ -87,6 +99,7 @@ class _Client(aiomqtt.Client):
                     reason=str(reason_code),
                 )
             self.refusal = str(reason_code)
+        self._acknowledge()
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
 
@@ -154,6 +167,7 @@ async def connected(
         max_inflight_messages=IN_FLIGHT,
         max_queued_incoming_messages=16,
         tls_context=await asyncio.to_thread(tls, settings) if settings.encrypted else None,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         logger=_quiet,
     )
     try:

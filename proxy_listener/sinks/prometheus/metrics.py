@@ -1,0 +1,220 @@
+"""The house as it is in, metrics in Prometheus's text format out.
+
+::
+
+    xiaomi_ble_<quantity>_<unit>{mac, name}     values, in base units; flags are 0 or 1
+    xiaomi_ble_device_info{mac, name, model, room}
+    proxy_listener_...                          proxies, outcomes, reads, sinks, storage
+
+The rule of this file: what is not known any more is absent, never frozen, and labels come from the configuration, from
+admitted devices and from accepted proxies only. There are at most 5,000 series; what does not fit is counted.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from proxy_listener import __version__
+from proxy_listener.advertisement import mac_text
+from proxy_listener.history import Journal
+from proxy_listener.outcome import Outcome
+from proxy_listener.sinks.prometheus.settings import Settings
+from proxy_listener.status import DeviceStatus, ProxyState, ProxyStatus, View
+from proxy_listener.xiaomi.quantities import QUANTITIES
+
+SERIES = 5_000
+"""Facts: threats-and-faults, H6."""
+
+FRESH = 1.0
+"""Seconds for which one exposition answers everyone who asks."""
+
+BASE_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
+    "°C": ("celsius", lambda value: value),
+    "%": ("ratio", lambda value: value / 100),
+    "lx": ("lux", lambda value: value),
+    "µS/cm": ("siemens_per_meter", lambda value: value / 10_000),
+    "mg/m³": ("grams_per_cubic_meter", lambda value: value / 1_000),
+    "kg": ("kilograms", lambda value: value),
+    "Ω": ("ohms", lambda value: value),
+    "bpm": ("beats_per_minute", lambda value: value),
+    "dBm": ("dbm", lambda value: value),
+    "s": ("seconds", lambda value: value),
+    "min": ("seconds", lambda value: value * 60),
+}
+"""Unit -> its base unit by Prometheus's conventions, and the way there."""
+
+_DECRYPTION = (Outcome.NO_BINDKEY, Outcome.WRONG_BINDKEY, Outcome.GUESSING, Outcome.DOWNGRADED)
+_STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+Labels = Mapping[str, str]
+
+
+class Metrics:
+    """``exposition()`` is what a scrape gets: a content type and a body."""
+
+    def __init__(self, view: View, journal: Journal, settings: Settings | None = None) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_House(view, journal, settings or Settings()))
+        ProcessCollector(registry=self._registry)
+        self._made = float("-inf")
+        self._body = b""
+
+    def exposition(self) -> tuple[str, bytes]:
+        """Text format 0.0.4. At most a second old."""
+        now = time.monotonic()
+        if now - self._made >= FRESH:
+            self._body, self._made = generate_latest(self._registry), now
+        return CONTENT_TYPE_PLAIN_0_0_4, self._body
+
+
+def exposition(view: View, journal: Journal, settings: Settings | None = None) -> tuple[str, bytes]:
+    """One scrape, made now."""
+    return Metrics(view, journal, settings).exposition()
+
+
+class _Families:
+    """Metrics by name, each with its samples; no more than the limit."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Metric] = {}
+        self.series = 0
+        self.left_out = 0
+
+    def gauge(self, name: str, help_: str, value: float | None, labels: Labels | None = None) -> None:
+        """A value that rises and falls; None is not known, and absent."""
+        self._add(name, help_, "gauge", value, labels)
+
+    def counter(self, name: str, help_: str, value: float | None, labels: Labels | None = None) -> None:
+        """A value that only rises; ``name`` without ``_total``."""
+        self._add(name, help_, "counter", value, labels)
+
+    def _add(self, name: str, help_: str, kind: str, value: float | None, labels: Labels | None) -> None:
+        if value is None:
+            return
+        if self.series >= SERIES:
+            self.left_out += 1
+            return
+        self.series += 1
+        if name not in self.by_name:
+            self.by_name[name] = Metric(name, help_, kind)
+        sample = f"{name}_total" if kind == "counter" else name
+        self.by_name[name].add_sample(sample, dict(labels or {}), float(value))
+
+
+@attrs.frozen
+class _House(Collector):
+    view: View
+    journal: Journal
+    settings: Settings
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: which metrics there are depends on the devices."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The house first, then proxies, then devices, listed ones before others: what counts most fits."""
+        families, now = _Families(), time.time()
+        self._service(families)
+        for proxy in self.view.proxies():
+            if proxy.state not in _STRANGERS:
+                _proxy(families, proxy, now)
+        for device in sorted(self.view.devices(), key=lambda device: not device.listed):
+            _device(families, device, now)
+            if self.settings.rssi:
+                _rssi(families, device)
+        families.series = 0
+        families.gauge("proxy_listener_series_left_out", f"Series beyond the limit of {SERIES}.", families.left_out)
+        return list(families.by_name.values())
+
+    def _service(self, families: _Families) -> None:
+        families.gauge("proxy_listener_build_info", "This service.", 1, {"version": __version__})
+        outcomes = self.view.outcomes()
+        for outcome, count in outcomes.items():
+            families.counter(
+                "proxy_listener_advertisements", "What became of advertisements.", count, {"outcome": outcome}
+            )
+        families.counter(
+            "proxy_listener_frames_repeated", "Copies of known frames.", outcomes.get(str(Outcome.REPEAT), 0)
+        )
+        for reason in map(str, _DECRYPTION):
+            families.counter(
+                "proxy_listener_decrypt_failures",
+                "Frames that a bindkey should have opened.",
+                outcomes.get(reason, 0),
+                {"reason": reason},
+            )
+        for result, count in self.view.reads().items():
+            families.counter("proxy_listener_reads", "How active reads ended.", count, {"result": result})
+        for sink, rows in self.view.behind().items():
+            families.gauge("proxy_listener_sink_queue_length", "Rows that wait for a sink.", rows, {"sink": sink})
+        storage = self.journal.storage
+        families.gauge("proxy_listener_storage_up", "Whether the history is written.", storage.ok)
+        families.gauge("proxy_listener_storage_waiting", "Readings not written yet.", storage.waiting)
+        families.counter("proxy_listener_storage_lost", "Readings that storage took too long for.", storage.lost)
+        families.counter("proxy_listener_storage_refused", "Readings that cannot be stored.", storage.refused)
+
+
+def _proxy(families: _Families, proxy: ProxyStatus, now: float) -> None:
+    labels = {"proxy": proxy.name}
+    families.gauge("proxy_listener_proxy_up", "Whether the proxy listens.", proxy.state is ProxyState.LIVE, labels)
+    info = {"mac": mac_text(proxy.mac) if proxy.mac is not None else "", "room": proxy.room}
+    info |= {"version": proxy.version or "", "state": str(proxy.state)}
+    families.gauge("proxy_listener_proxy_info", "What the proxy is, and how.", 1, labels | info)
+    families.counter(
+        "proxy_listener_proxy_advertisements", "Advertisements from the proxy.", proxy.advertisements, labels
+    )
+    families.gauge(
+        "proxy_listener_proxy_last_advertisement_timestamp_seconds",
+        "When the last advertisement came.",
+        _when(proxy.heard_age, now),
+        labels,
+    )
+    families.gauge("proxy_listener_proxy_uptime_seconds", "How long the stream is up.", proxy.uptime, labels)
+    families.gauge("proxy_listener_proxy_slots_free", "Free connection slots.", proxy.slots_free, labels)
+    families.gauge("proxy_listener_proxy_slots_limit", "Connection slots.", proxy.slots_limit, labels)
+    families.gauge("proxy_listener_proxy_wifi_rssi_dbm", "The proxy's own WiFi.", proxy.wifi_rssi, labels)
+
+
+def _device(families: _Families, device: DeviceStatus, now: float) -> None:
+    labels = {"mac": mac_text(device.mac), "name": device.name}
+    families.gauge("xiaomi_ble_available", "Whether the device is heard.", device.available, labels)
+    families.counter("xiaomi_ble_readings", "Readings since the service started.", device.readings, labels)
+    families.gauge(
+        "xiaomi_ble_last_heard_timestamp_seconds",
+        "When the device was last heard.",
+        _when(device.heard_age, now),
+        labels,
+    )
+    if not device.available:
+        return
+    info = {"model": device.model, "room": device.room or ""}
+    families.gauge("xiaomi_ble_device_info", "What the device is, and where.", 1, labels | info)
+    for quantity, (value, _) in device.values.items():
+        if isinstance(value, str) or not _NAME.fullmatch(quantity):
+            continue
+        name, number = in_base_unit(quantity, value)
+        families.gauge(f"xiaomi_ble_{name}", f"{quantity.replace('_', ' ').capitalize()}.", number, labels)
+
+
+def _rssi(families: _Families, device: DeviceStatus) -> None:
+    for heard in device.heard:
+        labels = {"mac": mac_text(device.mac), "proxy": heard.proxy}
+        families.gauge("xiaomi_ble_rssi_dbm", "How well a proxy hears the device.", heard.rssi, labels)
+
+
+def in_base_unit(quantity: str, value: float) -> tuple[str, float]:
+    """``("humidity", 46.7)`` -> ``("humidity_ratio", 0.467)``. Flags, and what has no unit, keep their name."""
+    row = QUANTITIES.get(quantity)
+    unit = BASE_UNITS.get(row.unit) if row is not None and not isinstance(value, bool) else None
+    return (f"{quantity}_{unit[0]}", unit[1](value)) if unit else (quantity, float(value))
+
+
+def _when(age: float | None, now: float) -> float | None:
+    return None if age is None else round(now - age, 1)
