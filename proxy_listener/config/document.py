@@ -16,6 +16,7 @@ import attrs
 from cattrs import Converter
 
 from proxy_listener import sinks
+from proxy_listener.advertisement import Address
 from proxy_listener.config import fields
 from proxy_listener.config.fields import FieldError, shown
 from proxy_listener.config.places import NAME
@@ -164,7 +165,7 @@ class _Reader:
             return []
         found = [(index, self.structure(value, wanted, f"{name}[{index}]")) for index, value in enumerate(values, 1)]
         for key in ("mac", "name"):
-            first: dict[object, int] = {}
+            first: dict[str | Address, int] = {}
             for index, value in enumerate(values, 1):
                 same = _comparable(key, value)
                 if same is not None and first.setdefault(same, index) != index:
@@ -203,10 +204,12 @@ class _Reader:
         return settings
 
 
-def _comparable(key: str, entry: Any) -> object:
+def _comparable(key: str, entry: Any) -> str | Address | None:
     """What of an entry must be unlike that of all others; None where there is nothing to compare."""
     value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, str):
+        return None
     try:
-        return fields.mac(value, None) if key == "mac" and value is not None else value
+        return fields.mac(value, None) if key == "mac" else value
     except FieldError:
         return None

@@ -1,0 +1,98 @@
+"""Whatever stands in devices.toml: a configuration or a ConfigError, and nothing else."""
+
+import tempfile
+from pathlib import Path
+
+import attrs
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy_listener.config import doubts, load
+from proxy_listener.config.fields import FieldError, duration
+from proxy_listener.errors import ConfigError
+from proxy_listener.naming import printable
+from proxy_listener.settings import (
+    DeviceSettings,
+    DevicesSettings,
+    DiscoverySettings,
+    HistorySettings,
+    ProxySettings,
+    ServiceSettings,
+    WebSettings,
+)
+from proxy_listener.sinks import jsonl, mqtt
+
+TABLES = {
+    "service": ServiceSettings,
+    "discovery": DiscoverySettings,
+    "proxy": ProxySettings,
+    "device": DeviceSettings,
+    "devices": DevicesSettings,
+    "history": HistorySettings,
+    "web": WebSettings,
+}
+
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+likely = st.sampled_from(["A4:C1:38:02:83:F4", "off", "10s", "0", "keyed", "ab" * 16, "127.0.0.1:80", "[::]:1", "-"])
+values = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.datetimes() | words | likely,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["file", "env", "x"]) | words, inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+def table(wanted: type) -> st.SearchStrategy:
+    keys = st.sampled_from([field.name for field in attrs.fields(wanted)])
+    return st.dictionaries(keys | words, values, max_size=5)
+
+
+documents = st.fixed_dictionaries(
+    {},
+    optional={name: table(wanted) | st.lists(table(wanted), max_size=3) | values for name, wanted in TABLES.items()}
+    | {
+        "sink": st.fixed_dictionaries({}, optional={"jsonl": table(jsonl.Settings), "mqtt": table(mqtt.Settings)})
+        | values
+    },
+)
+
+
+def told(content: bytes) -> list[str] | None:
+    """The problems of a file with this content; its doubts where it is right."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "devices.toml"
+        path.write_bytes(content)
+        path.chmod(0o600)
+        try:
+            return list(map(str, doubts(load(path))))
+        except ConfigError as error:
+            return list(map(str, error.problems)) or None
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents)
+def test_any_document_gives_a_configuration_or_says_what_is_wrong(document):
+    """Values of every type in every place: no other exception, and no message that could steer a terminal."""
+    said = told(tomlkit.dumps(document).encode())
+    assert said is not None
+    assert all(printable(line, 10_000) == line for line in said)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_give_a_configuration_or_say_what_is_wrong(content):
+    """Files that are no TOML at all."""
+    said = told(content)
+    assert said is not None
+    assert all(printable(line, 10_000) == line for line in said)
+
+
+@given(st.text(max_size=20))
+def test_a_duration_is_finite_and_not_negative(text):
+    """Or refused."""
+    try:
+        assert 0 <= duration(text, float) <= 36_500 * 86_400
+    except FieldError:
+        return
