@@ -198,7 +198,7 @@ class Link:
             self._ended.set()
 
     async def _close_left_over(self) -> None:
-        """End a link that an earlier run, or an attempt without end, left on the proxy; see whether a slot is free.
+        """End a link that an earlier run, or an attempt without end, left on the proxy; count the free slots.
 
         Asked to connect to a device that has a link, the proxy says yes, and nobody knows in which state the link is.
         """
@@ -206,15 +206,13 @@ class Link:
         if slots is None:
             return
         free, limit, allocated = slots
+        self._free_before = free
         if self._address in allocated or (free < limit and not allocated):
             with suppress(APIConnectionError):
                 await self._client.bluetooth_device_disconnect(self._address, self._timing.disconnect)
             await asyncio.sleep(self._timing.settle)
-            slots = await self._slots()
-        if slots is not None:
-            self._free_before = slots[0]
-            if slots[0] == 0:
-                raise GattError("no_slot", f"no free connection slot (0 of {limit})")
+            if (slots := await self._slots()) is not None:
+                self._free_before = slots[0]
 
     async def _slots(self) -> tuple[int, int, list[int]] | None:
         """Free, limit and allocated addresses, asked of the proxy now. None where it does not say."""

@@ -100,6 +100,7 @@ async def test_an_hour_passes_between_two_connections():
         book.now += HOUR
     await book.fetch(sensor)
     assert book.stored == due(50)
+    assert sensor.reads == 50
     assert book.download.report() == LogReport(50, 50, 0, 0, True)
 
 

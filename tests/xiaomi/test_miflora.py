@@ -142,24 +142,25 @@ def test_versions_compare_as_numbers():
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "why"),
     [
-        PLACEHOLDER.hex(),
-        "00" * 16,
-        "ff" * 16,
-        "ea0000ab00000065b200023c00fb349b",  # moisture 101
-        "a00f00ab00000015b200023c00fb349b",  # 400 °C
-        "ea0000ab00000015b200000000000000",  # no tail on 3.1.9
-        "ea0000ab00000015b2",
-        "",
+        (PLACEHOLDER.hex(), "the placeholder from before the mode change"),
+        ("00" * 16, "all bytes are the same"),
+        ("ff" * 16, "all bytes are the same"),
+        ("ea0000ab00000065b200023c00fb349b", "moisture 101 is out of range"),
+        ("a00f00ab00000015b200023c00fb349b", "temperature 400.0 is out of range"),
+        ("ea0000ab00000015b200000000000000", "the tail is empty, nothing was measured yet"),
+        ("ea0000ab00000015b2", "9 bytes, expected 10 or more"),
+        ("", "0 bytes, expected 10 or more"),
     ],
 )
-async def test_no_reading_is_made_up(raw):
+async def test_no_reading_is_made_up(raw, why):
     """Placeholder, zeros, ones, impossible values, missing tail and short answers are refused; the battery stands."""
     sensor = Sensor(live=bytes.fromhex(raw))
     answer = await miflora.read(sensor, FLOWER)
     assert answer.values == {"battery": 99, "firmware": "3.1.9"}
     assert answer.refused[0].startswith("live data: ")
+    assert answer.refused[0].endswith(why)
     assert len([1 for where, *_ in sensor.writes if where == miflora.MODE]) == 3
 
 
@@ -258,6 +259,7 @@ def test_entries_that_are_none(raw):
     assert item.index == 7
     assert item.values == {}
     assert item.refused
+    assert not raw.startswith("aabb") or item.refused == ("no entry",)
 
 
 def test_an_entry_without_light():
