@@ -54,6 +54,7 @@ HOLD = 2.0
 HEARTBEAT = 900.0
 
 NEVER = float("-inf")
+FOREVER = float("inf")
 UNHEARD = -(2**31)
 
 Known: TypeAlias = Callable[[bytes], bool]
@@ -90,23 +91,38 @@ HELD = Judgement(Verdict.HELD)
 class Authenticated:
     """The v4/v5 frames of one device under one bindkey.
 
-    An identity is the bindkey's name, the counter and the tag, four bytes each.
+    An identity is the bindkey's name, the counter and the tag, four bytes each. The newest 64 lie in a ring of two
+    arrays of half a kB, without the bindkey's name; as a dict they would cost seven.
     """
 
-    __slots__ = ("_epoch", "_known", "_late_counter", "_late_heard", "_newest", "hi", "hi_heard")
+    __slots__ = (
+        "_epoch",
+        "_first_heard",
+        "_known",
+        "_late_counter",
+        "_late_heard",
+        "_newest",
+        "_next",
+        "_top",
+        "hi",
+        "hi_heard",
+    )
 
     def __init__(self, known: Known, started: float) -> None:
         self.hi = -1
         self.hi_heard = started
         self._known = known
-        self._newest: dict[bytes, float] = {}
+        self._newest = array("Q", [0]) * NEWEST_KEPT
+        self._first_heard = array("d", [NEVER]) * NEWEST_KEPT
+        self._next = 0
+        self._top = -1
         self._epoch = 0
         self._late_counter = -1
         self._late_heard = NEVER
 
     def restore(self, identity: bytes, counter: int, heard: float, late: bool) -> None:
         """A row of the history, oldest first: on start ``hi`` and the newest identities come from there."""
-        self._remember(identity, heard)
+        self._remember(counter, identity, heard)
         if not late:
             self.hi = counter
 
@@ -117,13 +133,12 @@ class Authenticated:
 
     def judge(self, counter: int, identity: bytes, heard: float) -> Judgement:
         """What a verified frame is. It counts as accepted from now on, unless it is a repeat or a replay."""
-        first_heard = self._newest.get(identity)
-        if first_heard is not None:
-            age = heard - first_heard
+        age = heard - self._heard_first(counter, identity)
+        if age < FOREVER:
             return Judgement(Verdict.REPEAT if age <= REPLAY_AFTER else Verdict.REPLAY, age=age)
         if self._known(identity):
             return REPLAY
-        self._remember(identity, heard)
+        self._remember(counter, identity, heard)
         if counter > self.hi:
             return self._advance(counter, heard)
         if heard - self.hi_heard >= RESTART_SILENCE:
@@ -143,10 +158,19 @@ class Authenticated:
     def _order(self, counter: int) -> int:
         return self._epoch << 32 | counter
 
-    def _remember(self, identity: bytes, heard: float) -> None:
-        self._newest[identity] = heard
-        if len(self._newest) > NEWEST_KEPT:
-            del self._newest[next(iter(self._newest))]
+    def _heard_first(self, counter: int, identity: bytes) -> float:
+        if counter > self._top:
+            return NEVER
+        try:
+            return self._first_heard[self._newest.index(int.from_bytes(identity[4:], "big"))]
+        except ValueError:
+            return NEVER
+
+    def _remember(self, counter: int, identity: bytes, heard: float) -> None:
+        self._top = max(self._top, counter)
+        at, self._next = self._next, (self._next + 1) % NEWEST_KEPT
+        self._newest[at] = int.from_bytes(identity[4:], "big")
+        self._first_heard[at] = heard
 
 
 class Plain:

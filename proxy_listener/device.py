@@ -9,16 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 import attrs
 
 from proxy_listener.advertisement import Address
-from proxy_listener.dedup import CLAIMED, Authenticated, Claimed, Known
+from proxy_listener.dedup import CLAIMED, FOREVER, NEVER, Authenticated, Claimed, Known
 from proxy_listener.reading import Value
 from proxy_listener.routing import Routes
 from proxy_listener.settings import DAY, DeviceSettings
 from proxy_listener.status import DeviceStatus, Heard, KeyState
 from proxy_listener.xiaomi.mibeacon import Bindkey
 from proxy_listener.xiaomi.models import Model
-
-NEVER = float("-inf")
-FOREVER = float("inf")
 
 COPIES = 8
 """Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""
@@ -47,12 +44,14 @@ class Copy:
     last: float
     ttl: float
     serial: int
-    touch: Callable[[float], bool] | None = None
+    stream: Claimed | None = None  # None: authenticated, known by its tag for ever
+    counter: int = 0
+    digest: int = 0
 
-    @property
-    def authenticated(self) -> bool:
-        """Known by its tag, for ever."""
-        return self.touch is None
+    def flush(self) -> None:
+        """Tell the stream when the frame was last heard, which the fast repeat test notes only here."""
+        if self.stream is not None:
+            self.stream.touch(self.counter, self.digest, self.last)
 
 
 @attrs.define(slots=True)
@@ -209,15 +208,12 @@ class Device:
         """Keep the exact bytes of a frame that decoded."""
         self.copies[data] = copy
         if len(self.copies) > COPIES:
-            oldest = self.copies.pop(next(iter(self.copies)))
-            if oldest.touch is not None:
-                oldest.touch(oldest.last)
+            self.copies.pop(next(iter(self.copies))).flush()
 
     def flush(self) -> None:
-        """Tell the streams when the kept copies were last heard, which the fast repeat test noted only here."""
+        """Tell the streams when the kept copies were last heard."""
         for copy in self.copies.values():
-            if copy.touch is not None:
-                copy.touch(copy.last)
+            copy.flush()
 
     def stale(self, values: Mapping[str, Value], stream: object, order: int) -> frozenset[str]:
         """The quantities that a newer frame of the same stream already wrote."""

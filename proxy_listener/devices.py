@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from proxy_listener.advertisement import Address
-from proxy_listener.device import NEVER, Device
+from proxy_listener.dedup import NEVER
+from proxy_listener.device import Device
 from proxy_listener.errors import NoReadingError
 from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Value

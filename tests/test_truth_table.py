@@ -21,7 +21,7 @@ NEW_KEY = "00112233445566778899aabbccddeeff"
 LEGACY_KEY = "b853075158487ca39a5b5ea9"
 LYWSD03MMC, LYWSDCGQ, YLKG07YL = 0x055B, 0x01AA, 0x03B6
 BUTTON = frames.obj(0x4E0C, b"")
-YLAI003 = 0x07BF
+XMWXKG01LM = 0x2387
 
 
 def keyed(*keys: str, mac: int = MAC, **more) -> DeviceSettings:
@@ -100,17 +100,17 @@ def test_05b_a_late_frame_moves_a_quantity_that_nothing_newer_wrote():
 @pytest.mark.parametrize(("age", "fires"), [(1.0, True), (60.0, False)])
 def test_06_a_late_event_fires_within_five_seconds_and_is_only_recorded_after_that(age, fires):
     air = Air(keyed())
-    air.say(sealed(1000, product=YLAI003, objects=BUTTON))
-    assert air.say(sealed(999, product=YLAI003, objects=BUTTON), after=age) is Outcome.LATE
+    air.say(sealed(1000, product=XMWXKG01LM, objects=BUTTON))
+    assert air.say(sealed(999, product=XMWXKG01LM, objects=BUTTON), after=age) is Outcome.LATE
     assert air.readings[1].events[0].type == "press"
     assert air.readings[1].fires is fires
 
 
 def test_06b_an_event_more_than_sixteen_counters_behind_does_not_fire():
     air = Air(keyed())
-    air.say(sealed(1000, product=YLAI003, objects=BUTTON))
-    air.say(sealed(984, product=YLAI003, objects=BUTTON))
-    air.say(sealed(983, product=YLAI003, objects=BUTTON))
+    air.say(sealed(1000, product=XMWXKG01LM, objects=BUTTON))
+    air.say(sealed(984, product=XMWXKG01LM, objects=BUTTON))
+    air.say(sealed(983, product=XMWXKG01LM, objects=BUTTON))
     assert [reading.fires for reading in air.readings] == [True, True, False]
 
 

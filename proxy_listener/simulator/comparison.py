@@ -53,10 +53,10 @@ def compare(
     )
     for reading in advertised:
         key = (reading.mac, reading.counter)
-        frame = _nearest(expected[key], reading, epoch)
-        if frame is not None:
-            expected[key].remove(frame)
-            matched[key].append(frame)
+        found = _nearest(expected[key], reading, epoch)
+        if found is not None:
+            expected[key].remove(found)
+            matched[key].append(found)
         elif _nearest(matched[key], reading, epoch) is not None:
             twice.append(reading)
         else:

@@ -1,0 +1,195 @@
+"""The hot path's promises beside the truth table: who is ours, who is let in, what a device and a stranger cost."""
+
+import random
+import struct
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+from listening import MAC, Air
+
+from proxy_listener.outcome import Outcome
+from proxy_listener.secret import Secret
+from proxy_listener.settings import DeviceSettings
+from proxy_listener.simulator import frames
+from proxy_listener.status import KeyState
+
+LYWSDCGQ, LYWSD03MMC, HHCCJCY01 = 0x01AA, 0x055B, 0x0098
+KEY = "e9ea895fac7cca6d30532432a516f3a8"
+IPHONE = bytes.fromhex("02011a0aff4c001005411c9ee1a2020af5")
+
+
+def temperature(tenths: int) -> bytes:
+    return frames.obj(0x1004, struct.pack("<h", tenths))
+
+
+def plain(counter: int, tenths: int = 215, mac: int = MAC, product: int = LYWSDCGQ) -> bytes:
+    return frames.frame(product, counter, temperature(tenths), mac=mac, version=4)
+
+
+def entry(mac: int = MAC) -> DeviceSettings:
+    return DeviceSettings(mac=mac, name="Bedroom climate", bindkey=(Secret(KEY),))
+
+
+def test_the_design_pages_example_gives_its_reading():
+    air = Air(entry())
+    payload = bytes.fromhex("58585b0550f4830238c1a495ef58763c26000097e2abb5")
+    assert air.say(payload, proxy="bedroom-proxy", rssi=-61) is Outcome.DECODED
+    (reading,) = air.readings
+    assert (reading.model, reading.counter, reading.trust) == ("LYWSD03MMC", 9808, "authenticated")
+    assert reading.values == {"humidity": 46.7}
+
+
+def test_a_phone_leaves_no_trace():
+    air = Air()
+    assert air.listener.hear("kitchen", 0x7A1122334455, 1, -70, IPHONE, 0.0, 1.0) is Outcome.NOT_OURS
+    assert air.devices.by_address == {}
+
+
+def test_an_address_first_heard_without_our_service_data_is_not_foreign_for_ever():
+    """Active scanning delivers a scan response that holds only the name, and the frame a moment later."""
+    air = Air()
+    name = frames.structure(0x09, b"MJ_HT_V1")
+    assert air.listener.hear("kitchen", MAC, 0, -70, name, 0.0, 1.0) is Outcome.NOT_OURS
+    assert air.say(plain(1)) is Outcome.DECODED
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_have_an_outcome(data):
+    air = Air(entry())
+    assert isinstance(air.listener.hear("kitchen", MAC, 0, -70, data, 0.0, 1.0), Outcome)
+    assert air.readings == []
+
+
+@given(st.binary(max_size=40), st.sampled_from([0xFE95, 0x181D, 0x181B, 0xFD50]))
+def test_any_service_data_of_ours_has_an_outcome_and_none_speaks_for_a_keyed_device(payload, uuid):
+    air = Air(entry())
+    assert isinstance(air.say(payload, uuid=uuid), Outcome)
+    assert air.readings == []
+
+
+def test_256_unlisted_devices_are_admitted_a_day_and_further_ones_counted():
+    air = Air()
+    outcomes = [air.say(plain(1, mac=0x582D34000000 + n), mac=0x582D34000000 + n) for n in range(300)]
+    assert outcomes.count(Outcome.DECODED) == 256
+    assert outcomes.count(Outcome.NOT_ADMITTED) == 44
+    assert air.say(plain(2, mac=0x582D34000000 + 290), mac=0x582D34000000 + 290, after=86_400) is Outcome.DECODED
+
+
+def test_an_admitted_device_stays_so_over_a_restart_when_the_day_is_full():
+    air = Air()
+    for n in range(256):
+        air.say(plain(1, mac=0x582D34000000 + n), mac=0x582D34000000 + n)
+    again = air.restarted()
+    assert again.say(plain(2, mac=0x582D34000000), mac=0x582D34000000, after=10) is Outcome.DECODED
+
+
+def test_unlisted_devices_can_be_ignored_and_listed_ones_are_heard_nevertheless():
+    air = Air(DeviceSettings(mac=MAC, name="Hall"))
+    air.devices.configure([DeviceSettings(mac=MAC, name="Hall")], "ignore")
+    assert air.say(plain(1)) is Outcome.DECODED
+    assert air.say(plain(1, mac=MAC + 1), mac=MAC + 1) is Outcome.IGNORED
+
+
+def test_an_encrypted_device_without_a_key_is_known_named_and_its_frames_kept():
+    air = Air()
+    payload = frames.frame(LYWSD03MMC, 7, temperature(215), mac=MAC, key=bytes.fromhex(KEY))
+    assert air.say(payload) is Outcome.NO_BINDKEY
+    assert air.memory.sealed == [payload]
+    assert air.status().key is KeyState.MISSING
+    assert air.status().name == "LYWSD03MMC 83F4"
+    assert [notice.kind for notice in air.notices] == ["admitted", "key_missing"]
+
+
+def test_a_new_entry_with_the_key_makes_the_next_frame_a_reading():
+    air = Air()
+    air.say(frames.frame(LYWSD03MMC, 7, temperature(215), mac=MAC, key=bytes.fromhex(KEY)))
+    air.devices.configure([entry()], "emit")
+    assert air.status().key is KeyState.WAITING
+    assert air.say(frames.frame(LYWSD03MMC, 8, temperature(216), mac=MAC, key=bytes.fromhex(KEY))) is Outcome.DECODED
+    assert air.readings[0].name == "Bedroom climate"
+    assert air.status().key is KeyState.VERIFIED
+
+
+def test_old_plant_firmware_is_noticed_once():
+    air = Air(DeviceSettings(mac=MAC, name="Fern"))
+    silent = bytes.fromhex("31029800") + bytes([1]) + MAC.to_bytes(6, "little") + b"\x0d"
+    for _ in range(3):
+        assert air.say(silent, after=1) is Outcome.EMPTY
+    assert [notice.kind for notice in air.notices] == ["old_firmware"]
+    assert air.devices.valueless(MAC)
+
+
+def test_a_mac_inside_the_frame_that_is_not_the_senders_is_refused():
+    air = Air()
+    assert air.say(plain(1, mac=MAC), mac=MAC + 1) is Outcome.WRONG_MAC
+
+
+def test_an_unknown_products_standard_objects_are_read_and_it_is_named_by_its_id():
+    air = Air()
+    assert air.say(plain(1, product=0x5A5A)) is Outcome.DECODED
+    assert air.readings[0].model == "0x5A5A"
+
+
+def test_the_room_is_the_nearest_proxys_and_the_rssi_that_of_the_first_copy():
+    air = Air()
+    for counter in range(10):
+        air.say(plain(counter, 200 + counter), proxy="hall", rssi=-85, after=2)
+        air.say(plain(counter, 200 + counter), proxy="kitchen", rssi=-55)
+    last = air.readings[-1]
+    assert (last.proxy, last.rssi, last.room) == ("hall", -85, "Kitchen")
+
+
+def grown(work) -> int:
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept = work()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    del kept
+    return after - before
+
+
+def test_a_hundred_thousand_random_addresses_cost_no_memory():
+    air = Air()
+    chance = random.Random(1)
+    for n in range(300):
+        air.say(plain(1, mac=n), mac=n)
+
+    def flood() -> None:
+        for n in range(100_000):
+            address = chance.getrandbits(48)
+            if n % 10:
+                data = IPHONE[:8] + address.to_bytes(6, "big")
+            else:
+                data = frames.advertisement(plain(n & 255, mac=address))
+            air.listener.hear("kitchen", address, 1, -70, data, 0.0, 2000.0)
+
+    assert grown(flood) < 100_000
+    assert len(air.devices.by_address) == 256
+
+
+def test_a_device_heard_in_eight_rooms_costs_less_than_ten_kilobytes():
+    count = 50
+
+    def keyed() -> Air:
+        air = Air(*(entry(MAC + n) for n in range(count)))
+        air.listener._emit = lambda reading: None
+        for n in range(count):
+            for counter in range(100):
+                payload = frames.frame(LYWSD03MMC, counter, temperature(counter), mac=MAC + n, key=bytes.fromhex(KEY))
+                for room in range(8):
+                    air.say(payload, mac=MAC + n, proxy=f"room{room}")
+        return air
+
+    def unkeyed() -> Air:
+        air = Air()
+        air.listener._emit = lambda reading: None
+        for n in range(count):
+            for counter in range(256):
+                for room in range(8):
+                    air.say(plain(counter, counter, mac=MAC + n), mac=MAC + n, proxy=f"room{room}", after=0.1)
+        return air
+
+    assert grown(keyed) / count < 10_000
+    assert grown(unkeyed) / count < 10_000
