@@ -21,6 +21,9 @@ CAPTURES_LIMIT = 4
 """Clients of ``/capture`` at a time: each one gets every advertisement of the house."""
 
 
+QUESTIONS_LIMIT = 4
+"""Questions to the journal at a time: the threads that answer them answer the durable sinks too."""
+
 STUCK_TIMEOUT = 10.0
 """Seconds (facts: threats-and-faults, H5)."""
 
@@ -59,6 +62,7 @@ class House:
     started: float = attrs.field(factory=time.monotonic)
     streams: Places = attrs.field(factory=lambda: Places(STREAMS_LIMIT))
     captures: Places = attrs.field(factory=lambda: Places(CAPTURES_LIMIT))
+    questions: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(QUESTIONS_LIMIT))
 
     def device(self, address: Address) -> DeviceStatus:
         """The device with this MAC; answers 404 where there is none."""

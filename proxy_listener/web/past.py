@@ -4,7 +4,6 @@ Times come as ISO 8601 or as seconds since 1970; a range is ``[since, until)``. 
 bounded, and what is longer comes as a stream at the pace of the reader.
 """
 
-import asyncio
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -67,12 +66,10 @@ async def readings(request: web.Request) -> web.Response:
     """The newest readings of a device within a range, oldest first."""
     house = request.app[HOUSE]
     ask = house.journal.events if request.query.get("events") == "true" else house.journal.readings
-    rows = await ask(
-        address_of(request),
-        moment(request, "since"),
-        moment(request, "until"),
-        count(request, "limit", READINGS, READINGS_LIMIT),
-    )
+    address, since, until = address_of(request), moment(request, "since"), moment(request, "until")
+    limit = count(request, "limit", READINGS, READINGS_LIMIT)
+    async with house.questions:
+        rows = await ask(address, since, until, limit)
     return web.Response(text=f"[{','.join(_lines(rows))}]", content_type="application/json")
 
 
@@ -102,12 +99,15 @@ async def series(request: web.Request) -> web.Response:
         raise refusal(web.HTTPBadRequest, "since is before until")
     points = count(request, "points", POINTS, POINTS_LIMIT)
     names = _measured(request, address)
-    curves = await asyncio.gather(*(house.journal.points(address, name, since, until, points) for name in names))
+    curves = {}
+    for name in names:
+        async with house.questions:
+            curves[name] = _curve(await house.journal.points(address, name, since, until, points))
     document = {
         "since": since,
         "until": until,
         "width": (until - since) / points,
-        "series": {name: _curve(curve) for name, curve in zip(names, curves, strict=True)},
+        "series": curves,
     }
     return web.Response(text=text(document), content_type="application/json")
 

@@ -203,7 +203,7 @@ export function deviceView(mac, first) {
     const entries = Object.entries(device.values).sort(([a], [b]) => order(a, b));
     keep(values, entries, ([quantity]) => quantity, ([quantity]) => valueNode(quantity), valueUpdate);
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);
-    hears.replaceChildren(table("Hearing", ["Proxy", "#dBm", "#Last", "#Share"], heard.map(heardRow), "No proxy hears it now."));
+    if (hears.shown !== (hears.shown = JSON.stringify(heard))) hears.replaceChildren(table("Hearing", ["Proxy", "#dBm", "#Last", "#Share"], heard.map(heardRow), "No proxy hears it now."));
     if (device.readable && reading.hidden) {
       reading.hidden = false;
       reading.append(device.listed ? readPanel(mac, draw) : el("p", {}, "Add an entry for it to devices.toml to read its battery and its log."));
