@@ -39,7 +39,9 @@ LOGGED = 300
 
 class House:
     """``rooms`` and ``devices`` are how many, or which. ``pace``: so many times faster than life devices send.
+
     ``foreign``: the share of packets that are not Xiaomi's. ``loss``: the share that each room misses, however near.
+    ``attack``: who plays old frames again, or makes some up. ``firmwares``: of the rooms' nodes, by turns.
 
     ``instance`` tells houses of one seed apart that live at the same time on one machine: it changes the nodes' names,
     MACs and key, and nothing of what the devices send.
@@ -55,6 +57,7 @@ class House:
         foreign: float = 0.7,
         pace: float = 60.0,
         loss: float = 0.25,
+        attack: Attack | None = None,
         firmwares: Sequence[Firmware] = FIRMWARES,
         noise: bool = True,
         timing: Timing | None = None,
@@ -66,6 +69,7 @@ class House:
         self.neighbours = plan_neighbours(self.seed, neighbours, self.rooms)
         self.pace = pace
         self.foreign = foreign
+        self.attack = attack or Attack()
         self.truth = Truth()
         self._instance = instance
         self._own = chance_of(self.seed, "nodes", instance)
@@ -147,7 +151,7 @@ class House:
         1970 at time 0.
         """
         scene = attrs.evolve(
-            self._scene(), attack=attack or Attack(), restarts=restarts, pace=pace or self.pace, epoch=epoch
+            self._scene(), attack=attack or self.attack, restarts=restarts, pace=pace or self.pace, epoch=epoch
         )
         names = {proxy.room.name: proxy.name for proxy in self.proxies}
         return Evening(scene, seconds, names, network or Network())
@@ -168,7 +172,11 @@ class House:
     def _receive(proxy: HouseProxy, packet: Packet, rssi: int, now: float) -> None:
         """Heard is what the proxy sent on: a deaf, unsubscribed or choking one did not hear it."""
         sent = partial(packet.frame.note, proxy.room.name, now) if packet.frame is not None else None
-        proxy.node.hear(packet.address, packet.address_type, rssi, packet.data, sent)
+        heard = partial(proxy.node.hear, packet.address, packet.address_type, rssi, packet.data, sent)
+        if proxy.room.latency:
+            asyncio.get_running_loop().call_later(proxy.room.latency, heard)
+        else:
+            heard()
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
@@ -182,7 +190,7 @@ class House:
 
     def _scene(self) -> Scene:
         devices = [*self.devices, *self.neighbours]
-        return Scene(self.seed, self.rooms, devices, self.pace, self.foreign, epoch=time.time())
+        return Scene(self.seed, self.rooms, devices, self.pace, self.foreign, self.attack, epoch=time.time())
 
     def _plant(self, device: Device) -> PlantSensor:
         chance = chance_of(self.seed, mac_text(device.mac), "gatt")

@@ -9,7 +9,7 @@ import structlog
 from google.protobuf.message import Message
 
 from proxy_listener.advertisement import RANDOM
-from proxy_listener.node.air import Air, Link, Lost, Notified
+from proxy_listener.node.air import Link, Lost, Notified
 from proxy_listener.node.node import Node
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.plant import PlantSensor
@@ -113,6 +113,3 @@ class HouseProxy:
             for _ in range(max(1, round(rate * tick))):
                 self.node.hear(chance.getrandbits(48), RANDOM, -60, chance.randbytes(size))
             await asyncio.sleep(tick)
-
-
-_: type[Air] = RoomAir
