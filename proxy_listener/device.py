@@ -267,4 +267,5 @@ class Device:
             interval=model.interval if model else 0.0,
             product_id=self.product_id,
             counter=self.counter,
+            readable=model is not None and model.read is not None,
         )
