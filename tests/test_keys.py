@@ -1,9 +1,12 @@
 """Bindkeys out of what extractors write, into devices.toml."""
 
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy_listener.advertisement import mac_text
 from proxy_listener.config import load
@@ -240,3 +243,32 @@ def test_a_file_that_cannot_be_edited_is_left_alone(tmp_path, text):
     with pytest.raises(ConfigError):
         import_keys([Found(BED, None, Secret(NEW))], path)
     assert path.read_text(encoding="utf-8") == text
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["A4:C1:38:02:83:F4", NEW, "xiaomi_ble"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["mac", "key", "data", "domain", "A4C1380283F5"]) | st.text(max_size=5), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(anything)
+def test_any_json_gives_keys_that_are_refused_or_load(document):
+    """Whatever an extractor writes: the file stays a configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "devices.toml"
+        path.write_text(FILE, encoding="utf-8")
+        path.chmod(0o600)
+        changes = import_keys(extracted(document), path)
+        added = {change.mac for change in changes if change.deed in {"added", "renewed"}}
+        assert added <= {device.mac for device in load(path).devices if device.bindkey}
