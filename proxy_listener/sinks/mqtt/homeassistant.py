@@ -139,7 +139,7 @@ def _identified(found: dict[str, Any], id_: str, name: str, key: str) -> dict[st
 
     ``object_id`` is gone since Home Assistant 2026.4.
     """
-    readable = re.sub(r"[^a-z0-9]+", "_", f"{name}_{key}".lower()).strip("_")
+    readable = re.sub(r"[^a-z0-9]+", "_", f"{name}_{key.removeprefix('event_')}".lower()).strip("_")
     return found | {
         "unique_id": f"proxy_listener_{id_}_{key.lower()}",
         "default_entity_id": f"{found['p']}.{readable}",
