@@ -223,7 +223,7 @@ class Service:
             committed = waiting
             if not told and loop.time() - began >= WAITING_TOLD and not self.live():
                 told = True
-                self._tell_waiting()
+                self.tell_waiting()
             if turn % NOTE_EVERY == NOTE_EVERY - 1:
                 self.engine.note_alive()
                 self.engine.note_hearing(time.time())
@@ -235,8 +235,8 @@ class Service:
         devices = sum(device.available for device in self._devices())
         return f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
 
-    def _tell_waiting(self) -> None:
-        """Nothing comes in: say what would."""
+    def tell_waiting(self) -> None:
+        """Say what is waited for, because nothing comes in."""
         proxies = self.fleet.status()
         if not proxies:
             log.warning(

@@ -89,7 +89,6 @@ async def demo(
                 await _watch(running, stop, seconds, show)
                 await house.fall_silent()
                 await asyncio.sleep(LAST_BATCHES)
-                proxies = running.view.proxies()
                 live = running.live()
             await collecting
     outcomes = running.view.outcomes()
@@ -97,7 +96,7 @@ async def demo(
     return Result(
         compare(house.truth, readings, unreadable=unreadable),
         live,
-        len(proxies),
+        len(house.proxies),
         outcomes[str(Outcome.REPEAT)],
         outcomes[str(Outcome.NOT_OURS)],
         sum(outcomes.values()),

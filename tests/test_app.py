@@ -1,0 +1,231 @@
+"""The whole service over a simulated house: real TCP, Noise, SQLite, signals and a process that can be killed."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from proxy_listener.app import Service, service
+from proxy_listener.config import Config, load
+from proxy_listener.errors import ProxyListenerError
+from proxy_listener.history import Feed, Journal
+from proxy_listener.instance import single_instance
+from proxy_listener.reading import Reading
+from proxy_listener.simulator.comparison import compare
+from proxy_listener.simulator.house import House
+from proxy_listener.status import ProxyState
+
+PATIENCE = 20.0
+
+
+def write_configuration(path: Path, house: House, **more) -> Path:
+    path.write_text(tomlkit.dumps(house.configuration(static=True) | more))
+    path.chmod(0o600)
+    return path
+
+
+@asynccontextmanager
+async def standing_house(**more) -> AsyncIterator[House]:
+    house = House("app", 3, 8, neighbours=0, **more)
+    async with house.running(announced=False):
+        yield house
+
+
+async def take(feed: Feed, count: int) -> list[Reading]:
+    async with asyncio.timeout(PATIENCE):
+        return [(await anext(feed)).reading for _ in range(count)]
+
+
+async def readings_of(running: Service, count: int) -> list[Reading]:
+    with running.journal.feed(1000) as feed:
+        return await take(feed, count)
+
+
+async def test_what_the_rooms_heard_is_read_once_and_committed(tmp_path):
+    async with standing_house() as house:
+        config = load(write_configuration(tmp_path / "devices.toml", house))
+        async with service(config, tmp_path / "state") as running:
+            with running.journal.feed(1000) as feed:
+                await take(feed, 25)
+                await house.fall_silent()
+                # What the nodes hold was sent by now; all of it is there once a reading came of every frame heard.
+                await take(feed, len(list(house.truth.expected())) - 25)
+            assert running.live() == 3
+    journal = Journal(tmp_path / "state" / "history.db")
+    readings = [row.reading async for row in journal.export()]
+    await journal.close()
+    comparison = compare(house.truth, readings)
+    assert comparison.heard >= 25
+    assert comparison.perfect
+
+
+async def test_a_second_service_of_one_state_directory_is_refused_and_told_who_the_first_is(tmp_path):
+    with single_instance(tmp_path), pytest.raises(ProxyListenerError, match=f"process {os.getpid()} already runs"):
+        async with service(Config(), tmp_path):
+            pass
+
+
+async def test_leaving_takes_less_than_two_seconds_and_frees_every_proxy(tmp_path):
+    async with standing_house() as house:
+        config = load(write_configuration(tmp_path / "devices.toml", house))
+        loop = asyncio.get_running_loop()
+        async with service(config, tmp_path / "state") as running:
+            await readings_of(running, 3)
+            stopping = loop.time()
+        assert loop.time() - stopping < 2.0
+        assert not any(proxy.node.stream.holder for proxy in house.proxies)
+
+
+async def test_a_reload_takes_new_names_and_keys_and_touches_no_session(tmp_path):
+    async with standing_house() as house:
+        path = write_configuration(tmp_path / "devices.toml", house)
+        async with service(load(path), tmp_path / "state") as running:
+            first = await readings_of(running, 3)
+            sessions = [set(map(id, proxy.node.sessions)) for proxy in house.proxies]
+            document = house.configuration(static=True)
+            for entry in document["device"]:
+                entry["name"] = "Renamed " + entry["name"]
+            path.write_text(tomlkit.dumps(document))
+            await running.reload(load(path))
+            later = await readings_of(running, 3)
+            assert [set(map(id, proxy.node.sessions)) for proxy in house.proxies] == sessions
+    assert not any(reading.name.startswith("Renamed") for reading in first)
+    assert all(reading.name.startswith("Renamed") for reading in later)
+
+
+async def test_frames_kept_without_a_key_become_late_readings_once_the_key_is_entered(tmp_path):
+    async with standing_house() as house:
+        path = tmp_path / "devices.toml"
+        document = house.configuration(static=True)
+        keys = {entry["mac"]: entry.pop("bindkey") for entry in document["device"] if "bindkey" in entry}
+        path.write_text(tomlkit.dumps(document))
+        path.chmod(0o600)
+        async with service(load(path), tmp_path / "state") as running:
+            async with asyncio.timeout(PATIENCE):
+                while sum(running.journal.sealed_counts.values()) < 3:
+                    await readings_of(running, 1)
+            write_configuration(path, house)
+            with running.journal.feed(1000) as feed:
+                await running.reload(load(path))
+                async with asyncio.timeout(PATIENCE):
+                    late = []
+                    async for row in feed:
+                        if row.reading.late and row.reading.trust == "authenticated":
+                            late.append(row.reading)
+                        if len(late) >= 3:
+                            break
+    assert keys
+    assert all(not reading.fires for reading in late)
+    assert all(frame for frame in (house.truth.find(r.mac, r.counter, r.values, r.time) for r in late))
+
+
+@asynccontextmanager
+async def running_process(directory: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "proxy_listener",
+        *arguments,
+        "-c",
+        str(directory / "devices.toml"),
+        "--state",
+        str(directory / "state"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def lines_of(process: asyncio.subprocess.Process, count: int) -> list[dict]:
+    async with asyncio.timeout(PATIENCE):
+        return [json.loads(await process.stdout.readline()) for _ in range(count)]
+
+
+def stored(path: Path) -> set[tuple[str, int | None]]:
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    rows = connection.execute("SELECT mac, counter FROM reading").fetchall()
+    connection.close()
+    return {(f"{mac:012X}", counter) for mac, counter in rows}
+
+
+async def test_run_prints_json_lines_and_ends_cleanly_on_sigterm(tmp_path):
+    async with standing_house() as house:
+        write_configuration(tmp_path / "devices.toml", house)
+        async with running_process(tmp_path, "run") as process:
+            lines = await lines_of(process, 5)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(3.0):
+                assert await process.wait() == 0
+            errors = (await process.stderr.read()).decode()
+    assert [list(line) for line in lines] == [
+        [
+            "time",
+            "mac",
+            "name",
+            "model",
+            "source",
+            "proxy",
+            "room",
+            "rssi",
+            "counter",
+            "trust",
+            "late",
+            "values",
+            "events",
+        ]
+    ] * 5
+    assert "Traceback" not in errors
+    secrets = [device.bindkey.reveal() for device in house.devices if device.bindkey]
+    assert not any(secret in errors for secret in [*secrets, house.noise_psk.reveal()])
+
+
+async def test_kill_9_loses_nothing_that_was_told(tmp_path):
+    async with standing_house() as house:
+        write_configuration(tmp_path / "devices.toml", house)
+        told = set()
+        for _ in range(2):
+            async with running_process(tmp_path, "run") as process:
+                for line in await lines_of(process, 10):
+                    key = (line["mac"].replace(":", ""), line["counter"], line["time"])
+                    assert key not in told
+                    told.add(key)
+                process.kill()
+                await process.wait()
+    assert {(mac, counter) for mac, counter, _ in told} <= stored(tmp_path / "state" / "history.db")
+
+
+async def test_a_configuration_with_an_error_changes_nothing_on_sighup(tmp_path):
+    async with standing_house() as house:
+        path = write_configuration(tmp_path / "devices.toml", house)
+        async with running_process(tmp_path, "run") as process:
+            await lines_of(process, 2)
+            path.write_text(path.read_text() + "\n[sevrice]\n")
+            process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(PATIENCE):
+                while b"was not taken" not in (line := await process.stderr.readline()):
+                    assert line, "the service ended"
+            assert b"sevrice" in line
+            assert await lines_of(process, 2)
+
+
+async def test_run_without_proxies_waits_and_says_for_what(tmp_path):
+    (tmp_path / "devices.toml").write_text('[discovery]\ninterfaces = ["127.0.0.1"]\n')
+    config = load(tmp_path / "devices.toml")
+    async with service(config, tmp_path / "state") as running:
+        running.tell_waiting()
+        assert running.live() == 0
+        assert not [status for status in running.view.proxies() if status.state is ProxyState.LIVE]
