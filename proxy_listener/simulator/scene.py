@@ -10,7 +10,7 @@ from random import Random
 
 import attrs
 
-from proxy_listener.advertisement import MIBEACON, PUBLIC, RANDOM
+from proxy_listener.advertisement import PUBLIC, RANDOM
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.devices import Device, Packet, Sender
 from proxy_listener.simulator.foreign import phone
@@ -55,7 +55,8 @@ class Scene:
         attackers = chance_of(self.seed, "attackers")
         if self.attack.replays and places:
             sources.append(_replays(attackers, truth, places, HOUR / self.attack.replays))
-        keyed = [device for device in self.devices if device.key is not None and device.kind.uuid == MIBEACON]
+        # Of a device whose key nobody here has, a lie cannot be told from the truth.
+        keyed = [device for device in self.devices if device.key is not None and device.listed]
         if self.attack.forgeries and places and keyed:
             sources.append(_forgeries(attackers, keyed, places, HOUR / self.attack.forgeries))
         return heapq.merge(*sources, key=lambda packet: packet.time)
