@@ -11,6 +11,7 @@ import attrs
 import made_house
 import pytest
 
+from proxy_listener.reading import Event
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.reads.ranking import Candidate
 from proxy_listener.secret import Secret
@@ -143,6 +144,9 @@ async def test_a_reading_appears_as_it_comes(browser):
     await browser.page.locator(".live.good").wait_for()
     browser.journal.append(made_house.reading(mac=0xA4C138000000, values={"temperature": -12.75}))
     await row.get_by_text("\N{MINUS SIGN}12.75").wait_for()
+    pressed = (Event("button", "long_press"),)
+    browser.journal.append(made_house.reading(mac=0xA4C138000000, values={}, events=pressed))
+    await row.get_by_text("long press").wait_for()
     assert browser.wrong == []
 
 

@@ -41,13 +41,12 @@ function redraw() {
 
 function take(device) {
   const heard = device.heard_age === null ? null : Date.now() - device.heard_age * 1000;
-  house.devices.set(device.mac, { ...device, since: heard });
+  return { ...device, since: heard, happened: house.devices.get(device.mac)?.happened };
 }
 
 async function askDevices() {
-  const devices = await get("/devices");
-  house.devices.clear();
-  devices.forEach(take);
+  const devices = (await get("/devices")).map(take);
+  house.devices = new Map(devices.map((device) => [device.mac, device]));
   redraw();
 }
 
@@ -90,8 +89,10 @@ function heard(event) {
     again();
     return;
   }
-  if (reading.source !== "history") device.since = Date.now();
-  if (!reading.late && reading.source !== "history") {
+  if (reading.source === "history") return;
+  device.since = Date.now();
+  device.happened = reading.events.at(-1) ?? device.happened;
+  if (!reading.late) {
     for (const [quantity, value] of Object.entries(reading.values)) {
       device.values[quantity] = { value, time: reading.time, age: 0 };
     }

@@ -63,7 +63,7 @@ function routeRow(candidate) {
 
 function heardRow(heard) {
   return el("tr", {}, el("th", { scope: "row" }, name(heard.room || heard.proxy), el("small", {}, name(heard.proxy))),
-    figure("dBm", dbm(heard.rssi)), figure("last", age(heard.age)), figure("share", `${Math.round(heard.share * 100)} %`));
+    figure("dBm", dbm(heard.rssi)), figure("last", age(heard.age)), figure("share", heard.share > 0 ? `${Math.round(heard.share * 100)} %` : "–"));
 }
 
 function eventRows(readings) {

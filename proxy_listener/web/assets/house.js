@@ -2,12 +2,15 @@
 
 import { ageOf } from "./app.js";
 import { el, keep, mark, name, say } from "./dom.js";
-import { age, byName, dbm, key, order, short, shown, state, unit } from "./words.js";
+import { age, byName, dbm, key, label, order, short, shown, state, unit } from "./words.js";
 
 const BATTERY_LOW = 15;
 const HEALTHY_SHOWN = 8;
 const TROUBLES_SHOWN = 6;
-const KINDS = ["bad", "busy", "good", "off"];
+const KINDS = ["bad", "busy"];
+
+// Quantities that a device's own page shows: in the list they only take room.
+const DETAILS = ["battery", "weighing", "stabilized"];
 
 const COLUMNS = [
   ["name", "Device", (d) => d.name],
@@ -114,15 +117,20 @@ function deviceUpdate(row, device) {
   battery.classList.toggle("low", charge <= BATTERY_LOW);
   const [kind, word] = key(device);
   if (keys.textContent !== word) keys.replaceChildren(mark(kind), el("span", {}, word));
-  const quantities = Object.keys(device.values).filter((q) => q !== "battery").sort(order);
-  keep(values, quantities, (q) => q, (q) => el("span", { class: "value" }, el("small", {}, short(q)), el("b", {}), el("i", {})), (node, q) => {
-    const { value } = device.values[q];
-    const text = shown(q, value);
-    const [, figureNode, unitNode] = node.children;
-    if (figureNode.textContent !== "" && figureNode.textContent !== text) fresh(node);
-    say(figureNode, text);
-    say(unitNode, unit(q, value));
-  });
+  const latest = Object.entries(device.values).filter(([q]) => !DETAILS.includes(q)).sort(([a], [b]) => order(a, b))
+    .map(([q, { value }]) => [q, short(q), shown(q, value), unit(q, value)]);
+  if (device.happened) latest.push(["event", label(device.happened.event), label(device.happened.type), ""]);
+  keep(values, latest, ([id]) => id, valueNode, valueUpdate);
+}
+
+const valueNode = ([, title]) => el("span", { class: "value" }, el("small", {}, title), el("b", {}), el("i", {}));
+
+function valueUpdate(node, [, title, text, measure]) {
+  const [head, figureNode, unitNode] = node.children;
+  if (figureNode.textContent !== "" && figureNode.textContent !== text) fresh(node);
+  say(head, title);
+  say(figureNode, text);
+  say(unitNode, measure);
 }
 
 function fresh(node) {
@@ -144,6 +152,9 @@ export function houseView() {
   const wellTitle = el("summary", {});
   const wide = matchMedia("(min-width: 60rem)");
   const fold = el("details", { open: wide.matches }, wellTitle, well);
+  const others = el("ul", { class: "proxies" });
+  const othersTitle = el("summary", {});
+  const othersFold = el("details", { hidden: true }, othersTitle, others);
   const body = el("tbody");
   const empty = el("p", { class: "quiet", hidden: true });
   const headings = COLUMNS.map(([id, title, by]) =>
@@ -183,7 +194,12 @@ export function houseView() {
       const proxies = house.status.proxies.toSorted((a, b) => byName(a.room, b.room) || byName(a.name, b.name));
       const fine = proxies.filter((p) => p.state === "live");
       const rank = (p) => KINDS.indexOf(state(p)[0]);
-      keep(sick, proxies.filter((p) => p.state !== "live").sort((a, b) => rank(a) - rank(b)), (p) => p.name, proxyRow, proxyUpdate);
+      const rest = proxies.filter((p) => p.state !== "live" && state(p)[0] !== "off").sort((a, b) => rank(a) - rank(b));
+      const out = proxies.filter((p) => state(p)[0] === "off");
+      keep(sick, rest, (p) => p.name, proxyRow, proxyUpdate);
+      keep(others, out, (p) => p.name, proxyRow, proxyUpdate);
+      othersFold.hidden = out.length === 0;
+      say(othersTitle, `${out.length} other ${out.length === 1 ? "node" : "nodes"} on the network`);
       keep(well, fine, (p) => p.name, proxyRow, proxyUpdate);
       say(wellTitle, `${fine.length} live`);
       if (!fold.touched) fold.open = wide.matches || fine.length <= HEALTHY_SHOWN;
@@ -202,7 +218,7 @@ export function houseView() {
   const node = el("div", { class: "house" },
     el("h1", { class: "unseen" }, "House"), figures, todoSection,
     el("div", { class: "columns" },
-      el("section", { class: "rail", "aria-labelledby": "rooms" }, el("h2", { id: "rooms" }, "Rooms and proxies"), sick, fold),
+      el("section", { class: "rail", "aria-labelledby": "rooms" }, el("h2", { id: "rooms" }, "Rooms and proxies"), sick, fold, othersFold),
       el("section", { class: "wide", "aria-labelledby": "devices" },
         el("div", { class: "heading" }, el("h2", { id: "devices" }, "Devices"), el("label", { class: "unseen", for: "find" }, "Find a device"), search),
         el("table", { class: "devices" }, el("thead", {}, el("tr", {}, headings)), body), empty)));
