@@ -18,7 +18,8 @@ from contextlib import suppress
 import attrs
 import structlog
 from zeroconf import BadTypeInNameException, InterfaceChoice, RecordUpdate, RecordUpdateListener, Zeroconf
-from zeroconf._dns import DNSPointer, DNSRecord  # the package exports them without saying so to type checkers
+from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord  # exported by the package, but not for type checkers
+from zeroconf._protocol.outgoing import DNSOutgoing  # likewise
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.advertisement import Address, parse_mac
@@ -40,6 +41,8 @@ _GATHER = 0.1
 _LONGEST_NAME = 63 + 1 + len(SERVICE)
 _A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
 """Record types (RFC 1035, 2782, 3596)."""
+_IN, _QUERY = 1, 0
+"""Class Internet; the flags of a query."""
 _TELLS = "2024"
 """Firmware of this year and later says in its TXT record that a key is set; some older firmware does not."""
 
@@ -131,6 +134,22 @@ class Discovery(RecordUpdateListener):
             elif kind in {_A, _AAAA} and not record.is_expired(now):
                 for key in self._hosts.get(record.name.lower(), ()):
                     self._mark(key)
+
+    def ask(self, node: str | None = None) -> None:
+        """Ask the network: where this node is now, or who is there at all.
+
+        A node that got another address does not always say so, and the browser asks again only when records run out.
+        """
+        question = DNSOutgoing(_QUERY)
+        if node is None:
+            question.add_question(DNSQuestion(SERVICE, _PTR, _IN))
+        else:
+            key = f"{node}.{SERVICE}".lower()
+            question.add_question(DNSQuestion(key, _SRV, _IN))
+            for host in [host for host, keys in self._hosts.items() if key in keys]:
+                question.add_question(DNSQuestion(host, _A, _IN))
+                question.add_question(DNSQuestion(host, _AAAA, _IN))
+        self._zeroconf.zeroconf.async_send(question)
 
     def async_update_records_complete(self) -> None:
         """The cache holds the records now; they are looked at a little later, all together."""

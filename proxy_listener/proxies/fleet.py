@@ -34,8 +34,8 @@ _LATELY = 10.0
 _STOPPED = 5.0
 """Seconds between two ticks that only a stopped or suspended process sees: the silence is ours, not the proxies'."""
 _NETWORK_RETRY = 10.0
-_INTERFACES = 60.0
-"""Seconds between attempts to open mDNS where there is no network, and between looks for new interfaces."""
+_INTERFACES = 30.0
+"""Seconds between attempts to open mDNS where there is no network; between looks for new interfaces and lost nodes."""
 
 Changed = Callable[[ProxyStatus], None]
 
@@ -156,6 +156,8 @@ class Fleet:
                 if not interfaces:
                     with suppress(OSError, RuntimeError):
                         await zeroconf.async_update_interfaces()
+                if any(proxy.listed and not proxy.live for proxy in self):
+                    discovery.ask()
         finally:
             if self._discovery is discovery:
                 self.zeroconf = self._discovery = None
@@ -240,6 +242,11 @@ class Fleet:
         """Whether it is of an entry, or of a node that proved itself."""
         proxy = self._match(sighting)
         return proxy is not None and (proxy.listed or proxy.proved)
+
+    def search(self, node: str) -> None:
+        """Ask mDNS where this node is now."""
+        if self._discovery is not None:
+            self._discovery.ask(node)
 
     def _seen(self, sighting: Sighting) -> None:
         """A node shows itself by mDNS."""

@@ -65,9 +65,6 @@ class Hearing:
         self._alarm = alarm
         self.misbehaviour = None
         self._oversized = 0
-        self._over = 0
-        self._window = self._clock()
-        self._window_count = 0
 
     def raw(self, message: Any) -> None:
         """A ``BluetoothLERawAdvertisementsResponse`` (protobuf's classes carry no types): up to 16 advertisements."""

@@ -42,6 +42,8 @@ _PERSONAL = frozenset({ProxyState.WRONG_KEY, ProxyState.NEEDS_KEY, ProxyState.NO
 """What only a person can mend."""
 _FIRM = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NO_RAW_STREAM, ProxyState.INCOMPATIBLE})
 """What only new firmware changes."""
+_ELSEWHERE = frozenset({ProxyState.UNREACHABLE, ProxyState.WRONG_NODE})
+"""After which the node may have another address now."""
 _GREEDY = "listening; this firmware streams to its newest client only, so Home Assistant has lost it if it had it"
 _DISMISSED = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED})
 """After which an unlisted node's task is over."""
@@ -67,6 +69,10 @@ class Surroundings(Protocol):
 
     def changed(self, proxy: "Proxy") -> None:
         """The proxy's state changed."""
+        ...
+
+    def search(self, node: str) -> None:
+        """Ask mDNS where this node is now: it does not answer where it was."""
         ...
 
 
@@ -309,6 +315,8 @@ class Proxy:
         self.targets.turn()
         self._wait(ending, began)
         self._failures += 1
+        if ending.verdict.state in _ELSEWHERE and self.targets.current_sighting is not None:
+            self._around.search(self.targets.current_sighting.name)
         self._settle(ending.verdict)
 
     def _wait(self, ending: Ending, began: float) -> None:

@@ -48,8 +48,10 @@ class Manners:
 
 _LADDER = (Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT)
 _PATIENCE = 12
-_COURTESY_FORGOTTEN = 3600.0
-"""A stream that flowed for an hour after it was taken back is ours again: the waits start anew."""
+_CALMEST = 16.0
+"""A quiet room's silence is judged later every time that it ended by itself, up to this many times."""
+_FORGOTTEN = 3600.0
+"""A stream that flowed for an hour after it was taken back, or fell silent, is as any other: the waits start anew."""
 
 
 class Stream:
@@ -66,6 +68,7 @@ class Stream:
         self._asked = 0
         self._taken = 0
         self._rung = 0
+        self._calm = 1.0
         self._due = 0.0
         self.state = ProxyState.CONNECTING
 
@@ -102,12 +105,13 @@ class Stream:
             quiet = now - max(heard, self._excused)
         else:
             quiet = now - max(self._subscribed, self._since, self._excused)
-        limit = self._timing.silence if others else self._timing.silence_alone
+        limit = self._calm * (self._timing.silence if others else self._timing.silence_alone)
         if self._flowed and quiet < limit:
             return self._flows(now)
         if self._manners.tells and self._told is None and not self._flowed:
             return self._refused(now, busy=busy)
-        if self.state is ProxyState.TAKEN or (self._manners.newest_wins and self._flowed):
+        ours = self._told is not None and self._flowed and heard is not None and self._told > heard + self._timing.state
+        if not ours and (self.state is ProxyState.TAKEN or (self._manners.newest_wins and self._flowed)):
             return self._stolen(now, busy=busy)
         if self._told is not None and self._rung == 0 and quiet < limit:
             self.state = ProxyState.LIVE
@@ -118,10 +122,13 @@ class Stream:
 
     def _flows(self, now: float) -> Step:
         if self.state is not ProxyState.LIVE:
+            if self.state in {ProxyState.SILENT, ProxyState.WEDGED}:
+                self._calm = min(2.0 * self._calm, _CALMEST)
             self.state = ProxyState.LIVE
             self._since = now
-        elif self._taken and now - self._since > _COURTESY_FORGOTTEN:
+        elif now - self._since > _FORGOTTEN:
             self._taken = 0
+            self._calm = 1.0
         self._rung = 0
         self._asked = 0
         return Step.NOTHING

@@ -61,6 +61,11 @@ def entry(node, **more):
     return ProxySettings(fields.pop("name", node.settings.name), **fields)
 
 
+def ours(mac):
+    """Whether this MAC is of a node made here, or unknown."""
+    return mac is None or mac & ~0xFF == MAC
+
+
 class House:
     """A running fleet: what it hears, and what it says of its proxies."""
 
@@ -81,7 +86,8 @@ class House:
         self._news.set()
 
     def states(self):
-        return {status.name: str(status.state) for status in self.fleet.status()}
+        """Name to state. Loopback is everybody's: nodes of other programs, by their MAC, are left out."""
+        return {status.name: str(status.state) for status in self.fleet.status() if ours(status.mac)}
 
     async def until(self, condition, seconds=5.0):
         """Wait for a condition, looked at on every change and every tick."""

@@ -156,3 +156,29 @@ def test_mode_is_not_toggled_where_the_firmware_has_none():
     taken = steps(stream, 0.5, 130.0)
     assert Step.TOGGLE not in [step for _, step in taken]
     assert Step.RECONNECT in [step for _, step in taken]
+
+
+def test_holder_of_a_silent_scanner_is_not_robbed():
+    """On newest-wins firmware a scanner state that comes during the silence says that the stream is still ours."""
+    stream = flowing(NEW, 100.0)
+    stream.told(130.0)
+    assert steps(stream, 150.0, 161.0, heard=100.0) == [(160.0, Step.RESUBSCRIBE)]
+    assert stream.state is ProxyState.SILENT
+
+
+def test_quiet_room_is_judged_later():
+    """A room whose silence ended by itself is given twice the time."""
+    stream = flowing(OLD, 100.0)
+    steps(stream, 160.0, 165.0, heard=100.0, told=(True,))
+    assert stream.state is ProxyState.SILENT
+    stream.tick(170.0, 169.9, others=True)
+    assert stream.state is ProxyState.LIVE
+    assert steps(stream, 170.0, 289.0, heard=169.9) == []
+    assert steps(stream, 289.0, 291.0, heard=169.9)[0] == (290.0, Step.RESUBSCRIBE)
+
+
+def test_silence_of_a_stopped_process_is_excused():
+    stream = flowing(OLD, 100.0)
+    stream.excuse(700.0)
+    assert stream.tick(700.5, 100.0, others=True) is Step.NOTHING
+    assert stream.state is ProxyState.LIVE
