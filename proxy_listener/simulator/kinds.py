@@ -21,7 +21,7 @@ MINUTE = 60.0
 
 @attrs.frozen
 class Content:
-    """One frame's content: ``objects`` of a MiBeacon frame, or the whole payload of another format.
+    """One frame's content: the objects of a MiBeacon frame, or the whole payload of another format.
 
     A scale's payload holds its clock, so it is made when that is known; ``fresh`` begins a new weighing, whose frames
     share one time. ``wait`` is seconds until the next frame.
