@@ -1,0 +1,84 @@
+"""README is held to the program: CI runs its commands, its configuration loads, its tables are true."""
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from listening import MAC, Air
+from readme import device_table, further_models
+
+from proxy_listener.config import load
+from proxy_listener.reading import as_json
+from proxy_listener.secret import Secret
+from proxy_listener.settings import DeviceSettings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_device_table_is_the_models_table():
+    between = README.split("<!-- devices: made by tests/readme.py -->")[1].split("<!-- devices end -->")[0]
+    assert device_table() in between
+    assert further_models() in between
+
+
+def test_two_commands_set_everything_up_and_each_makes_its_own_environment():
+    demo, test = (block.strip() for block in blocks("sh")[:2])
+    for command in (demo, test):
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+        assert "\n" not in command
+    assert ".venv/bin/proxy-listener demo" in demo
+    assert test.endswith(".venv/bin/pytest")
+
+
+def test_ci_runs_the_test_command_of_this_page():
+    script = (ROOT / ".ci" / "run").read_text()
+    pattern = re.search(r'grep -m1 -E "(.*)" README.md', script)[1]
+    (found,) = [line for line in README.splitlines() if re.search(pattern, line)]
+    assert found == blocks("sh")[1].strip()
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_every_configuration_on_this_page_loads_once_its_secrets_are_filled_in(text, tmp_path):
+    text = re.sub(r'noise_psk = "\.\.\."', 'noise_psk = "' + "A" * 43 + '="', text)
+    text = re.sub(r'bindkey = "\.\.\."', 'bindkey = "' + "5a" * 16 + '"', text)
+    text = re.sub(r'\{ file = "([^"]+)" \}', r'"secret from \1"', text)
+    path = tmp_path / "devices.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    tomllib.loads(text)
+    load(path)
+
+
+def test_the_verbs_that_this_page_names_exist():
+    from proxy_listener.cli import main
+
+    named = set(re.findall(r"proxy-listener (?!-)([a-z]+)", README)) - {"proxy"}
+    assert named <= set(main.commands), named - set(main.commands)
+
+
+def test_the_first_screens_bytes_make_its_line():
+    """Bytes in, line out: the example at the top is what the listener gives, but for its time."""
+    top = README.split("## Start")[0]
+    payload = bytes.fromhex(re.search(r"\b(58585b05[0-9a-f]+)\b", top)[1])
+    shown = json.loads(re.sub(r"\s*\n\s+", "", re.search(r'\{"time".*?\]\}', top, re.DOTALL)[0]))
+    entry = DeviceSettings(mac=MAC, name="Bedroom climate", bindkey=(Secret("e9ea895fac7cca6d30532432a516f3a8"),))
+    air = Air(entry)
+    air.devices.room = {"bedroom-proxy": "Bedroom"}.__getitem__
+    air.say(payload, proxy="bedroom-proxy", rssi=-61)
+    line = json.loads(as_json(air.readings[0]))
+    assert list(line) == list(shown)
+    assert line | {"time": shown["time"]} == shown
+
+
+def test_shell_blocks_are_shell():
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            shlex.split(line, comments=True)
