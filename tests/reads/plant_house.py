@@ -115,6 +115,7 @@ class PlantHouse:
     hours: set = attrs.field(factory=set)
     valueless: bool = False
     age: float = 1.0
+    ages: dict = attrs.field(factory=dict)  # (proxy) -> seconds, where it is not the same for all
     shift: float = 0.0  # of the wall clock
     product_id: int | None = 0x0098
     fleet: Fleet | None = None
@@ -166,7 +167,7 @@ class PlantHouse:
             key=KeyState.NOT_NEEDED,
             trust="claimed",
             values={},
-            heard=[Heard(name, name, rssi, self.age, 0.9, 0) for name, rssi in self.rssi.items()],
+            heard=[Heard(name, name, rssi, self.ages.get(name, self.age), 0.9, 0) for name, rssi in self.rssi.items()],
             readings=1,
             sleepy=False,
             interval=60.0,
@@ -219,11 +220,12 @@ class PlantHouse:
         self.readings.append(reading)
         self.more.set()
 
-    def slots(self, name, free):
-        """Another client's links leave so many slots free; the proxy is told, as it is by firmware."""
+    async def slots(self, name, free):
+        """Other links leave so many slots free; our session is told, as it is by firmware, and has heard it."""
         links = self.nodes[name].links
         links.limit = free
         self.nodes[name].tell(links.report())
+        await self.fleet[name].client.device_info()
 
 
 def sensor(mac=PLANT, **more):

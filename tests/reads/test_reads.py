@@ -1,6 +1,7 @@
 """Active reads over real connections to nodes: the right route, every failure, nothing made up, nothing left."""
 
 import asyncio
+import json
 import time
 from random import Random
 
@@ -15,6 +16,7 @@ from proxy_listener.node.firmware import Timing as NodeTiming
 from proxy_listener.proxies.gatt import Timing as GattTiming
 from proxy_listener.reads import LogReport, Timing
 from proxy_listener.simulator.plant import PlantFaults
+from proxy_listener.xiaomi import miflora
 
 ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
 TWO_FAR = {"kitchen": -60.0, "hall": -85.0}
@@ -47,9 +49,10 @@ async def test_the_strongest_free_route():
 async def test_the_strongest_without_a_slot():
     """10 dB less and free is better than strong and full."""
     async with plant_house(ROOMS) as house:
-        house.slots("kitchen", 0)
-        await good(house, await house.reads.read_now(PLANT, False, untold), "hall")
-        assert house.airs["kitchen"].opens == 0
+        await house.slots("kitchen", 0)
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "hall")
+        assert tried(report) == [("hall", "")]
 
 
 async def test_the_strongest_is_passive():
@@ -167,19 +170,59 @@ async def test_two_sensors_and_one_good_proxy():
     """The second read waits for the strong proxy; it is neither taken twice at once nor replaced by a weak one."""
     async with plant_house(TWO_FAR, plants=2) as house:
         steps = []
-        reports = await asyncio.gather(
-            *(house.reads.read_now(PLANT + i, False, lambda step: steps.append(step.step)) for i in range(2))
-        )
+
+        async def read(mac):
+            report = await house.reads.read_now(mac, False, lambda step: steps.append((step.step, mac)))
+            steps.append(("done", mac))
+            return report
+
+        reports = await asyncio.gather(read(PLANT), read(PLANT + 1))
         assert [tried(report) for report in reports] == [[("kitchen", "")]] * 2
-        assert steps.count("waiting for a busy proxy") > 0
-        assert steps.index("reading") < len(steps) - steps[::-1].index("connecting") - 1
+        assert ("waiting for a busy proxy", PLANT + 1) in steps
+        assert steps.index(("connecting", PLANT + 1)) > steps.index(("done", PLANT)) - 1
+
+
+async def test_what_failed_is_remembered_and_what_works_again_is_forgiven():
+    """A room that failed just now is not tried first again; one success there wipes the slate."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].faults = ["absent"]
+        await house.reads.read_now(PLANT, False, untold)
+        assert tried(await house.reads.read_now(PLANT, False, untold)) == [("hall", "")]
+        await house.slots("hall", 0)
+        assert tried(await house.reads.read_now(PLANT, False, untold)) == [("kitchen", "")]
+        await house.slots("hall", 3)
+        assert tried(await house.reads.read_now(PLANT, False, untold)) == [("kitchen", "")]
+
+
+async def test_kept_handles_that_lead_elsewhere():
+    """A kept table by which other characteristics answer: nothing is believed, and it is asked for anew."""
+    async with plant_house(ROOMS) as house:
+        await house.reads.read_now(PLANT, False, untold)
+        name = "handles/C4:7C:8D:6A:00:01"
+        wrong = json.loads(house.notes[name])
+        house.notes[name] = json.dumps(dict.fromkeys(wrong, wrong[miflora.MODE]))
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "kitchen")
+        assert tried(report) == [("kitchen", "refused_answer"), ("kitchen", "")]
+
+
+async def test_a_crash_during_a_read_gives_no_connection_away():
+    """The connection is noted before it is asked for."""
+    async with plant_house(ROOMS, read_limit=5) as house:
+        house.airs["kitchen"].faults = ["absent"]
+        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        await house.airs["kitchen"].opened.wait()
+        assert house.start_reads().outlook(PLANT).left == 4
+        await read
 
 
 async def test_patience_ends():
     """Strong and busy for long: in the end the weak one reads."""
     async with plant_house(TWO_FAR) as house:
-        house.slots("kitchen", 0)
-        await good(house, await house.reads.read_now(PLANT, False, untold), "hall")
+        await house.slots("kitchen", 0)
+        report = await house.reads.read_now(PLANT, False, untold)
+        await good(house, report, "hall")
+        assert tried(report) == [("hall", "")]
 
 
 async def test_the_same_sensor_twice():
@@ -245,6 +288,16 @@ async def test_a_sensor_that_does_not_answer():
         assert (outlook.read_age, outlook.left, outlook.misses) == (None, 998, 1)
 
 
+async def test_the_moment_is_the_freshest_rooms():
+    """The best room has not heard it for a minute, the second has: it is in range, and is read."""
+    async with plant_house(ROOMS) as house:
+        house.ages = {"kitchen": 60.0}
+        task = asyncio.create_task(house.reads.run())
+        await house.recorded(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_shutting_down_during_a_read():
     """A scheduled read that is cancelled gives its slot back."""
     async with plant_house(ROOMS) as house:
@@ -306,9 +359,22 @@ async def test_the_log_again():
     async with plant_house(ROOMS) as house:
         house.sensors[PLANT].fill_log(30, Random(5))
         await house.reads.read_now(PLANT, True, untold)
-        report = await house.reads.read_now(PLANT, True, untold)
+        steps = []
+        report = await house.reads.read_now(PLANT, True, steps.append)
         assert report.log == LogReport(30, 0, 30, 0, True)
+        assert [(step.done, step.total) for step in steps if step.total] == [(0, 30), (30, 30)]
         assert len([reading for reading in house.readings if reading.source == "history"]) == 30
+
+
+async def test_a_download_with_setbacks():
+    """Failures between which it gets on do not end a download: only three in a row would."""
+    async with plant_house({"kitchen": -60.0}) as house:
+        house.sensors[PLANT].fill_log(60, Random(5))
+        house.sensors[PLANT].faults.drop_after_entries = 20
+        house.airs["kitchen"].faults = [None, "133", "133", None, "133", "133", None]
+        report = await house.reads.read_now(PLANT, True, untold)
+        assert report.log == LogReport(60, 60, 0, 0, True)
+        assert len(report.attempts) == 7
 
 
 async def test_a_download_that_gets_nowhere():
