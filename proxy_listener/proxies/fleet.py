@@ -105,7 +105,10 @@ class Fleet:
             for proxy in self:
                 if now - before > _STOPPED:
                     proxy.stream.excuse(now)
-                proxy.tick(now)
+                try:
+                    proxy.tick(now)
+                except Exception as error:  # noqa: BLE001  one proxy never stops another
+                    proxy.give_up(error)
             before = now
             if self.remembered.changed:
                 await self._save()
@@ -214,14 +217,23 @@ class Fleet:
         self._drop(proxy)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a proxy's task died", proxy=proxy.name, exc_info=error)
-        now = asyncio.get_running_loop().time()
-        self._strangers.show(proxy.status(now), now)
+        loop = asyncio.get_running_loop()
+        if proxy.entry is not None:
+            loop.call_later(self.timing.auth, self._revive, proxy.entry)
+        else:
+            self._strangers.show(proxy.status(loop.time()), loop.time())
+
+    def _revive(self, entry: ProxySettings) -> None:
+        if self._running and entry in self._entries and entry.name not in self._proxies:
+            self._start(entry.name, entry)
 
     async def _leave_all(self) -> None:
         tasks = [*self._tasks.values(), *self._leaving]
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for table in (self._proxies, self._tasks, self._by_mac, self._by_node):
+            table.clear()
 
     def claim(self, proxy: Proxy, mac: Address) -> bool:
         """The node with this MAC answered ``proxy``. An entry's claim goes before that of a node without one."""
@@ -323,7 +335,9 @@ class Fleet:
         before = {entry.name: entry for entry in self._entries}
         after = {entry.name: entry for entry in proxies}
         old, self.discovery, self._entries = self.discovery, discovery, tuple(proxies)
-        for name in before.keys() - after.keys():
+        if not self._running:
+            return
+        for name in (before.keys() - after.keys()) & self._proxies.keys():
             self._stop(self._proxies[name])
         for name, entry in after.items():
             self._renew(name, entry, before.get(name))

@@ -42,6 +42,7 @@ _PERSONAL = frozenset({ProxyState.WRONG_KEY, ProxyState.NEEDS_KEY, ProxyState.NO
 """What only a person can mend."""
 _FIRM = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NO_RAW_STREAM, ProxyState.INCOMPATIBLE})
 """What only new firmware changes."""
+_FAULT = Ending(VERDICTS[ProxyState.UNREACHABLE].because("an error of our own; see the log"))
 _ELSEWHERE = frozenset({ProxyState.UNREACHABLE, ProxyState.WRONG_NODE})
 """After which the node may have another address now."""
 _GREEDY = "listening; this firmware streams to its newest client only, so Home Assistant has lost it if it had it"
@@ -182,6 +183,12 @@ class Proxy:
                 self._strikes = 0
             self._settle(self._verdict())
 
+    def give_up(self, error: Exception) -> None:
+        """Our own code failed over this session: it ends, and with it the failing."""
+        log.error("a proxy's stream could not be judged", proxy=self.name, exc_info=error)
+        if self._session is not None:
+            self._session.end(_FAULT.verdict)
+
     def _verdict(self) -> Verdict:
         verdict = VERDICTS[self.stream.state]
         if verdict.state is ProxyState.LIVE and not self.listed and self._session is not None:
@@ -200,7 +207,7 @@ class Proxy:
                 ending = self._judge(error)
             except Exception:
                 log.exception("a proxy's session failed in our own code", proxy=self.name)
-                ending = Ending(VERDICTS[ProxyState.UNREACHABLE].because("an error of our own; see the log"))
+                ending = _FAULT
             self._set_back(ending, began)
             if not self.listed and ending.verdict.state in _DISMISSED:
                 return

@@ -259,3 +259,30 @@ async def test_reload_of_interfaces_keeps_sessions():
         await made.until(lambda: made.fleet.zeroconf is not None and not made.fleet._leaving)
         await made.hears(node)
         assert node.sessions == sessions
+
+
+async def test_an_error_of_our_own_costs_one_session():
+    """Judging one proxy's stream fails: that session ends, is made anew, and the other proxy does not notice."""
+    nodes = (make_node(1), make_node(2))
+    async with running(*nodes), house([entry(node) for node in nodes]) as made:
+        await made.until(lambda: set(made.states().values()) == {"live"} and len(made.states()) == 2)
+        beside = set(nodes[1].sessions)
+        made.fleet["node1"].stream.tick = None
+        await made.until(lambda: made.states()["node1"] == "unreachable")
+        del made.fleet["node1"].stream.tick
+        await made.hears(nodes[0])
+        assert nodes[1].sessions == beside
+
+
+async def test_a_fleet_can_be_started_again():
+    """The supervisor starts a part that failed once more."""
+    node = make_node(1)
+    async with running(node):
+        async with house([entry(node)]) as made:
+            await made.state("node1", "live")
+        task = asyncio.create_task(made.fleet.run())
+        await made.state("node1", "live")
+        await made.hears(node)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not node.sessions
