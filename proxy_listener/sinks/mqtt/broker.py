@@ -6,6 +6,8 @@ got, and the connection is lost; every way of losing it is one error, :class:`Lo
 
 import asyncio
 import logging
+import math
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -65,6 +67,7 @@ class _Client(aiomqtt.Client):
 
     receive_maximum = 65_535
     refusal: str | None = None
+    given_up = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,8 +82,15 @@ class _Client(aiomqtt.Client):
         if QUICKACK is not None and isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
+        """The thread that connects cannot be stopped: what it opens when nobody waits any more is closed again."""
+        if self.given_up:
+            raise ConnectionAbortedError
+        super()._on_socket_open(client, userdata, sock)
+
     async def hang_up(self) -> None:
         """Ends the connection without a word. aiomqtt leaves the socket of one that does not answer open."""
+        self.given_up = True
         sock = self._client.socket()
         if isinstance(sock, socket.socket):
             with suppress(OSError):
@@ -123,16 +133,14 @@ class Broker:
                 raise outcome
 
     async def _publish(self, message: Message) -> None:
-        async with self._slots:
-            try:
-                await self._client.publish(message.topic, message.payload.encode(), qos=1, retain=message.retain)
-            except aiomqtt.MqttError as error:
-                raise Lost(_cause(error)) from None
+        async with self._slots, _answered():
+            await self._client.publish(message.topic, message.payload.encode(), qos=1, retain=message.retain)
 
     async def births(self, topic: str) -> AsyncIterator[None]:
         """Each time that Home Assistant says on ``topic`` that it has started."""
-        try:
+        async with _answered():
             await self._client.subscribe(topic, qos=1)
+        try:
             async for message in self._client.messages:
                 if message.payload == ONLINE.encode():
                     yield
@@ -140,11 +148,31 @@ class Broker:
             raise Lost(_cause(error)) from None
 
 
+@asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    """Every way of not being answered is Lost.
+
+    Time is limited here because aiomqtt limits it by ``wait_for``, which in Python 3.11 forgets a cancellation that
+    meets the answer, and with it the end of the service.
+    """
+    try:
+        async with asyncio.timeout(ANSWER):
+            yield
+    except TimeoutError:
+        raise Lost(SILENT) from None
+    except aiomqtt.MqttError as error:
+        raise Lost(_cause(error)) from None
+
+
 def _cause(error: Exception) -> str:
     """An error of aiomqtt, in words for people."""
     inner = error.__cause__ or error
-    text = str(inner) or type(inner).__name__
-    return SILENT if text == "Operation timed out" else text
+    text = re.sub(r"^\[code:\d*\] ", "", str(inner)) or type(inner).__name__
+    return _WORDS.get(text, text)
+
+
+_WORDS = {"Unspecified error": "the connection ended"}
+"""What paho says of a broker that hung up."""
 
 
 @asynccontextmanager
@@ -162,7 +190,7 @@ async def connected(
         protocol=version,
         will=aiomqtt.Will(topics.bridge, OFFLINE, qos=1, retain=True),
         clean_session=None if version == ProtocolVersion.V5 else True,
-        timeout=ANSWER,
+        timeout=math.inf,
         keepalive=KEEPALIVE,
         max_inflight_messages=IN_FLIGHT,
         max_queued_incoming_messages=16,
@@ -171,13 +199,17 @@ async def connected(
         logger=_quiet,
     )
     try:
-        await client.__aenter__()
-    except MqttConnectError as error:
+        async with asyncio.timeout(ANSWER):
+            await client.__aenter__()
+    except BaseException as error:
         await client.hang_up()
-        raise Lost(str(error), "refused" if _code(error) in REFUSED_VERSION else "") from None
-    except (aiomqtt.MqttError, OSError, ValueError) as error:
-        await client.hang_up()
-        raise Lost(_cause(error), "silent" if _cause(error) == SILENT else "") from None
+        if isinstance(error, MqttConnectError):
+            raise Lost(_cause(error), "refused" if _code(error) in REFUSED_VERSION else "") from None
+        if isinstance(error, TimeoutError):
+            raise Lost(SILENT, "silent") from None
+        if isinstance(error, aiomqtt.MqttError | OSError | ValueError):
+            raise Lost(_cause(error)) from None
+        raise
     try:
         yield Broker(client)
     except Exception:
@@ -207,10 +239,11 @@ def _code(error: MqttConnectError) -> int:
 
 async def _part(client: _Client, last: Message | None = None) -> None:
     """With a ``last`` message where the connection is sound; one that is not, the broker's last will speaks for."""
-    client.timeout = GOODBYE
-    with suppress(aiomqtt.MqttError):
-        if last is not None:
-            await client.publish(last.topic, last.payload.encode(), qos=1, retain=last.retain)
-    with suppress(aiomqtt.MqttError):
-        await client.__aexit__(None, None, None)
+    with suppress(aiomqtt.MqttError, TimeoutError):
+        async with asyncio.timeout(GOODBYE):
+            if last is not None:
+                await client.publish(last.topic, last.payload.encode(), qos=1, retain=last.retain)
+    with suppress(aiomqtt.MqttError, TimeoutError):
+        async with asyncio.timeout(GOODBYE):
+            await client.__aexit__(None, None, None)
     await client.hang_up()

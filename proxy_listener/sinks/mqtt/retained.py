@@ -30,6 +30,14 @@ _NOTHING = Reports({}, {})
 
 
 @attrs.define
+class Sent:
+    """What a device sent in this run beyond what its discovery said."""
+
+    quantities: dict[str, Form] = attrs.field(factory=dict)
+    events: dict[str, list[str]] = attrs.field(factory=dict)
+
+
+@attrs.define
 class Retained:
     """``admitted`` tells whether a device without an entry belongs to the house. Times are monotonic.
 
@@ -44,9 +52,9 @@ class Retained:
     held: dict[str, str] = attrs.field(factory=dict)
     rooms: tuple[str, ...] = ()
     _present: set[Address] = attrs.field(factory=set)
-    _heard: set[Address] = attrs.field(factory=set)
-    _sent: dict[Address, dict[str, Form]] = attrs.field(factory=dict)
-    _known: dict[Address, tuple[dict[str, Form], dict[str, tuple[str, ...]]]] = attrs.field(factory=dict)
+    _gone: set[Address] = attrs.field(factory=set)
+    _sent: dict[Address, Sent] = attrs.field(factory=dict)
+    _known: dict[Address, Reports] = attrs.field(factory=dict)
     _payloads: dict[Address, tuple[object, str]] = attrs.field(factory=dict)
     _proxies: dict[str, tuple[object, float]] = attrs.field(factory=dict)
     _leaving: dict[str, tuple[dict[str, Record], str]] = attrs.field(factory=dict)
@@ -68,23 +76,25 @@ class Retained:
 
     def saw(self, reading: Reading) -> bool:
         """Takes note of what a device sends. True where its discovery does not say so yet."""
-        quantities, events = self._known.get(reading.mac, ({}, {}))
-        new = reading.mac not in self._heard or reading.room not in self.rooms
-        self._heard.add(reading.mac)
+        new = reading.mac not in self._sent or reading.room not in self.rooms
         if reading.room not in self.rooms:
             self.rooms = tuple(sorted({*self.rooms, reading.room}))
-        sent = self._sent.setdefault(reading.mac, {})
+        sent = self._sent.setdefault(reading.mac, Sent())
+        known = self._known.get(reading.mac, _NOTHING)
         for name, value in reading.values.items():
-            if name not in quantities and name not in sent:
-                sent[name] = form_of(value)
+            if name not in known.quantities and name not in sent.quantities:
+                sent.quantities[name] = form_of(value)
                 new = True
-        record = self._record(reading.mac)
         for event in reading.events:
-            types = record.events.get(event.event, [])
-            if event.type not in events.get(event.event, ()) and event.type not in types:
-                record.events[event.event] = [*types, event.type]
+            types = sent.events.setdefault(event.event, [])
+            if event.type not in known.events.get(event.event, ()) and event.type not in types:
+                types.append(event.type)
                 new = True
         return new
+
+    def shows(self, mac: Address) -> bool:
+        """Whether the device is in the house: one that left has no state any more."""
+        return mac in self._present or (mac not in self._gone and self.admitted(mac))
 
     def messages(self, devices: Sequence[DeviceStatus], proxies: Sequence[ProxyStatus], now: float) -> list[Message]:
         """What the broker does not hold yet."""
@@ -118,7 +128,7 @@ class Retained:
         return self.records.devices.setdefault(device_id(mac), Record())
 
     def _spoke(self, device: DeviceStatus) -> bool:
-        return bool(device.values) or device.mac in self._heard or device_id(device.mac) in self.records.devices
+        return bool(device.values) or device.mac in self._sent or device_id(device.mac) in self.records.devices
 
     def _learn_rooms(self, proxies: Sequence[ProxyStatus], devices: Sequence[DeviceStatus]) -> None:
         """Rooms are only added while the service runs: a device may still be where no proxy is any more."""
@@ -128,7 +138,6 @@ class Retained:
 
     def _of_device(self, device: DeviceStatus, now: float) -> list[Message]:
         id_, record = device_id(device.mac), self._record(device.mac)
-        self._present.add(device.mac)
         found: list[Message] = []
         wanted = self.discovery == "all" or (self.discovery == "listed" and device.listed)
         payload = self._discovery(device, record)
@@ -145,12 +154,15 @@ class Retained:
     def _discovery(self, device: DeviceStatus, record: Record) -> str:
         model = known_model(device.product_id, device.model)
         usual = reports(model) if model else _NOTHING
+        sent = self._sent.get(device.mac, Sent())
         live = {name: form_of(value) for name, (value, _) in device.values.items()}
-        quantities = {**usual.quantities, **self._sent.get(device.mac, {}), **live}
+        quantities = {**usual.quantities, **sent.quantities, **live}
+        for kind, types in sent.events.items():
+            record.events[kind] = list(dict.fromkeys([*record.events.get(kind, []), *types]))
         events = {kind: tuple(types) for kind, types in usual.events.items()}
         for kind, types in record.events.items():
             events[kind] = tuple(dict.fromkeys([*events.get(kind, types_of(kind)), *types]))
-        self._known[device.mac] = quantities, events
+        self._known[device.mac] = Reports(quantities, events)
         key = (device.name, device.model, tuple(quantities.items()), tuple(events.items()), self.rooms)
         cached = self._payloads.get(device.mac)
         if cached is None or cached[0] != key:
@@ -193,13 +205,18 @@ class Retained:
     def _left(self, devices: set[Address], proxies: set[str], now: float) -> list[Message]:
         """What takes back those that are gone. A stranger of an earlier run stays until it is heard or forgotten."""
         found: list[Message] = []
+        for mac in self._present - devices:
+            self._gone.add(mac)
+            self._known.pop(mac, None)
+            self._payloads.pop(mac, None)
+            self._sent.pop(mac, None)
+        self._gone -= devices
+        self._present = devices
         for id_, record in self.records.devices.items():
             mac = int(id_, 16)
-            if mac not in devices and (mac in self._present or not self.admitted(mac)):
+            if mac not in devices and (mac in self._gone or not self.admitted(mac)):
                 found += taken_back(self.topics, id_, record)
                 self._leaving[self.topics.state(id_)] = self.records.devices, id_
-                for kept in (self._known, self._payloads, self._sent):
-                    kept.pop(mac, None)
         for id_, record in self.records.proxies.items():
             if id_ not in proxies and (id_ in self._proxies or now - self.started >= LEAVE_AFTER):
                 found += proxy_taken_back(self.topics, id_, record)

@@ -22,7 +22,7 @@ import structlog
 from aiomqtt import ProtocolVersion
 
 from proxy_listener.advertisement import Address
-from proxy_listener.history import Journal
+from proxy_listener.history import Journal, Row
 from proxy_listener.sinks.mqtt.broker import IN_FLIGHT, Broker, Lost, connected
 from proxy_listener.sinks.mqtt.records import CLIENT_NOTE, NOTE, Records, read
 from proxy_listener.sinks.mqtt.retained import Retained, moved
@@ -96,10 +96,10 @@ class Sink:
             try:
                 await self._session(versions[0])
             except Lost as lost:
-                self._tell_lost(str(lost))
                 if lost.version == "refused" and len(versions) > 1:
                     versions.popleft()
                     continue
+                self._tell_lost(str(lost))
                 if lost.version == "silent":
                     versions.rotate()
             if loop.time() - began >= STEADY:
@@ -138,7 +138,7 @@ class Sink:
             for row in rows:
                 if self._retained.saw(row.reading):
                     await self._look(broker)
-                messages = self._states.messages(row, time.time())
+                messages = self._messages(row)
                 if self._unsaved + len(window) + len(messages) > IN_FLIGHT:
                     await self._deliver(broker, window, done)
                     await self._save()
@@ -146,6 +146,13 @@ class Sink:
                 window += messages
                 done = row.id
             await self._deliver(broker, window, done)
+
+    def _messages(self, row: Row) -> list[Message]:
+        mac = row.reading.mac
+        present = self._retained.shows(mac)
+        if present and mac not in self._states.by_device:
+            self._states.restore(row.reading, self._journal.latest(mac), row.id - 1)
+        return self._states.messages(row, time.time(), present)
 
     async def _deliver(self, broker: Broker, window: Sequence[Message], done: int) -> None:
         if window:
@@ -204,7 +211,8 @@ class Sink:
             born.clear()
             self._retained.announce_all()
             await self._look(broker, SPREAD)
-            await _in_portions(broker, [self._states.message(mac) for mac in self._states.by_device])
+            shown = filter(self._retained.shows, self._states.by_device)
+            await _in_portions(broker, [self._states.message(mac) for mac in shown])
             await asyncio.sleep(LOOK_EVERY)
 
     def _belongs(self, mac: Address) -> bool:

@@ -55,8 +55,11 @@ class States:
         """A device's state as it is now."""
         return Message(self.topics.state(device_id(mac)), self.by_device[mac].payload(), retain=True)
 
-    def messages(self, row: Row, now: float) -> list[Message]:
-        """What is published of a row, in order: its events, the state that it moved, its place in the history."""
+    def messages(self, row: Row, now: float, present: bool = True) -> list[Message]:
+        """What is published of a row, in order: its events, the state that it moved, its place in the history.
+
+        A device that is not ``present`` any more has no state to move.
+        """
         reading, id_ = row.reading, device_id(row.reading.mac)
         past = reading.source == "history"
         found: list[Message] = []
@@ -65,7 +68,7 @@ class States:
                 Message(self.topics.event(id_, event.event), event_payload(event, reading, now))
                 for event in reading.events
             ]
-        moved = not past and self._move(row)
+        moved = present and not past and self._move(row)
         if moved:
             found.append(self.message(reading.mac))
         if self.history and (past or reading.late or not moved):

@@ -1,0 +1,121 @@
+"""A broker of a few lines, which does what a test tells it: refuse a version, keep acknowledgements back."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 1, 2, 3, 4, 8, 9, 12, 13
+
+
+class MadeBroker:
+    """``published`` is what came, as (topic, payload, retain). Protocol level 4 is MQTT 3.1.1, 5 is MQTT 5."""
+
+    def __init__(self, *, refuses: int | None = None, hangs_up_on: int | None = None) -> None:
+        self.refuses = refuses
+        self.hangs_up_on = hangs_up_on
+        self.acknowledges = asyncio.Event()
+        self.acknowledges.set()
+        self.published: list[tuple[str, str, bool]] = []
+        self.levels: list[int] = []
+        self.clients: list[str] = []
+        self.wills: list[bool] = []
+        self.came = asyncio.Condition()
+        self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Self]:
+        server = await asyncio.start_server(self._client, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            self.drop()
+            await server.wait_closed()
+
+    def drop(self) -> None:
+        """Ends every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def until(self, count: int, part: str = "/event/") -> None:
+        """So many messages came whose topic has this in it."""
+        async with self.came:
+            await self.came.wait_for(lambda: len(self.payloads(part)) >= count)
+
+    def unacknowledged(self) -> list[str]:
+        """Topics of the messages that wait for their acknowledgement."""
+        return [topic for topic, _, retain in self.published if not retain]
+
+    def payloads(self, part: str) -> list[str]:
+        """What came on topics that have this in them."""
+        return [payload for topic, payload, _ in self.published if part in topic]
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        waiting: list[asyncio.Task[None]] = []
+        level = 4
+        try:
+            while True:
+                kind, body = await self._packet(reader)
+                if kind >> 4 == CONNECT:
+                    level = body[6]
+                    if not self._connects(level, body, writer):
+                        return
+                elif kind >> 4 == PUBLISH:
+                    mid = self._publishes(level, kind, body)
+                    waiting.append(asyncio.create_task(self._acknowledge(mid, writer)))
+                    async with self.came:
+                        self.came.notify_all()
+                elif kind >> 4 == SUBSCRIBE:
+                    properties = b"\0" if level == 5 else b""
+                    writer.write(bytes([SUBACK << 4, 3 + len(properties)]) + body[:2] + properties + b"\x01")
+                elif kind >> 4 == PINGREQ:
+                    writer.write(bytes([PINGRESP << 4, 0]))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            for task in waiting:
+                task.cancel()
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _packet(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        kind = (await reader.readexactly(1))[0]
+        length, shift = 0, 0
+        while True:
+            byte = (await reader.readexactly(1))[0]
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return kind, await reader.readexactly(length)
+
+    def _connects(self, level: int, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        self.levels.append(level)
+        if level == self.hangs_up_on:
+            return False
+        self.wills.append(bool(body[7] & 0x04))
+        at = 10 + (1 + body[10] if level == 5 else 0)
+        (size,) = struct.unpack_from(">H", body, at)
+        self.clients.append(body[at + 2 : at + 2 + size].decode())
+        if level == self.refuses:
+            writer.write(bytes([CONNACK << 4, 2, 0, 1]))
+            return False
+        writer.write(bytes([CONNACK << 4, 3, 0, 0, 0]) if level == 5 else bytes([CONNACK << 4, 2, 0, 0]))
+        return True
+
+    def _publishes(self, level: int, kind: int, body: bytes) -> int:
+        (size,) = struct.unpack_from(">H", body)
+        at = 2 + size
+        (mid,) = struct.unpack_from(">H", body, at)
+        payload = body[at + 2 + (1 if level == 5 else 0) :]
+        self.published.append((body[2:at].decode(), payload.decode(), bool(kind & 1)))
+        return int(mid)
+
+    async def _acknowledge(self, mid: int, writer: asyncio.StreamWriter) -> None:
+        if not self.published[-1][2]:
+            await self.acknowledges.wait()
+        writer.write(bytes([PUBACK << 4, 2]) + struct.pack(">H", mid))
