@@ -26,6 +26,7 @@ from proxy_listener.xiaomi.miflora import PLANTS
 
 PLANT = 0xC47C8D6A0001
 NOISE = bytes.fromhex("020106")
+ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
 GATT = GattTiming(connect=0.8, services=0.6, operation=0.5, disconnect=0.3, release=0.8, settle=0.02, slots=0.2)
 READS = Timing(tick=0.02, live=6.0, log=20.0, patience=0.5, look=0.02, quick=0.2, rest=0.03)
 NODE = attrs.evolve(NodeTiming().divided(25), open=0.35, operation=5.0, ping=60.0, reap=150.0, handshake=10.0)
@@ -280,3 +281,7 @@ async def _chatter(nodes):
 
 def untold(_progress):
     pass
+
+
+def tried(report):
+    return [(attempt.proxy, attempt.cause) for attempt in report.attempts]

@@ -2,28 +2,18 @@
 
 import asyncio
 import json
-import time
 from random import Random
 
-import attrs
 import pytest
 from aioesphomeapi.client import APIClient
-from plant_house import PLANT, plant_house, untold
+from plant_house import PLANT, ROOMS, plant_house, tried, untold
 from structlog.testing import capture_logs
 
 from proxy_listener.node import firmware as generations
-from proxy_listener.node.firmware import Timing as NodeTiming
-from proxy_listener.proxies.gatt import Timing as GattTiming
-from proxy_listener.reads import LogReport, Timing
 from proxy_listener.simulator.plant import PlantFaults
 from proxy_listener.xiaomi import miflora
 
-ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
 TWO_FAR = {"kitchen": -60.0, "hall": -85.0}
-
-
-def tried(report):
-    return [(attempt.proxy, attempt.cause) for attempt in report.attempts]
 
 
 async def good(house, report, through):
@@ -206,16 +196,6 @@ async def test_kept_handles_that_lead_elsewhere():
         assert tried(report) == [("kitchen", "refused_answer"), ("kitchen", "")]
 
 
-async def test_a_crash_during_a_read_gives_no_connection_away():
-    """The connection is noted before it is asked for."""
-    async with plant_house(ROOMS, read_limit=5) as house:
-        house.airs["kitchen"].faults = ["absent"]
-        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
-        await house.airs["kitchen"].opened.wait()
-        assert house.start_reads().outlook(PLANT).left == 4
-        await read
-
-
 async def test_patience_ends():
     """Strong and busy for long: in the end the weak one reads."""
     async with plant_house(TWO_FAR) as house:
@@ -230,196 +210,6 @@ async def test_the_same_sensor_twice():
     async with plant_house(ROOMS) as house:
         reports = await asyncio.gather(*(house.reads.read_now(PLANT, False, untold) for _ in range(2)))
         assert [tried(report) for report in reports] == [[("kitchen", "")]] * 2
-
-
-async def test_the_budget_of_a_day():
-    """No more connections than the limit, failed ones counted, whoever asks, and a restart gives none away."""
-    async with plant_house(ROOMS, read_limit=3) as house:
-        for air in house.airs.values():
-            air.always = "133"
-        report = await house.reads.read_now(PLANT, False, untold)
-        assert len(report.attempts) == 3
-        house.start_reads()
-        report = await house.reads.read_now(PLANT, False, untold)
-        assert report.attempts == ()
-        assert report.detail == "the limit of 3 connections a day is reached"
-        assert sum(air.opens for air in house.airs.values()) == 3
-
-
-async def test_who_is_not_read():
-    """A device without an entry, one never heard, and one of another model each say why."""
-    async with plant_house(ROOMS) as house:
-        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, False, untold)).detail
-        house.product_id = 0x055B
-        assert "no model that is read" in (await house.reads.read_now(PLANT, False, untold)).detail
-        house.product_id = None
-        assert "has not been heard" in (await house.reads.read_now(PLANT, False, untold)).detail
-        assert sum(air.opens for air in house.airs.values()) == 0
-
-
-async def test_the_schedule():
-    """A sensor is read when it is due and heard; then not again for a day, not even after a restart."""
-    async with plant_house(ROOMS) as house:
-        task = asyncio.create_task(house.reads.run())
-        await house.recorded(1)
-        await house.reads.idle(PLANT)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        before = house.reads.outlook(PLANT)
-        after = house.start_reads().outlook(PLANT)
-        for outlook in (before, after):
-            assert outlook.due_in == pytest.approx(86_400, abs=10)
-            assert (outlook.left, outlook.misses) == (999, 0)
-        assert len(house.readings) == 1
-        assert await house.taken() == {}
-
-
-async def test_a_sensor_that_does_not_answer():
-    """A scheduled read that fails everywhere is a miss: the next one is an hour away, whatever is heard."""
-    async with plant_house({"kitchen": -60.0}) as house:
-        house.airs["kitchen"].always = "133"
-        task = asyncio.create_task(house.reads.run())
-        await house.airs["kitchen"].opened.wait()
-        await house.reads.idle(PLANT)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        outlook = house.reads.outlook(PLANT)
-        assert outlook.due_in == pytest.approx(3600, abs=10)
-        assert (outlook.read_age, outlook.left, outlook.misses) == (None, 998, 1)
-
-
-async def test_the_moment_is_the_freshest_rooms():
-    """The best room has not heard it for a minute, the second has: it is in range, and is read."""
-    async with plant_house(ROOMS) as house:
-        house.ages = {"kitchen": 60.0}
-        task = asyncio.create_task(house.reads.run())
-        await house.recorded(1)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_shutting_down_during_a_read():
-    """A scheduled read that is cancelled gives its slot back."""
-    async with plant_house(ROOMS) as house:
-        house.airs["kitchen"].always = "hang"
-        task = asyncio.create_task(house.reads.run())
-        await house.airs["kitchen"].opened.wait()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert await house.taken() == {}
-        assert house.readings == []
-
-
-def log_of(sensor):
-    """Wall time and moisture of every entry, newest first."""
-    boot = time.time() - sensor.clock
-    return [(boot + entry.seconds, entry.moisture) for entry in sensor.log]
-
-
-def same(readings, entries):
-    assert [reading.values["moisture"] for reading in readings] == [moisture for _, moisture in entries]
-    assert all(abs(reading.time - at) <= 2 for reading, (at, _) in zip(readings, entries, strict=True))
-
-
-async def test_a_log_of_300_entries_over_a_bad_link():
-    """The link drops every 20 entries: all 300, each once, right times, completeness stated, the log not erased."""
-    async with plant_house(ROOMS) as house:
-        sensor = house.sensors[PLANT]
-        sensor.fill_log(300, Random(5))
-        sensor.faults.drop_after_entries = 20
-        steps = []
-        report = await house.reads.read_now(PLANT, True, steps.append)
-        assert report.ok, report
-        assert report.log == LogReport(300, 300, 0, 0, True)
-        assert len(report.attempts) == 15
-        logged = [reading for reading in house.readings if reading.source == "history"]
-        same(logged, log_of(sensor))
-        assert len({reading.time for reading in logged}) == 300
-        assert (steps[-1].done, steps[-1].total) == (300, 300)
-        assert len(house.readings) == 301
-        assert not sensor.erased
-        assert await house.taken() == {}
-
-
-async def test_the_login_keeps_the_link():
-    """Without the login the sensor hangs up after a moment; with it one connection fetches the whole log."""
-    async with plant_house(ROOMS) as house:
-        sensor = house.sensors[PLANT]
-        sensor.fill_log(200, Random(5))
-        sensor.link_limit = 0.25
-        report = await house.reads.read_now(PLANT, True, untold)
-        assert report.log == LogReport(200, 200, 0, 0, True)
-        assert tried(report) == [("kitchen", "")]
-        assert report.attempts[0].seconds > 0.3
-        assert sensor.logins == 1
-
-
-async def test_the_log_again():
-    """A second download stores nothing twice and asks for the newest entry only."""
-    async with plant_house(ROOMS) as house:
-        house.sensors[PLANT].fill_log(30, Random(5))
-        await house.reads.read_now(PLANT, True, untold)
-        steps = []
-        report = await house.reads.read_now(PLANT, True, steps.append)
-        assert report.log == LogReport(30, 0, 30, 0, True)
-        assert [(step.done, step.total) for step in steps if step.total] == [(0, 30), (30, 30)]
-        assert len([reading for reading in house.readings if reading.source == "history"]) == 30
-
-
-async def test_a_download_with_setbacks():
-    """Failures between which it gets on do not end a download: only three in a row would."""
-    async with plant_house({"kitchen": -60.0}) as house:
-        house.sensors[PLANT].fill_log(60, Random(5))
-        house.sensors[PLANT].faults.drop_after_entries = 20
-        house.airs["kitchen"].faults = [None, "133", "133", None, "133", "133", None]
-        report = await house.reads.read_now(PLANT, True, untold)
-        assert report.log == LogReport(60, 60, 0, 0, True)
-        assert len(report.attempts) == 7
-
-
-async def test_a_download_that_gets_nowhere():
-    """Three connections in a row without one entry end it; the report says how far it came."""
-    async with plant_house({"kitchen": -60.0}) as house:
-        house.sensors[PLANT].fill_log(30, Random(5))
-        house.sensors[PLANT].faults.drop_after_entries = 0
-        report = await house.reads.read_now(PLANT, True, untold)
-        assert not report.ok
-        assert report.values["battery"] == 97
-        assert report.log == LogReport(30, 0, 0, 0, False)
-        assert report.detail == "3 connections in a row brought nothing"
-        assert len(report.attempts) == 4
-
-
-async def test_a_gap_is_filled_by_itself():
-    """The service was down for ten hours: the next scheduled read fetches them from the sensor, and no more."""
-    async with plant_house(ROOMS) as house:
-        sensor, now = house.sensors[PLANT], time.time()
-        sensor.fill_log(300, Random(5))
-        house.notes["log-checked/C4:7C:8D:6A:00:01"] = str(now - 20 * 3600)
-        house.hours = {int(now // 3600) - back for back in range(21)} - {
-            int(now // 3600) - back for back in range(3, 13)
-        }
-        start = (now // 3600 - 12) * 3600
-        expected = [row for row in log_of(sensor) if row[0] >= start]
-        task = asyncio.create_task(house.reads.run())
-        await house.recorded(1 + len(expected))
-        await house.reads.idle(PLANT)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        same([reading for reading in house.readings if reading.source == "history"], expected)
-        assert float(house.notes["log-checked/C4:7C:8D:6A:00:01"]) >= now
-
-
-async def test_old_firmware_is_told_once():
-    """A sensor that sends no values by itself is named with its firmware, once."""
-    async with plant_house(ROOMS) as house:
-        house.valueless = True
-        house.sensors[PLANT].firmware = "2.7.0"
-        with capture_logs() as logs:
-            for _ in range(2):
-                await house.reads.read_now(PLANT, False, untold)
-        told = [entry for entry in logs if entry["log_level"] == "warning"]
-        assert [(entry["firmware"], entry["mac"]) for entry in told] == [("2.7.0", "C4:7C:8D:6A:00:01")]
 
 
 async def storm(reads, seed):
@@ -466,14 +256,6 @@ async def test_what_a_ranking_says_during_a_read():
         await read
 
 
-async def test_a_new_configuration():
-    """A changed limit holds at once, and what was used of it is not forgotten."""
-    async with plant_house(ROOMS, read_limit=5) as house:
-        await house.reads.read_now(PLANT, False, untold)
-        house.reads.reload([attrs.evolve(house.entries[0], read_limit=1)])
-        assert "limit of 1" in (await house.reads.read_now(PLANT, False, untold)).detail
-
-
 async def test_other_rooms_hear_on_during_a_read():
     """While one proxy connects and reads, not one advertisement of the other rooms is lost."""
     async with plant_house(ROOMS) as house:
@@ -488,11 +270,3 @@ async def test_other_rooms_hear_on_during_a_read():
         await house.all_heard("cellar", 0xAABBCCDDEEFF, sent)
         assert sent > 20
         assert deaf > 0
-
-
-def test_the_seconds_fit_together():
-    """The proxy gives up before we do, we before the ceiling of a live read, and that is 30 s with the release."""
-    gatt, reads = GattTiming(), Timing()
-    assert gatt.connect > NodeTiming().open
-    assert gatt.slots + gatt.connect + gatt.disconnect < reads.live
-    assert reads.live + gatt.release + gatt.slots + gatt.settle <= 30

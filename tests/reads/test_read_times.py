@@ -1,0 +1,128 @@
+"""When devices are read and when not, over real connections: schedule, budget, shutdown, what is told once."""
+
+import asyncio
+
+import attrs
+import pytest
+from plant_house import PLANT, ROOMS, plant_house, untold
+from structlog.testing import capture_logs
+
+from proxy_listener.node.firmware import Timing as NodeTiming
+from proxy_listener.proxies.gatt import Timing as GattTiming
+from proxy_listener.reads import Timing
+
+
+async def test_a_crash_during_a_read_gives_no_connection_away():
+    """The connection is noted before it is asked for."""
+    async with plant_house(ROOMS, read_limit=5) as house:
+        house.airs["kitchen"].faults = ["absent"]
+        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        await house.airs["kitchen"].opened.wait()
+        assert house.start_reads().outlook(PLANT).left == 4
+        await read
+
+
+async def test_the_budget_of_a_day():
+    """No more connections than the limit, failed ones counted, whoever asks, and a restart gives none away."""
+    async with plant_house(ROOMS, read_limit=3) as house:
+        for air in house.airs.values():
+            air.always = "133"
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert len(report.attempts) == 3
+        house.start_reads()
+        report = await house.reads.read_now(PLANT, False, untold)
+        assert report.attempts == ()
+        assert report.detail == "the limit of 3 connections a day is reached"
+        assert sum(air.opens for air in house.airs.values()) == 3
+
+
+async def test_who_is_not_read():
+    """A device without an entry, one never heard, and one of another model each say why."""
+    async with plant_house(ROOMS) as house:
+        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, False, untold)).detail
+        house.product_id = 0x055B
+        assert "no model that is read" in (await house.reads.read_now(PLANT, False, untold)).detail
+        house.product_id = None
+        assert "has not been heard" in (await house.reads.read_now(PLANT, False, untold)).detail
+        assert sum(air.opens for air in house.airs.values()) == 0
+
+
+async def test_the_schedule():
+    """A sensor is read when it is due and heard; then not again for a day, not even after a restart."""
+    async with plant_house(ROOMS) as house:
+        task = asyncio.create_task(house.reads.run())
+        await house.recorded(1)
+        await house.reads.idle(PLANT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        before = house.reads.outlook(PLANT)
+        after = house.start_reads().outlook(PLANT)
+        for outlook in (before, after):
+            assert outlook.due_in == pytest.approx(86_400, abs=10)
+            assert (outlook.left, outlook.misses) == (999, 0)
+        assert len(house.readings) == 1
+        assert await house.taken() == {}
+
+
+async def test_a_sensor_that_does_not_answer():
+    """A scheduled read that fails everywhere is a miss: the next one is an hour away, whatever is heard."""
+    async with plant_house({"kitchen": -60.0}) as house:
+        house.airs["kitchen"].always = "133"
+        task = asyncio.create_task(house.reads.run())
+        await house.airs["kitchen"].opened.wait()
+        await house.reads.idle(PLANT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        outlook = house.reads.outlook(PLANT)
+        assert outlook.due_in == pytest.approx(3600, abs=10)
+        assert (outlook.read_age, outlook.left, outlook.misses) == (None, 998, 1)
+
+
+async def test_the_moment_is_the_freshest_rooms():
+    """The best room has not heard it for a minute, the second has: it is in range, and is read."""
+    async with plant_house(ROOMS) as house:
+        house.ages = {"kitchen": 60.0}
+        task = asyncio.create_task(house.reads.run())
+        await house.recorded(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_shutting_down_during_a_read():
+    """A scheduled read that is cancelled gives its slot back."""
+    async with plant_house(ROOMS) as house:
+        house.airs["kitchen"].always = "hang"
+        task = asyncio.create_task(house.reads.run())
+        await house.airs["kitchen"].opened.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await house.taken() == {}
+        assert house.readings == []
+
+
+async def test_old_firmware_is_told_once():
+    """A sensor that sends no values by itself is named with its firmware, once."""
+    async with plant_house(ROOMS) as house:
+        house.valueless = True
+        house.sensors[PLANT].firmware = "2.7.0"
+        with capture_logs() as logs:
+            for _ in range(2):
+                await house.reads.read_now(PLANT, False, untold)
+        told = [entry for entry in logs if entry["log_level"] == "warning"]
+        assert [(entry["firmware"], entry["mac"]) for entry in told] == [("2.7.0", "C4:7C:8D:6A:00:01")]
+
+
+async def test_a_new_configuration():
+    """A changed limit holds at once, and what was used of it is not forgotten."""
+    async with plant_house(ROOMS, read_limit=5) as house:
+        await house.reads.read_now(PLANT, False, untold)
+        house.reads.reload([attrs.evolve(house.entries[0], read_limit=1)])
+        assert "limit of 1" in (await house.reads.read_now(PLANT, False, untold)).detail
+
+
+def test_the_seconds_fit_together():
+    """The proxy gives up before we do, we before the ceiling of a live read, and that is 30 s with the release."""
+    gatt, reads = GattTiming(), Timing()
+    assert gatt.connect > NodeTiming().open
+    assert gatt.slots + gatt.connect + gatt.disconnect < reads.live
+    assert reads.live + gatt.release + gatt.slots + gatt.settle <= 30
