@@ -22,12 +22,18 @@ NAMES = {
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
     "app.js": "text/javascript",
+    "service.js": "text/javascript",
     "dom.js": "text/javascript",
     "words.js": "text/javascript",
     "house.js": "text/javascript",
+    "troubles.js": "text/javascript",
+    "rail.js": "text/javascript",
+    "table.js": "text/javascript",
     "device.js": "text/javascript",
-    "map.js": "text/javascript",
+    "past.js": "text/javascript",
+    "read.js": "text/javascript",
     "plot.js": "text/javascript",
+    "map.js": "text/javascript",
 }
 
 COOKIE_AGE = 30 * 86_400

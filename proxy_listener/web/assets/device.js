@@ -1,12 +1,16 @@
-// One device: what it says now and said before, who hears it, how it would be read, and reading it.
+// One device: what it says now, what it said before, who hears it, and how it would be read.
 
-import { ageOf, ask, house } from "./app.js";
-import { el, keep, mark, name, say } from "./dom.js";
-import { GAP, plot, RANGES } from "./plot.js";
-import { age, dbm, key, label, order, shown, TRUST, unit, when } from "./words.js";
+import { ageOf, changed, el, keep, mark, name, say, setAge, table } from "./dom.js";
+import { past } from "./past.js";
+import { readPanel } from "./read.js";
+import { get } from "./service.js";
+import { age, dbm, key, label, order, shown, TRUST, unit } from "./words.js";
 
 const CURVES_EVERY = 60_000;
 const ROUTES_EVERY = 15_000;
+
+const ROUTE_HEADS = ["Proxy", "", "#dBm", "#Heard", "#Slots", "#Failures", "Why"];
+const HEARD_HEADS = ["Proxy", "#dBm", "#Last", "#Share"];
 
 function fact(title, ...value) {
   return el("div", {}, el("dt", {}, title), el("dd", {}, ...value));
@@ -24,7 +28,7 @@ function facts(device) {
     fact("MAC", device.mac),
     fact("Speaks", device.sleepy ? "when something happens" : `at least every ${age(device.interval)}`),
     fact("Readings", String(device.readings)),
-  ];
+  ].filter(Boolean);
 }
 
 function valueNode(quantity) {
@@ -35,15 +39,7 @@ function valueUpdate(node, [quantity, { value, time }]) {
   const [, reading, since] = node.children;
   say(reading.children[0], shown(quantity, value));
   say(reading.children[1], unit(quantity, value));
-  since.firstChild.since = Date.parse(time);
-}
-
-// Headings of columns of numbers begin with "#".
-function table(caption, heads, rows, none) {
-  if (rows.length === 0) return el("p", { class: "quiet" }, none);
-  const head = el("tr", {}, heads.map((text) => el("th", { scope: "col", class: text.startsWith("#") ? "number" : null }, text.replace("#", ""))));
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    el("table", { class: caption.toLowerCase() }, el("thead", {}, head), el("tbody", {}, rows)));
+  setAge(since.firstChild, Date.parse(time));
 }
 
 const figure = (title, text) => el("td", { class: "number", "data-label": title }, text);
@@ -66,125 +62,32 @@ function heardRow(heard) {
     figure("dBm", dbm(heard.rssi)), figure("last", age(heard.age)), figure("share", heard.share > 0 ? `${Math.round(heard.share * 100)} %` : "–"));
 }
 
-function eventRows(readings) {
-  return readings.toReversed().flatMap((reading) => reading.events.map(({ event, type, ...more }) => el("tr", {},
-    el("th", { scope: "row", class: "plain" }, when(Date.parse(reading.time))), el("td", {}, label(event)), el("td", {}, label(type)),
-    el("td", {}, Object.entries(more).map(([k, v]) => `${label(k)} ${v}`).join(", ")))));
-}
-
-// Lines of JSON as they come.
-async function* lines(response) {
-  let rest = "";
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const parts = (rest + value).split("\n");
-    rest = parts.pop();
-    for (const part of parts) if (part) yield JSON.parse(part);
-  }
-}
-
-function readPanel(mac, after) {
-  const buttons = [["Read now", false], ["Read with its log", true]].map(([text, history]) =>
-    el("button", { type: "button", click: () => read(history) }, text));
-  const progress = el("progress", { hidden: true, "aria-label": "Progress of the read" });
-  const step = el("p", { class: "step", role: "status" });
-  const tried = el("ul", { class: "tried" });
-
-  function show({ step: text, proxy, done, total }) {
-    say(step, `${text}${proxy ? ` · ${proxy}` : ""}${total ? ` · ${done} of ${total}` : ""}`);
-    if (total) {
-      progress.max = total;
-      progress.value = done;
-    } else progress.removeAttribute("value");
-  }
-
-  function end({ ok, detail, attempts, firmware, log }) {
-    step.replaceChildren(mark(ok ? "good" : "bad"), " ", detail,
-      firmware ? ` Firmware ${firmware}.` : "",
-      log ? ` Log: ${log.stored} new of ${log.count} entries${log.complete ? "" : ", not all of them yet"}.` : "");
-    tried.replaceChildren(...attempts.map((attempt) => el("li", {}, mark(attempt.ok ? "good" : "bad"), " ", name(attempt.proxy), `: ${attempt.detail}`)));
-  }
-
-  async function read(history) {
-    buttons.forEach((button) => { button.disabled = true; });
-    tried.replaceChildren();
-    progress.hidden = false;
-    say(step, "asking for a route");
-    try {
-      const response = await ask(`/devices/${mac}/read`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ history }),
-      });
-      for await (const line of lines(response)) {
-        if (line.progress) show(line.progress);
-        if (line.result) end(line.result);
-      }
-      after();
-    } catch (error) {
-      end({ ok: false, detail: error.message, attempts: [] });
-    } finally {
-      progress.hidden = true;
-      buttons.forEach((button) => { button.disabled = false; });
-    }
-  }
-  return el("div", { class: "read" }, el("p", {}, buttons), progress, step, tried);
-}
-
-export function deviceView(mac, first) {
-  let range = RANGES[first] ? first : "day";
-  let asked = 0;
+export function deviceView(mac, range) {
   const heading = el("h1", {}, mac);
   const list = el("dl", { class: "facts" });
   const values = el("dl", { class: "bigs" });
-  const curves = el("div", { class: "plots" });
+  const before = past(mac, range);
   const hears = el("div");
   const routes = el("div");
-  const events = el("div");
   const reading = el("section", { "aria-labelledby": "read", hidden: true }, el("h2", { id: "read" }, "Read it"));
-  const tabs = Object.keys(RANGES).map((each) => el("a", { href: `#/device/${mac}/${each}`, "data-range": each }, each));
   const node = el("article", { class: "device" },
-    el("p", { class: "back" }, el("a", { href: "#/" }, "← House")), heading, values, list,
-    el("section", { "aria-labelledby": "past" },
-      el("div", { class: "heading" }, el("h2", { id: "past" }, "Past"), el("nav", { class: "tabs", "aria-label": "Range" }, tabs)), curves, events),
-    reading,
+    el("p", { class: "back" }, el("a", { href: "#/" }, "← House")), heading, values, list, before.node, reading,
     el("section", { "aria-labelledby": "hears" }, el("h2", { id: "hears" }, "Heard by"), hears),
     el("section", { "aria-labelledby": "routes" }, el("h2", { id: "routes" }, "Routes for a read"), routes));
 
-  async function draw() {
-    const mine = (asked += 1);
-    for (const tab of tabs) {
-      if (tab.dataset.range === range) tab.setAttribute("aria-current", "true");
-      else tab.removeAttribute("aria-current");
-    }
-    const until = Math.floor(Date.now() / 1000);
-    const since = until - RANGES[range][0];
-    const width = Math.max(300, Math.min(620, curves.clientWidth || 620));
-    try {
-      const [series, happened] = await Promise.all([
-        ask(`/devices/${mac}/series?since=${since}&until=${until}&points=${Math.round(width / 1.5)}`).then((r) => r.json()),
-        ask(`/devices/${mac}/readings?since=${since}&until=${until}&limit=30&events=true`).then((r) => r.json()),
-      ]);
-      if (mine !== asked) return;
-      const device = house.devices.get(mac);
-      const silence = Math.max(GAP * series.width, GAP * (device?.sleepy ? 86_400 : (device?.interval ?? 900)));
-      curves.replaceChildren(...Object.keys(series.series).sort(order).map((quantity) => plot(quantity, series.series[quantity], {
-        since, until, range, silence, width, flag: typeof device?.values[quantity]?.value === "boolean",
-      })));
-      if (!curves.firstChild) curves.append(el("p", { class: "quiet" }, "It has no quantity that could be drawn."));
-      events.replaceChildren(...(happened.length ? [el("h3", {}, "Events"), table("Events", ["When", "Event", "Type", ""], eventRows(happened), "")] : []));
-    } catch (error) {
-      curves.replaceChildren(el("p", { class: "quiet" }, error.message));
-    }
-  }
-
   async function askRoutes() {
     try {
-      const found = await (await ask(`/devices/${mac}/routes`)).json();
-      routes.replaceChildren(table("Routes", ["Proxy", "", "#dBm", "#Heard", "#Slots", "#Failures", "Why"], found.map(routeRow), "No proxy could read it."));
+      const found = await get(`/devices/${mac}/routes`);
+      routes.replaceChildren(table("Routes", ROUTE_HEADS, found.map(routeRow), "No proxy could read it."));
     } catch (error) {
       routes.replaceChildren(el("p", { class: "quiet" }, error.message));
     }
+  }
+
+  function offerRead(device) {
+    if (!device.readable || !reading.hidden) return;
+    reading.hidden = false;
+    reading.append(device.listed ? readPanel(mac, before.update) : el("p", {}, "Add an entry for it to devices.toml to read its battery and its log."));
   }
 
   function update({ devices, status }) {
@@ -197,28 +100,17 @@ export function deviceView(mac, first) {
       heading.replaceChildren(name(device.name));
       document.title = `${device.name} · proxy_listener`;
     }
-    const signature = JSON.stringify([device.room, device.key, device.trust, device.available, device.readings]);
-    if (list.signature !== signature) list.replaceChildren(...facts(device).filter(Boolean));
-    list.signature = signature;
     const entries = Object.entries(device.values).sort(([a], [b]) => order(a, b));
     keep(values, entries, ([quantity]) => quantity, ([quantity]) => valueNode(quantity), valueUpdate);
+    const { room, key: state, trust, available, readings } = device;
+    if (changed(list, room, state, trust, available, readings)) list.replaceChildren(...facts(device));
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);
-    if (hears.shown !== (hears.shown = JSON.stringify(heard))) hears.replaceChildren(table("Hearing", ["Proxy", "#dBm", "#Last", "#Share"], heard.map(heardRow), "No proxy hears it now."));
-    if (device.readable && reading.hidden) {
-      reading.hidden = false;
-      reading.append(device.listed ? readPanel(mac, draw) : el("p", {}, "Add an entry for it to devices.toml to read its battery and its log."));
-    }
+    if (changed(hears, heard)) hears.replaceChildren(table("Hearing", HEARD_HEADS, heard.map(heardRow), "No proxy hears it now."));
+    offerRead(device);
   }
 
-  const timers = [setInterval(draw, CURVES_EVERY), setInterval(askRoutes, ROUTES_EVERY)];
-  queueMicrotask(draw);
+  const timers = [setInterval(before.update, CURVES_EVERY), setInterval(askRoutes, ROUTES_EVERY)];
+  queueMicrotask(before.update);
   askRoutes();
-  return {
-    title: mac, node, update,
-    range(next) {
-      range = RANGES[next] ? next : "day";
-      draw();
-    },
-    close: () => timers.forEach(clearInterval),
-  };
+  return { title: mac, node, update, range: before.pick, close: () => timers.forEach(clearInterval) };
 }

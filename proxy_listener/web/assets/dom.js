@@ -1,5 +1,7 @@
 // Values -> elements. The rule of this file: text becomes text nodes, never markup; no name from outside is parsed.
 
+import { age } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, attributes, children) {
@@ -32,6 +34,14 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// Whether what a node is drawn from is other than when this was last asked; so it is drawn only then.
+export function changed(node, ...from) {
+  const now = JSON.stringify(from);
+  const other = node.from !== now;
+  node.from = now;
+  return other;
+}
+
 // Brings the children of a container in line with items: each made once by its key, then updated, and moved only where
 // the order changed, so that a focused one keeps the focus.
 export function keep(container, items, key, make, update) {
@@ -52,6 +62,30 @@ export function keep(container, items, key, make, update) {
   }
 }
 
+const running = (since) => (since === null ? "never" : age((Date.now() - since) / 1000));
+
+// An age that runs on: `since` is when it began, null for never.
+export function ageOf(since) {
+  const node = el("span", { class: "age" });
+  setAge(node, since);
+  return node;
+}
+
+export function setAge(node, since) {
+  node.since = since;
+  say(node, running(since));
+}
+
+export function tick() {
+  for (const node of document.querySelectorAll("span.age")) say(node, running(node.since));
+}
+
+// Shows a change: the node glows for a moment.
+export function glow(node) {
+  node.classList.remove("fresh");
+  requestAnimationFrame(() => node.classList.add("fresh"));
+}
+
 const MARKS = {
   good: () => svg("circle", { cx: 5, cy: 5, r: 4 }),
   busy: () => svg("circle", { cx: 5, cy: 5, r: 3.2, class: "hollow" }),
@@ -63,4 +97,12 @@ const MARKS = {
 // How something is, as a shape and a colour; the word stands beside it.
 export function mark(kind) {
   return svg("svg", { class: `mark ${kind}`, viewBox: "0 0 10 10", "aria-hidden": "true" }, MARKS[kind]());
+}
+
+// A table that scrolls by itself where there is no room. Headings of columns of numbers begin with "#".
+export function table(caption, heads, rows, none) {
+  if (rows.length === 0) return el("p", { class: "quiet" }, none);
+  const head = heads.map((text) => el("th", { scope: "col", class: text.startsWith("#") ? "number" : null }, text.replace("#", "")));
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    el("table", { class: caption.toLowerCase() }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)));
 }

@@ -40,6 +40,11 @@ export const TRUST = {
   claimed: "claimed: plain frames, which anybody nearby can send",
 };
 
+// Percent at which a cell wants to be replaced soon.
+export const BATTERY_LOW = 15;
+
+export const linkTo = (device) => `#/device/${encodeURIComponent(device.mac)}`;
+
 // Names in the order in which people count: Attic 2 before Attic 10.
 export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 

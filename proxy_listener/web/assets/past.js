@@ -1,0 +1,70 @@
+// What a device said before: a plot of each quantity over the range that was picked, and its events.
+
+import { el, table } from "./dom.js";
+import { GAP, plot, RANGES } from "./plot.js";
+import { get, house } from "./service.js";
+import { label, order, when } from "./words.js";
+
+const EVENTS = 30;
+const DAY = 86_400;
+const QUARTER = 900;
+
+function eventRows(readings) {
+  return readings.toReversed().flatMap((reading) => reading.events.map(({ event, type, ...more }) => el("tr", {},
+    el("th", { scope: "row", class: "plain" }, when(Date.parse(reading.time))), el("td", {}, label(event)), el("td", {}, label(type)),
+    el("td", {}, Object.entries(more).map(([k, v]) => `${label(k)} ${v}`).join(", ")))));
+}
+
+// Seconds of silence that are a gap: beyond what the model does anyway, and wider than the plot can show.
+function silence(device, width) {
+  const usual = device?.sleepy ? DAY : (device?.interval ?? QUARTER);
+  return GAP * Math.max(width, usual);
+}
+
+export function past(mac, first) {
+  let range = RANGES[first] ? first : "day";
+  let asked = 0;
+  const curves = el("div", { class: "plots" });
+  const events = el("div");
+  const tabs = Object.keys(RANGES).map((each) => el("a", { href: `#/device/${mac}/${each}`, "data-range": each }, each));
+  const node = el("section", { "aria-labelledby": "past" },
+    el("div", { class: "heading" }, el("h2", { id: "past" }, "Past"), el("nav", { class: "tabs", "aria-label": "Range" }, tabs)),
+    curves, events);
+
+  function draw({ since, until, width, series }, pixels) {
+    const device = house.devices.get(mac);
+    const plots = Object.keys(series).sort(order).map((quantity) => plot(quantity, series[quantity], {
+      since, until, range, silence: silence(device, width), width: pixels,
+      flag: typeof device?.values[quantity]?.value === "boolean",
+    }));
+    curves.replaceChildren(...(plots.length ? plots : [el("p", { class: "quiet" }, "It has no quantity that could be drawn.")]));
+  }
+
+  async function update() {
+    const mine = (asked += 1);
+    for (const tab of tabs) {
+      if (tab.dataset.range === range) tab.setAttribute("aria-current", "true");
+      else tab.removeAttribute("aria-current");
+    }
+    const until = Math.floor(Date.now() / 1000);
+    const span = `since=${until - RANGES[range][0]}&until=${until}`;
+    const pixels = Math.max(300, Math.min(620, curves.clientWidth || 620));
+    try {
+      const [series, happened] = await Promise.all([
+        get(`/devices/${mac}/series?${span}&points=${Math.round(pixels / 1.5)}`),
+        get(`/devices/${mac}/readings?${span}&limit=${EVENTS}&events=true`),
+      ]);
+      if (mine !== asked) return;
+      draw(series, pixels);
+      events.replaceChildren(...(happened.length ? [el("h3", {}, "Events"), table("Events", ["When", "Event", "Type", ""], eventRows(happened), "")] : []));
+    } catch (error) {
+      curves.replaceChildren(el("p", { class: "quiet" }, error.message));
+    }
+  }
+
+  function pick(next) {
+    range = RANGES[next] ? next : "day";
+    update();
+  }
+  return { node, update, pick };
+}

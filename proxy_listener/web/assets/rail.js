@@ -1,0 +1,65 @@
+// Rooms and proxies: those in trouble first, those that are well folded where there is little room, strangers last.
+
+import { changed, el, keep, mark, name, say } from "./dom.js";
+import { byName, dbm, state } from "./words.js";
+
+const OPEN_UP_TO = 8;
+
+const make = () => el("li", { class: "proxy" });
+
+function facts(proxy, kind, word) {
+  const live = proxy.state === "live";
+  return [
+    el("span", {}, name(proxy.name)),
+    el("span", { class: `word ${kind}` }, proxy.connecting ? "connecting to a device" : word),
+    live && proxy.slots_limit !== null && el("span", {}, `${proxy.slots_free ?? "?"}/${proxy.slots_limit} slots`),
+    live && proxy.wifi_rssi !== null && el("span", {}, `Wi-Fi ${dbm(proxy.wifi_rssi)} dBm`),
+    proxy.encrypted === false && el("span", { class: "word warn" }, "unencrypted"),
+    proxy.active === false && el("span", {}, "passive: cannot read"),
+  ];
+}
+
+function update(row, proxy) {
+  const { state: is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active } = proxy;
+  if (!changed(row, is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active)) return;
+  const [kind, word] = state(proxy);
+  row.replaceChildren(
+    mark(kind),
+    el("span", { class: "room" }, name(room || proxy.name)),
+    is === "live" ? el("span", { class: "rate" }, rate.toFixed(1), el("small", {}, " /s")) : el("span", { class: "rate" }, "–"),
+    el("span", { class: "facts" }, facts(proxy, kind, word)),
+  );
+}
+
+function folded(open) {
+  const title = el("summary", {});
+  const list = el("ul", { class: "proxies" });
+  const node = el("details", { open }, title, list);
+  return { node, title, list };
+}
+
+export function rail() {
+  const wide = matchMedia("(min-width: 60rem)");
+  const sick = el("ul", { class: "proxies" });
+  const well = folded(wide.matches);
+  const others = folded(false);
+  let touched = false;
+  well.title.addEventListener("click", () => { touched = true; });
+  const node = el("section", { class: "rail", "aria-labelledby": "rooms" },
+    el("h2", { id: "rooms" }, "Rooms and proxies"), sick, well.node, others.node);
+  return {
+    node,
+    update({ status }) {
+      const all = status.proxies.toSorted((a, b) => byName(a.room, b.room) || byName(a.name, b.name));
+      const of = (...kinds) => kinds.flatMap((kind) => all.filter((proxy) => state(proxy)[0] === kind));
+      const [fine, strangers] = [of("good"), of("off")];
+      keep(sick, of("bad", "busy"), (proxy) => proxy.name, make, update);
+      keep(well.list, fine, (proxy) => proxy.name, make, update);
+      keep(others.list, strangers, (proxy) => proxy.name, make, update);
+      say(well.title, `${fine.length} live`);
+      say(others.title, `${strangers.length} other ${strangers.length === 1 ? "node" : "nodes"} on the network`);
+      others.node.hidden = strangers.length === 0;
+      if (!touched) well.node.open = wide.matches || fine.length <= OPEN_UP_TO;
+    },
+  };
+}

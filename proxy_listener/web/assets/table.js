@@ -1,0 +1,111 @@
+// The devices as a table: sorted by any column, filtered by a word, each row kept and brought up to date.
+
+import { ageOf, el, glow, keep, mark, name, say, setAge } from "./dom.js";
+import { BATTERY_LOW, byName, key, label, linkTo, order, short, shown, unit } from "./words.js";
+
+// Column: title, what it is sorted by (null: it is not).
+const COLUMNS = {
+  name: ["Device", (device) => device.name],
+  room: ["Room", (device) => device.room ?? "\uffff"],
+  values: ["Latest", null],
+  battery: ["Battery", (device) => device.values.battery?.value ?? 999],
+  heard: ["Heard", (device) => -(device.since ?? 0)],
+  key: ["Key", (device) => device.key],
+};
+
+// Quantities that a device's own page shows: in the list they only take room.
+const DETAILS = ["battery", "weighing", "stabilized"];
+
+function make(device) {
+  return el("tr", {},
+    el("th", { scope: "row" }, el("a", { href: linkTo(device) }), el("small", {})),
+    el("td", { class: "place" }), el("td", { class: "values" }), el("td", { class: "battery number" }),
+    el("td", { class: "number" }, ageOf(null)), el("td", { class: "keys" }));
+}
+
+// [id, title, text, unit] of each value that the list shows, and of what happened last.
+function latest(device) {
+  const values = Object.entries(device.values).filter(([quantity]) => !DETAILS.includes(quantity))
+    .sort(([a], [b]) => order(a, b))
+    .map(([quantity, { value }]) => [quantity, short(quantity), shown(quantity, value), unit(quantity, value)]);
+  const { happened } = device;
+  return happened ? [...values, ["event", label(happened.event), label(happened.type), ""]] : values;
+}
+
+const makeValue = () => el("span", { class: "value" }, el("small", {}), el("b", {}), el("i", {}));
+
+function updateValue(node, [, title, text, measure]) {
+  const [head, figure, measured] = node.children;
+  if (figure.textContent !== "" && figure.textContent !== text) glow(node);
+  say(head, title);
+  say(figure, text);
+  say(measured, measure);
+}
+
+function update(row, device) {
+  const [head, place, values, battery, heard, keys] = row.children;
+  const [anchor, model] = head.children;
+  if (anchor.textContent !== device.name) anchor.replaceChildren(name(device.name));
+  say(model, device.model);
+  say(place, device.room ?? "–");
+  keep(values, latest(device), ([id]) => id, makeValue, updateValue);
+  const charge = device.values.battery?.value;
+  say(battery, charge === undefined ? "–" : `${charge} %`);
+  battery.classList.toggle("low", charge <= BATTERY_LOW);
+  setAge(heard.firstChild, device.since);
+  heard.classList.toggle("gone", !device.available);
+  const [kind, word] = key(device);
+  if (keys.textContent !== word) keys.replaceChildren(mark(kind), el("span", {}, word));
+}
+
+function sorted(devices, { by, down, word }) {
+  const [, value] = COLUMNS[by];
+  const compare = (a, b) => {
+    const [x, y] = [value(a), value(b)];
+    return (typeof x === "string" ? byName(x, y) : x - y) || byName(a.name, b.name) || byName(a.mac, b.mac);
+  };
+  const fits = (device) => `${device.name} ${device.room ?? ""} ${device.model} ${device.mac}`.toLowerCase().includes(word);
+  const found = [...devices.values()].filter((device) => !word || fits(device));
+  return found.sort(down ? (a, b) => compare(b, a) : compare);
+}
+
+export function deviceTable() {
+  const choice = { by: "room", down: false, word: "" };
+  let devices = new Map();
+  const body = el("tbody");
+  const empty = el("p", { class: "quiet", hidden: true });
+  const heads = Object.entries(COLUMNS).map(([id, [title, value]]) =>
+    el("th", { scope: "col", class: id, "data-by": id }, value ? el("button", { type: "button", click: () => pick(id) }, title) : title));
+  const search = el("input", { type: "search", id: "find", placeholder: "name, room, model, MAC", autocomplete: "off", input: () => {
+    choice.word = search.value.toLowerCase();
+    draw();
+  } });
+
+  function pick(id) {
+    choice.down = choice.by === id && !choice.down;
+    choice.by = id;
+    draw();
+  }
+
+  function draw() {
+    for (const head of heads) {
+      if (head.dataset.by === choice.by) head.setAttribute("aria-sort", choice.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+    const found = sorted(devices, choice);
+    keep(body, found, (device) => device.mac, make, update);
+    empty.hidden = found.length > 0;
+    say(empty, choice.word ? "No device matches." : "Nothing was heard yet. Devices appear here as soon as one proxy hears them.");
+  }
+
+  const title = el("div", { class: "heading" },
+    el("h2", { id: "devices" }, "Devices"), el("label", { class: "unseen", for: "find" }, "Find a device"), search);
+  const table = el("table", { class: "devices" }, el("thead", {}, el("tr", {}, heads)), body);
+  return {
+    node: el("section", { "aria-labelledby": "devices" }, title, table, empty),
+    update(house) {
+      devices = house.devices;
+      draw();
+    },
+  };
+}
