@@ -73,12 +73,16 @@ async def test_it_does_not_advertise_while_connected_and_takes_one_central(senso
 
 
 async def test_it_hangs_up_on_who_does_not_log_in(sensor):
-    """The link ends after its limit, with "terminated by the peer"; a login with the right key keeps it."""
+    """The link ends after its limit, with "terminated by the peer"; a login with the right key, ours or the reader's, keeps it."""
     link, lost, _ = await opened(sensor)
     assert await lost.get() == 0x13
     link, lost, _ = await opened(sensor)
     await log_in(link, MAC)
     assert sensor.logins == 1
+    link.close()
+    link, lost, _ = await opened(sensor)
+    await miflora.log_in(Over(link), miflora.PLANTS[0x0098], MAC)
+    assert sensor.logins == 2
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(lost.get(), 0.3)
 
