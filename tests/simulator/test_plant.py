@@ -73,7 +73,7 @@ async def test_it_does_not_advertise_while_connected_and_takes_one_central(senso
 
 
 async def test_it_hangs_up_on_who_does_not_log_in(sensor):
-    """The link ends after its limit, with "terminated by the peer"; a login with the right key, ours or the reader's, keeps it."""
+    """The link ends after its limit, with "terminated by the peer"; a right login keeps it."""
     link, lost, _ = await opened(sensor)
     assert await lost.get() == 0x13
     link, lost, _ = await opened(sensor)
