@@ -6,7 +6,6 @@ apart by the MAC that they prove, and never displace an entry or one another.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -16,9 +15,10 @@ from zeroconf.asyncio import AsyncZeroconf
 from proxy_listener.advertisement import Address
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
-from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
+from proxy_listener.proxies.discovery import Discovery, Sighting
 from proxy_listener.proxies.handshake import Lanes
 from proxy_listener.proxies.hearing import Hear
+from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy
 from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
@@ -33,10 +33,6 @@ _LATELY = 10.0
 """Seconds in which another proxy must have heard something for silence to be judged."""
 _STOPPED = 5.0
 """Seconds between two ticks that only a stopped or suspended process sees: the silence is ours, not the proxies'."""
-_NETWORK_RETRY = 10.0
-_INTERFACES = 30.0
-"""Seconds between attempts to open mDNS where there is no network; between looks for new interfaces and lost nodes."""
-
 Changed = Callable[[ProxyStatus], None]
 
 
@@ -58,7 +54,6 @@ class Fleet:
         self.hear = hear
         self.lanes = Lanes()
         self.remembered = Remembered(state)
-        self.zeroconf: AsyncZeroconf | None = None
         self._entries = tuple(proxies)
         self._changed = changed
         self._proxies: dict[str, Proxy] = {}
@@ -67,10 +62,17 @@ class Fleet:
         self._by_mac: dict[Address, Proxy] = {}
         self._by_node: dict[str, Proxy] = {}  # an entry's name, its host:port
         self._strangers = Strangers(self.remembered)
-        self._discovery: Discovery | None = None
+        self._mdns = Mdns(self._browser, lambda: any(proxy.listed and not proxy.live for proxy in self))
         self._loudest: tuple[Proxy | None, float, float] = (None, float("-inf"), float("-inf"))
-        self._mdns: asyncio.Task[None] | None = None
         self._running = False
+
+    @property
+    def zeroconf(self) -> AsyncZeroconf | None:
+        """The one of the process; None while there is no network."""
+        return self._mdns.zeroconf
+
+    def _browser(self, zeroconf: AsyncZeroconf) -> Discovery:
+        return Discovery(zeroconf, self._seen, self._gone, self._known, self.timing)
 
     def __iter__(self) -> Iterator[Proxy]:
         return iter(list(self._proxies.values()))
@@ -85,14 +87,13 @@ class Fleet:
         self._running = True
         for entry in self._entries:
             self._start(entry.name, entry)
-        self._mdns = asyncio.get_running_loop().create_task(self._browse())
+        self._mdns.open(self.discovery.interfaces)
         try:
             await self._watch()
         finally:
             self._running = False
-            self._mdns.cancel()
             await self._leave_all()
-            await asyncio.gather(self._mdns, return_exceptions=True)
+            await self._mdns.close()
             await self._save()
 
     async def _watch(self) -> None:
@@ -145,38 +146,6 @@ class Fleet:
             await asyncio.to_thread(self.remembered.write, text)
         except OSError as error:
             log.warning("what is known of proxies cannot be kept", error=error.strerror)
-
-    async def _browse(self) -> None:
-        """Open mDNS as soon as there is a network, and follow its interfaces."""
-        interfaces = self.discovery.interfaces
-        zeroconf = await self._open(interfaces)
-        discovery = Discovery(zeroconf, self._seen, self._gone, self._known, self.timing)
-        discovery.start()
-        self.zeroconf, self._discovery = zeroconf, discovery
-        try:
-            while True:
-                await asyncio.sleep(_INTERFACES)
-                if not interfaces:
-                    with suppress(OSError, RuntimeError):
-                        await zeroconf.async_update_interfaces()
-                if any(proxy.listed and not proxy.live for proxy in self):
-                    discovery.ask()
-        finally:
-            if self._discovery is discovery:
-                self.zeroconf = self._discovery = None
-            await discovery.stop()
-            await zeroconf.async_close()
-
-    async def _open(self, interfaces: Sequence[str]) -> AsyncZeroconf:
-        complained = False
-        while True:
-            try:
-                return open_zeroconf(interfaces)
-            except OSError as error:
-                if not complained:
-                    log.warning("mDNS cannot be opened, trying again until it can", error=error.strerror)
-                complained = True
-            await asyncio.sleep(_NETWORK_RETRY)
 
     def _start(self, name: str, entry: ProxySettings | None, mac: Address | None = None) -> Proxy:
         if entry is not None:
@@ -257,8 +226,7 @@ class Fleet:
 
     def search(self, node: str) -> None:
         """Ask mDNS where this node is now."""
-        if self._discovery is not None:
-            self._discovery.ask(node)
+        self._mdns.search(node)
 
     def _seen(self, sighting: Sighting) -> None:
         """A node shows itself by mDNS."""
@@ -346,13 +314,9 @@ class Fleet:
                 self._stop(proxy)
             elif discovery != old:
                 proxy.lift()
-        if discovery.interfaces != old.interfaces and self._mdns is not None:
-            self._leaving.add(self._mdns)
-            self._mdns.add_done_callback(self._leaving.discard)
-            self._mdns.cancel()
-            self._mdns = asyncio.get_running_loop().create_task(self._browse())
-        sightings = list(self._discovery.sightings.values()) if self._discovery is not None else []
-        for sighting in sightings:
+        if discovery.interfaces != old.interfaces:
+            self._mdns.open(discovery.interfaces)
+        for sighting in self._mdns.sightings:
             self._seen(sighting)
 
     def _renew(self, name: str, entry: ProxySettings, before: ProxySettings | None) -> None:

@@ -5,9 +5,28 @@ the node costs it one of its few client slots, so those are 5 s apart whatever m
 person can mend, a minute.
 """
 
+import attrs
+
+from proxy_listener.proxies.causes import Verdict
 from proxy_listener.proxies.timing import Timing
+from proxy_listener.status import ProxyState
 
 _NEVER = float("-inf")
+_PATIENCE = 10
+"""Doublings of a wait, at most."""
+_PERSONAL = frozenset({ProxyState.WRONG_KEY, ProxyState.NEEDS_KEY, ProxyState.NOT_ENCRYPTED, ProxyState.WRONG_PASSWORD})
+"""What only a person can mend."""
+_FIRM = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NO_RAW_STREAM, ProxyState.INCOMPATIBLE})
+"""What only new firmware changes."""
+
+
+@attrs.frozen
+class Ending:
+    """How an attempt or a session ended. ``goodbye``: the node took its leave. ``garbage``: it broke the protocol."""
+
+    verdict: Verdict
+    goodbye: bool = False
+    garbage: bool = False
 
 
 class Gate:
@@ -45,6 +64,28 @@ class Gate:
     def reached(self, now: float) -> None:
         """The node took the connection."""
         self._reached = now
+
+    def after(self, ending: Ending, began: float, now: float, *, failures: int, listed: bool, known: bool) -> None:
+        """An attempt is over. ``failures`` before it, since the last session; ``known``: listed, or proved itself."""
+        timing, state = self._timing, ending.verdict.state
+        growth = 2.0 ** min(failures, _PATIENCE)
+        if state is ProxyState.BENCHED:
+            self.bar(now, timing.bench)
+        elif state in _PERSONAL:
+            # Somebody else's node is not bothered every minute for ever.
+            self.bar(now, timing.auth if listed else min(timing.auth * growth, timing.settle))
+        elif state in _FIRM:
+            self.bar(now, timing.settle)
+        elif state in {ProxyState.WRONG_NODE, ProxyState.NOT_ACCEPTED}:
+            self.wait(now, timing.auth)
+        elif state is ProxyState.FULL:
+            self.wait(now, timing.full)
+        elif failures == 0:
+            self.wait(now, timing.spacing if ending.goodbye else timing.redial)
+        elif known:
+            self.wait(began, timing.spacing)
+        else:
+            self.wait(now, min(timing.spacing * growth, timing.stranger_spacing))
 
     def wait(self, now: float, seconds: float) -> None:
         """Nothing for so long, unless the node shows itself."""

@@ -21,11 +21,11 @@ from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.discovery import Sighting
-from proxy_listener.proxies.gate import Gate
+from proxy_listener.proxies.gate import Ending, Gate
 from proxy_listener.proxies.handshake import Lanes, Node, make_client
 from proxy_listener.proxies.hearing import Hear, Hearing
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.session import Ending, Session, Slots
+from proxy_listener.proxies.session import Session, Slots
 from proxy_listener.proxies.stream import Stream
 from proxy_listener.proxies.targets import Targets
 from proxy_listener.proxies.timing import Timing
@@ -36,12 +36,6 @@ log = structlog.get_logger()
 
 _STRIKES = 3
 """Sessions that broke the protocol, none of them a minute old, after which a node is benched."""
-_PATIENCE = 10
-"""Doublings of a wait, at most."""
-_PERSONAL = frozenset({ProxyState.WRONG_KEY, ProxyState.NEEDS_KEY, ProxyState.NOT_ENCRYPTED, ProxyState.WRONG_PASSWORD})
-"""What only a person can mend."""
-_FIRM = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NO_RAW_STREAM, ProxyState.INCOMPATIBLE})
-"""What only new firmware changes."""
 _FAULT = Ending(VERDICTS[ProxyState.UNREACHABLE].because("an error of our own; see the log"))
 _ELSEWHERE = frozenset({ProxyState.UNREACHABLE, ProxyState.WRONG_NODE})
 """After which the node may have another address now."""
@@ -57,8 +51,12 @@ class Surroundings(Protocol):
     lanes: Lanes
     remembered: Remembered
     discovery: DiscoverySettings
-    zeroconf: AsyncZeroconf | None
     hear: Hear
+
+    @property
+    def zeroconf(self) -> AsyncZeroconf | None:
+        """The one of the process; None while there is no network."""
+        ...
 
     def others_hear(self, proxy: "Proxy") -> bool:
         """Whether another proxy hears anything now."""
@@ -320,32 +318,12 @@ class Proxy:
             benched = VERDICTS[ProxyState.BENCHED]
             ending = Ending(benched.because("what it sends is not the native API, time and again"))
         self.targets.turn()
-        self._wait(ending, began)
+        known = self.listed or self.proved
+        self.gate.after(ending, began, self._clock(), failures=self._failures, listed=self.listed, known=known)
         self._failures += 1
         if ending.verdict.state in _ELSEWHERE and self.targets.current_sighting is not None:
             self._around.search(self.targets.current_sighting.name)
         self._settle(ending.verdict)
-
-    def _wait(self, ending: Ending, began: float) -> None:
-        timing, now, state = self._timing, self._clock(), ending.verdict.state
-        growth = 2.0 ** min(self._failures, _PATIENCE)
-        if state is ProxyState.BENCHED:
-            self.gate.bar(now, timing.bench)
-        elif state in _PERSONAL:
-            # Somebody else's node is not bothered every minute for ever.
-            self.gate.bar(now, timing.auth if self.listed else min(timing.auth * growth, timing.settle))
-        elif state in _FIRM:
-            self.gate.bar(now, timing.settle)
-        elif state in {ProxyState.WRONG_NODE, ProxyState.NOT_ACCEPTED}:
-            self.gate.wait(now, timing.auth)
-        elif state is ProxyState.FULL:
-            self.gate.wait(now, timing.full)
-        elif self._failures == 0:
-            self.gate.wait(now, timing.spacing if ending.goodbye else timing.redial)
-        elif self.listed or self.proved:
-            self.gate.wait(began, timing.spacing)
-        else:
-            self.gate.wait(now, min(timing.spacing * growth, timing.stranger_spacing))
 
     def _settle(self, verdict: Verdict) -> None:
         """Take a verdict on. A change of state is one line of the log; another cause for the same state is none."""

@@ -19,6 +19,7 @@ from aioesphomeapi.model import (
 
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.coalesce import CoalescingEventLoop
+from proxy_listener.proxies.gate import Ending
 from proxy_listener.proxies.handshake import Lanes, Node, dial, greet, leave, socket_of
 from proxy_listener.proxies.hearing import Hearing
 from proxy_listener.proxies.stream import Manners, Step, Stream
@@ -38,15 +39,6 @@ class Slots:
     free: int
     limit: int
     allocated: tuple[int, ...]
-
-
-@attrs.frozen
-class Ending:
-    """How an attempt or a session ended. ``goodbye``: the node took its leave. ``garbage``: it broke the protocol."""
-
-    verdict: Verdict
-    goodbye: bool = False
-    garbage: bool = False
 
 
 class Session:

@@ -153,7 +153,7 @@ async def test_unlisted_nodes_are_few():
     """Of three hundred nodes that announce themselves, 64 are spoken to, and all are bounded."""
     fleet_task = house((), KEYED)
     async with fleet_task as made:
-        await made.until(lambda: made.fleet._discovery is not None)
+        await made.until(lambda: made.fleet._mdns.discovery is not None)
         for number in range(300):
             made.fleet._seen(Sighting(f"rogue{number}", ("127.0.0.1",), 6053, mac=number, encrypts=True))
         assert len(list(made.fleet)) == 64
@@ -205,8 +205,8 @@ async def test_hostile_name_is_printable(mdns):
     node = make_node(1, name="\u202egnp")
     async with running(node, zeroconf=mdns), house((), KEYED) as made:
         await made.state("?gnp", "live")
-        made.fleet._discovery.async_update_records(None, 0.0, [update("\x1b[31mevil")])
-        await made.until(lambda: not made.fleet._discovery._dirty)
+        made.fleet._mdns.discovery.async_update_records(None, 0.0, [update("\x1b[31mevil")])
+        await made.until(lambda: not made.fleet._mdns.discovery._dirty)
         assert set(made.states()) == {"?gnp"}
 
 
@@ -256,7 +256,7 @@ async def test_reload_of_interfaces_keeps_sessions():
         await made.state("node1", "live")
         sessions = set(node.sessions)
         made.fleet.reload(attrs.evolve(made.fleet.discovery, interfaces=("127.0.0.2",)), [entry(node)])
-        await made.until(lambda: made.fleet.zeroconf is not None and not made.fleet._leaving)
+        await made.until(lambda: made.fleet.zeroconf is not None)
         await made.hears(node)
         assert node.sessions == sessions
 

@@ -1,0 +1,93 @@
+"""The one AsyncZeroconf of the process and the browser on it, for as long as the fleet runs.
+
+The rule of this file: no network is no failure. mDNS opens as soon as it can, follows the interfaces that come and go,
+and moves when the configuration names others; proxies with a host do not wait for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+from zeroconf.asyncio import AsyncZeroconf
+
+from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
+
+log = structlog.get_logger()
+
+_RETRY = 10.0
+_ROUND = 30.0
+"""Seconds between attempts to open mDNS where there is no network; between looks for new interfaces and lost nodes."""
+
+
+class Mdns:
+    """``make`` builds a :class:`Discovery` on an AsyncZeroconf; ``lost`` says whether a node is looked for."""
+
+    def __init__(self, make: Callable[[AsyncZeroconf], Discovery], lost: Callable[[], bool]) -> None:
+        self._make = make
+        self._lost = lost
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._current: asyncio.Task[None] | None = None
+        self.zeroconf: AsyncZeroconf | None = None
+        self.discovery: Discovery | None = None
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """What is seen now."""
+        return list(self.discovery.sightings.values()) if self.discovery is not None else []
+
+    def open(self, interfaces: Sequence[str]) -> None:
+        """Browse on these interfaces from now on; on all where there are none. What was open closes."""
+        if self._current is not None:
+            self._current.cancel()
+        self._current = asyncio.get_running_loop().create_task(self._browse(interfaces))
+        self._tasks.add(self._current)
+        self._current.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Close everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._current = None
+
+    def search(self, node: str) -> None:
+        """Ask the network where this node is now."""
+        if self.discovery is not None:
+            self.discovery.ask(node)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("mDNS failed; proxies are found by it no more until the next start", exc_info=error)
+
+    async def _browse(self, interfaces: Sequence[str]) -> None:
+        zeroconf = await _opened(interfaces)
+        discovery = self._make(zeroconf)
+        try:
+            discovery.start()
+            self.zeroconf, self.discovery = zeroconf, discovery
+            while True:
+                await asyncio.sleep(_ROUND)
+                if not interfaces:
+                    with suppress(OSError, RuntimeError):
+                        await zeroconf.async_update_interfaces()
+                if self._lost():
+                    discovery.ask()
+        finally:
+            if self.discovery is discovery:
+                self.zeroconf = self.discovery = None
+            await discovery.stop()
+            await zeroconf.async_close()
+
+
+async def _opened(interfaces: Sequence[str]) -> AsyncZeroconf:
+    complained = False
+    while True:
+        try:
+            return open_zeroconf(interfaces)
+        except OSError as error:
+            if not complained:
+                log.warning("mDNS cannot be opened, trying again until it can", error=error.strerror)
+            complained = True
+        await asyncio.sleep(_RETRY)
