@@ -180,8 +180,9 @@ class Link:
             return
         self._unsubscribe()
         try:
-            self._client.bluetooth_device_disconnect_no_wait(self._address)
+            await self._hang_up()
             if not await self._freed():
+                self._client.bluetooth_device_disconnect_no_wait(self._address)
                 log.warning("connection slot not released", proxy=self._proxy.name, mac=mac_text(self._address))
             if self._clear and self._proxy.features & BluetoothProxyFeature.CACHE_CLEARING:
                 await self._client.bluetooth_device_clear_cache(self._address, self._timing.slots)
@@ -190,6 +191,17 @@ class Link:
         if self._ended.is_set():
             passed = asyncio.get_running_loop().time() - self._ended_at
             await asyncio.sleep(max(0.0, self._timing.settle - passed))
+
+    async def _hang_up(self) -> None:
+        """Disconnect, where the proxy has not said that it is over.
+
+        The answer to a needless request would come later, and be taken by the next connection for its own end.
+        """
+        if not self._states:
+            self._client.bluetooth_device_disconnect_no_wait(self._address)
+        elif not self._ended.is_set():
+            with suppress(TimeoutAPIError):
+                await self._client.bluetooth_device_disconnect(self._address, self._timing.disconnect)
 
     def _changed(self, connected: bool, _mtu: int, code: int) -> None:
         self._states.append((connected, code))

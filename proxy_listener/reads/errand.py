@@ -25,9 +25,10 @@ from proxy_listener.xiaomi.miflora import Answer, Entry, Plant, RefusedError, lo
 
 log = structlog.get_logger()
 
-AT_ONCE = ("bad_handle", "refused", "refused_answer")
-"""Causes after which the same proxy is asked once more at once: a kept handle was stale and is forgotten now, or
-Bluedroid answered 133 because the last link had just ended (esphome/bluetooth-proxies#41)."""
+AT_ONCE = ("bad_handle", "refused", "refused_answer", "connection_lost")
+"""Causes after which the same proxy is asked once more at once, where they came quickly: a kept handle was stale and
+is forgotten now; Bluedroid answered 133 because the last link had just ended (esphome/bluetooth-proxies#41); a link was
+gone in its first moments, which is how a late report of the last link's end looks, too."""
 
 PROXY_ALONE = ("no_slot", "proxy_gone")
 """Causes that say nothing about how well the proxy hears the device."""

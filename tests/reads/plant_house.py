@@ -93,10 +93,13 @@ class FaultyLink:
     async def _strike(self):
         self.operations += 1
         if self.operations == 2 and self.fault == "lost":
-            self.link.close()
-            self.lost(0x08)
+            asyncio.get_running_loop().call_soon(self._drop)
         if self.operations == 2 and self.fault in {"hang", "lost"}:
             await asyncio.get_running_loop().create_future()
+
+    def _drop(self):
+        self.link.close()
+        self.lost(0x08)
 
     def close(self):
         self.link.close()

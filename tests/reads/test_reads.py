@@ -56,7 +56,7 @@ async def test_the_strongest_is_passive():
     [
         ("133", ["refused", "refused"]),
         ("absent", ["refused"]),
-        ("lost", ["connection_lost"]),
+        ("lost", ["connection_lost", "connection_lost"]),
         ("hang", ["timeout"]),
         ("garbage", ["refused_answer", "refused_answer"]),
         ("empty", ["refused_answer", "refused_answer"]),
@@ -72,7 +72,7 @@ async def test_the_strongest_fails(fault, causes):
         assert tried(report) == [*(("kitchen", cause) for cause in causes), ("hall", "")]
 
 
-@pytest.mark.parametrize("fault", ["133", "garbage", "empty", "zeros"])
+@pytest.mark.parametrize("fault", ["133", "lost", "garbage", "empty", "zeros"])
 async def test_a_failure_of_the_first_try_only(fault):
     """Status 133 right after a link, or a nonsense answer: the same proxy at once again, and it works."""
     async with plant_house(ROOMS) as house:
