@@ -24,8 +24,8 @@ DIALS = 64
 """TCP connections being opened at once. A dead address holds its place for seconds; a thousand must not hold all."""
 HANDSHAKES = 4
 """Handshakes at once, over all nodes: after a power cut all come back together."""
-STRANGERS = 2
-"""Of these, with nodes that never proved themselves: who merely announces nodes cannot take every place."""
+SLOW = 2
+"""Of these, with nodes that hung the last time or never proved themselves: they cannot take every place."""
 
 
 @attrs.frozen
@@ -47,7 +47,7 @@ class Lanes:
     def __init__(self) -> None:
         self._dials = asyncio.Semaphore(DIALS)
         self._handshakes = asyncio.Semaphore(HANDSHAKES)
-        self._strangers = asyncio.Semaphore(STRANGERS)
+        self._slow = asyncio.Semaphore(SLOW)
 
     @asynccontextmanager
     async def dialling(self) -> AsyncIterator[None]:
@@ -56,10 +56,10 @@ class Lanes:
             yield
 
     @asynccontextmanager
-    async def handshaking(self, *, stranger: bool) -> AsyncIterator[None]:
+    async def handshaking(self, *, slow: bool) -> AsyncIterator[None]:
         """A place to shake hands."""
-        if stranger:
-            async with self._strangers, self._handshakes:
+        if slow:
+            async with self._slow, self._handshakes:
                 yield
         else:
             async with self._handshakes:

@@ -101,6 +101,7 @@ class Proxy:
         self._encrypts: bool | None = None
         self._failures = 0
         self._strikes = 0
+        self._slow = False
 
     @property
     def listed(self) -> bool:
@@ -246,8 +247,9 @@ class Proxy:
         session = Session(client, self.hearing, self.stream, self._timing, lambda: self.tick(self._clock()))
         self._session = session
         try:
-            stranger = not self.listed and not self.proved
-            node = await session.meet(self._around.lanes, stranger=stranger, reached=self.gate.reached)
+            slow = self._slow or not (self.listed or self.proved)
+            node = await session.meet(self._around.lanes, slow=slow, reached=self._reached)
+            self._slow = False
             refused = self._vet(node, encrypted=way.noise_psk is not None)
             if refused is not None:
                 return Ending(refused)
@@ -258,6 +260,11 @@ class Proxy:
         finally:
             await session.close()
             self._session = None
+
+    def _reached(self, now: float) -> None:
+        """The node took the connection; until it is through the handshake, it may be one that hangs."""
+        self.gate.reached(now)
+        self._slow = True
 
     def _expected(self) -> Address | None:
         """The MAC that must answer, where it is known."""

@@ -74,7 +74,7 @@ class Session:
         """Whether a connection to a device is open or being opened."""
         return self.connecting or (self.slots is not None and self.slots.free < self.slots.limit)
 
-    async def meet(self, lanes: Lanes, *, stranger: bool, reached: Callable[[float], None]) -> Node:
+    async def meet(self, lanes: Lanes, *, slow: bool, reached: Callable[[float], None]) -> Node:
         """Connect and ask what the node is, within the attempt's time. Raises the library's errors, TimeoutError."""
         async with lanes.dialling():
             began = self._clock()
@@ -84,8 +84,8 @@ class Session:
             finally:
                 self._dialling = None
         reached(self._clock())
-        spent = self._clock() - began
-        async with lanes.handshaking(stranger=stranger), asyncio.timeout(self._timing.attempt - spent):
+        left = self._timing.attempt - (self._clock() - began)
+        async with lanes.handshaking(slow=slow), asyncio.timeout(left if slow else self._timing.handshake):
             return await greet(self.client)
 
     def moved(self) -> None:

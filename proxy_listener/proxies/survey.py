@@ -135,7 +135,7 @@ class _Survey:
         try:
             async with self._lanes.dialling(), asyncio.timeout(self._timing.dial):
                 await dial(client)
-            async with self._lanes.handshaking(stranger=False), asyncio.timeout(self._timing.attempt):
+            async with self._lanes.handshaking(slow=False), asyncio.timeout(self._timing.attempt):
                 return await greet(client)
         finally:
             await leave(client, self._timing.leave)

@@ -14,6 +14,9 @@ class Timing:
     """One connect attempt, from the first byte to the subscription. The library alone would allow 30 + 60 + 60 s."""
     dial: float = 4.0
     """Of that, to open the TCP connection: the kernel sends SYN at 0, 1 and 3 s, and the next attempt at 5."""
+    handshake: float = 5.0
+    """Of that, for the handshake of a node that is not known to be slow: a proxy needs less than one. A node that took
+    longer has the whole attempt the next time, in a lane where it keeps only the slow ones waiting."""
     spacing: float = 5.0
     """Between two attempts that reach one proxy, at least, whatever mDNS says; it is the usual wait, too."""
     redial: float = 1.0

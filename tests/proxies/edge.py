@@ -23,6 +23,7 @@ DATA = b"\x02\x01\x06"
 FAST = Timing(
     attempt=2.0,
     dial=1.0,
+    handshake=0.5,
     spacing=0.2,
     redial=0.05,
     auth=0.6,
