@@ -29,7 +29,7 @@ from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.gatt import connection
 from proxy_listener.proxies.handles import Tables
-from proxy_listener.reads import Candidate, House, ReadReport, Reads, Tell
+from proxy_listener.reads import House, Reads
 from proxy_listener.status import DeviceStatus, ProxyState, View
 from proxy_listener.taps import Taps
 
@@ -61,7 +61,13 @@ class Service:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
         self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, state=state)
-        self.view = View(self._devices, self.fleet.status, self.engine.outcomes)
+        self.view = View(
+            self._devices,
+            self.fleet.status,
+            self.engine.outcomes,
+            unlisted=self._shows_unlisted,
+            behind=journal.behind,
+        )
         self._taps = Taps(self.engine.hear, self.fleet.listen)
         self._reads = self._make_reads()
 
@@ -72,7 +78,8 @@ class Service:
         try:
             self._start("proxies", self.fleet.run)
             self._start("reads", self._reads.run)
-            self._start("web", self._web)
+            self._start("control socket", self._control)
+            self._start("page", self._page)
             for name, settings in self.config.sinks.items():
                 self._start_sink(name, settings)
             self._start("kept frames", self._unseal)
@@ -87,15 +94,12 @@ class Service:
         if (config.devices, config.unlisted) != (old.devices, old.unlisted):
             self.engine.devices.configure(config.devices, config.unlisted.unlisted)
             self._start("kept frames", self._unseal)
-        if config.devices != old.devices:
-            await self._end("reads")
-            self._reads = self._make_reads()
-            self._start("reads", self._reads.run)
+        self._reads.reload(config.devices)
         if (config.discovery, config.proxies) != (old.discovery, old.proxies):
             self.fleet.reload(config.discovery, config.proxies)
         if config.web != old.web:
-            await self._end("web")
-            self._start("web", self._web)
+            await self._end("page")
+            self._start("page", self._page)
         for name in old.sinks.keys() | config.sinks.keys():
             if config.sinks.get(name) != old.sinks.get(name):
                 await self._end(f"sink {name}")
@@ -182,20 +186,32 @@ class Service:
             )
         )
 
-    async def _web(self) -> None:
-        actions = web.Actions(
-            route=self._explain,
-            read=self._read_now,
+    async def _control(self) -> None:
+        await web.serve_control(self._state, self.view, self.journal, self._actions())
+
+    async def _page(self) -> None:
+        await web.serve_page(self.config.web, self.view, self.journal, self._actions())
+
+    def _actions(self) -> web.Actions:
+        return web.Actions(
+            route=self._reads.explain,
+            read=self._reads.read_now,
             coverage=self._coverage,
             stream=self._taps.lines,
+            metrics=self._metrics(),
         )
-        await web.serve(self.config.web, self._state, self.view, self.journal, actions)
 
-    def _explain(self, mac: Address) -> list[Candidate]:
-        return self._reads.explain(mac)
+    def _metrics(self) -> Callable[[], tuple[str, bytes]] | None:
+        settings = self.config.sinks.get("prometheus")
+        if settings is None:
+            return None
+        # Imported only where it is asked for: it costs memory, and belongs to an extra.
+        from proxy_listener.sinks.prometheus import Metrics
 
-    async def _read_now(self, mac: Address, history: bool, tell: Tell) -> ReadReport:
-        return await self._reads.read_now(mac, history, tell)
+        return Metrics(self.view, self.journal, settings).exposition
+
+    def _shows_unlisted(self) -> bool:
+        return self.config.unlisted.unlisted == "emit"
 
     async def _coverage(self) -> Coverage:
         record = await self.journal.hearing(time.time() - COVERAGE_HOURS * 3600)

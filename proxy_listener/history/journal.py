@@ -144,6 +144,10 @@ class Journal(Archive, Ledger):
         self._feeds.add(feed)
         return feed
 
+    def behind(self) -> dict[str, int]:
+        """Durable follower -> how many committed rows wait for it."""
+        return {name: cursor.behind for name, cursor in self._cursors.items()}
+
     def cursor(self, name: str) -> Cursor:
         """The durable follower of that name; at its first use it starts now. One per name."""
         if name not in self._cursors:

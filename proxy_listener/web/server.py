@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import attrs
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -184,21 +183,24 @@ def tcp_socket(listen: str, family: socket.AddressFamily, address: Any) -> Itera
         yield listener
 
 
-async def serve(settings: WebSettings, state: Path, view: View, journal: Journal, actions: Actions) -> None:
-    """The control socket in ``state``, and TCP where ``settings`` say so; until cancelled.
+async def serve_control(state: Path, view: View, journal: Journal, actions: Actions) -> None:
+    """The control socket in ``state``, until cancelled. ProxyListenerError where another service serves it."""
+    with control_socket(state) as control:
+        async with serving(House(view, journal, actions), control):
+            await asyncio.Event().wait()
 
-    ProxyListenerError: the socket is served by another service, the port is taken, the address is open to the network
-    and there is no token.
+
+async def serve_page(settings: WebSettings, view: View, journal: Journal, actions: Actions) -> None:
+    """The page and the API at ``settings.listen``, until cancelled.
+
+    ProxyListenerError: the port is taken, the address is open to the network and there is no token.
     """
-    house = House(view, journal, actions)
+    if settings.listen is None:
+        return
+    house = House(view, journal, actions, token=settings.token)
     async with AsyncExitStack() as stack:
-        if settings.listen is not None:
-            guarded = attrs.evolve(house, token=settings.token)
-            for family, address in await tcp_addresses(settings.listen, settings.token is not None):
-                listener = stack.enter_context(tcp_socket(settings.listen, family, address))
-                await stack.enter_async_context(serving(guarded, listener, guard(settings)))
-            log.info("the page is served", listen=settings.listen, token=settings.token is not None)
-        # Last, because whoever waits for the service waits for this file.
-        control = stack.enter_context(control_socket(state))
-        await stack.enter_async_context(serving(house, control))
+        for family, address in await tcp_addresses(settings.listen, settings.token is not None):
+            listener = stack.enter_context(tcp_socket(settings.listen, family, address))
+            await stack.enter_async_context(serving(house, listener, guard(settings)))
+        log.info("the page is served", listen=settings.listen, token=settings.token is not None)
         await asyncio.Event().wait()

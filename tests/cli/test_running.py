@@ -19,9 +19,8 @@ from proxy_listener.history import Journal
 from proxy_listener.reading import Event, Reading, as_json
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.reads.ranking import Candidate
-from proxy_listener.settings import WebSettings
 from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
-from proxy_listener.web import Actions, serve
+from proxy_listener.web import Actions, serve_control
 
 MAC = 0xA4C1380283F4
 HOSTILE = "=cmd [red]Attic[/red]"
@@ -156,11 +155,11 @@ def living(state, actions, *, talking=False):
         view = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})
         parts = [
             journal.run(),
-            serve(WebSettings(), state, view, journal, actions),
+            serve_control(state, view, journal, actions),
             *([talk(journal)] if talking else []),
         ]
         tasks = [asyncio.create_task(part) for part in parts]
-        while not (state / "control.sock").exists():  # noqa: ASYNC110  serve() tells nobody when it listens
+        while not (state / "control.sock").exists():  # noqa: ASYNC110  serve_control() tells nobody when it listens
             await asyncio.sleep(0)
         ready.set()
         await asyncio.to_thread(done.wait)

@@ -11,16 +11,22 @@ from made_house import view
 from proxy_listener.errors import ProxyListenerError
 from proxy_listener.secret import Secret
 from proxy_listener.settings import WebSettings
-from proxy_listener.web import Actions, serve
+from proxy_listener.web import Actions, serve_control, serve_page
 
 
 @contextlib.asynccontextmanager
 async def running(settings, state, journal):
     """The service itself, from when its control socket is there; gives its task."""
-    task = asyncio.create_task(serve(settings, state, view(), journal, Actions()))
+    page = serve_page(settings, view(), journal, Actions())
+    task = asyncio.gather(page, serve_control(state, view(), journal, Actions()))
     try:
         while not task.done() and not (state / "control.sock").exists():  # noqa: ASYNC110  what it waits for is a file
             await asyncio.sleep(0)
+        while settings.listen and not task.done():
+            with contextlib.suppress(ConnectionRefusedError):
+                _, writer = await asyncio.open_connection(*settings.listen.rsplit(":", 1))
+                writer.close()
+                break
         yield task
     finally:
         task.cancel()
@@ -74,7 +80,7 @@ async def test_the_service_serves_both_and_leaves_nothing(tmp_path, journal):
 async def test_an_open_port_without_a_token_is_refused(tmp_path, journal, listen, message):
     """As is an address that is none."""
     with pytest.raises(ProxyListenerError, match=message):
-        await serve(WebSettings(listen), tmp_path, view(), journal, Actions())
+        await serve_page(WebSettings(listen), view(), journal, Actions())
 
 
 async def test_a_port_that_is_taken_is_told(tmp_path, journal):
@@ -84,7 +90,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path, journal):
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(ProxyListenerError, match=r"\[web\] listen: 127.0.0.1:\d+: Address already in use"):
-            await serve(WebSettings(f"127.0.0.1:{port}"), tmp_path, view(), journal, Actions())
+            await serve_page(WebSettings(f"127.0.0.1:{port}"), view(), journal, Actions())
 
 
 async def knock(path, sent=b""):
