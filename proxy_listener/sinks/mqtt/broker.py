@@ -44,6 +44,7 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only, and to be said each time."""
 
 SILENT = "it does not answer"
+HUNG_UP = "it ended the connection instead of answering"
 
 _quiet = logging.getLogger("aiomqtt.proxy_listener")
 _quiet.setLevel(logging.CRITICAL)
@@ -100,6 +101,12 @@ class _Client(aiomqtt.Client):
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        """Who hung up instead of answering is waited for by aiomqtt for ever."""
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError(HUNG_UP))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         if isinstance(reason_code, ReasonCode) and reason_code.is_failure:
@@ -208,7 +215,7 @@ async def connected(
         if isinstance(error, TimeoutError):
             raise Lost(SILENT, "silent") from None
         if isinstance(error, aiomqtt.MqttError | OSError | ValueError):
-            raise Lost(_cause(error)) from None
+            raise Lost(_cause(error), "silent" if str(error) == HUNG_UP else "") from None
         raise
     try:
         yield Broker(client)

@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 from aiomqtt import ProtocolVersion
@@ -60,8 +60,10 @@ _VERSIONS: Mapping[str, Sequence[ProtocolVersion]] = {
 _NAMES = {ProtocolVersion.V5: "5", ProtocolVersion.V311: "3.1.1"}
 
 JITTER = (0.3, 2.0)
-SPREAD = 6.0
-"""Seconds after Home Assistant's birth, and over which all is said again: everyone else speaks then, too."""
+SPREAD = 5.0
+STEPS = 20
+"""Seconds after Home Assistant's birth, and over which, in how many steps, all is said again: everyone else
+speaks then, too."""
 
 
 class Sink:
@@ -188,8 +190,8 @@ class Sink:
         async with self._looking:
             now = asyncio.get_running_loop().time()
             messages = self._retained.messages(self._view.devices(), self._view.proxies(), now)
-            for start in range(0, len(messages), IN_FLIGHT):
-                portion = messages[start : start + IN_FLIGHT]
+            size = max(1, len(messages) // STEPS) if spread else IN_FLIGHT
+            for portion in _portions(messages, size):
                 await broker.publish(portion)
                 self._retained.acknowledged(portion)
                 await asyncio.sleep(spread * len(portion) / len(messages))
@@ -244,8 +246,12 @@ class Sink:
 
 
 async def _in_portions(broker: Broker, messages: Sequence[Message]) -> None:
-    for start in range(0, len(messages), IN_FLIGHT):
-        await broker.publish(messages[start : start + IN_FLIGHT])
+    for portion in _portions(messages, IN_FLIGHT):
+        await broker.publish(portion)
+
+
+def _portions(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
+    return (messages[start : start + size] for start in range(0, len(messages), size))
 
 
 def _one_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
