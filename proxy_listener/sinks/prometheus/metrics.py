@@ -40,14 +40,14 @@ BASE_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
     "lx": ("lux", lambda value: value),
     "µS/cm": ("siemens_per_meter", lambda value: value / 10_000),
     "mg/m³": ("grams_per_cubic_meter", lambda value: value / 1_000),
-    "kg": ("kilograms", lambda value: value),
+    "kg": ("grams", lambda value: round(value * 1_000, 3)),
     "Ω": ("ohms", lambda value: value),
     "bpm": ("beats_per_minute", lambda value: value),
     "dBm": ("dbm", lambda value: value),
     "s": ("seconds", lambda value: value),
     "min": ("seconds", lambda value: value * 60),
 }
-"""Unit -> its base unit by Prometheus's conventions, and the way there."""
+"""Unit -> its base unit by Prometheus's conventions (``promtool check metrics`` refuses kilograms), and the way there."""
 
 _DECRYPTION = (Outcome.NO_BINDKEY, Outcome.WRONG_BINDKEY, Outcome.GUESSING, Outcome.DOWNGRADED)
 _STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
