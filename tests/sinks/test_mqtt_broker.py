@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -314,6 +315,20 @@ async def test_frozen(broker: Mosquitto, journal: Journal) -> None:
         await subscriber.until(lambda: subscriber.newest.get("proxy-listener/bridge/state") == "online")
 
 
+async def test_a_frozen_broker_does_not_hold_up_the_end(broker: Mosquitto, journal: Journal) -> None:
+    """The service has two seconds to stop, whatever waits for an answer then."""
+    subscriber = Subscriber(broker.port, "proxy-listener/#")
+    async with background(subscriber.run(), run(Settings(port=broker.port), journal, house())):
+        await subscriber.subscribed.wait()
+        await feed(journal, range(100))
+        await subscriber.until(lambda: len(subscriber.distinct) == 100)
+        broker.signal(signal.SIGSTOP)
+        await feed(journal, range(100, 140))
+        began = time.monotonic()
+    assert time.monotonic() - began < 2.0
+    broker.signal(signal.SIGCONT)
+
+
 async def test_an_outage_drains_at_two_thousand_a_second(broker: Mosquitto, journal: Journal) -> None:
     """10,000 readings wait: every event is told with its own time and as delayed, and each state once or twice."""
     for number in range(10_000):
@@ -330,6 +345,46 @@ async def test_an_outage_drains_at_two_thousand_a_second(broker: Mosquitto, jour
             rate = 10_000 / (time.monotonic() - began)
     assert len(subscriber.heard) <= 16
     assert rate >= 2_000
+
+
+SERVICE = """
+import asyncio, sys
+from pathlib import Path
+from proxy_listener.history import Journal
+from proxy_listener.sinks.mqtt import Settings, run
+from proxy_listener.status import View
+
+async def main():
+    journal = Journal(Path(sys.argv[1]))
+    asyncio.create_task(journal.run())
+    await run(Settings(port=int(sys.argv[2])), journal, View(list, list, dict))
+
+asyncio.run(main())
+"""
+"""The sink in a process of its own, to be killed."""
+
+
+async def test_killed_again_and_again(broker: Mosquitto, tmp_path: Path) -> None:
+    """``kill -9`` at any moment: every event arrives, in order, and each death repeats at most twenty."""
+    kills, events, path = 6, 12_000, tmp_path / "killed.db"
+    journal = Journal(path)
+    journal.cursor("mqtt")
+    for number in range(events):
+        journal.append(reading(values={}, events=(Event("button", "press", {"number": number}),)))
+    await journal.close()
+    subscriber = Subscriber(broker.port, "proxy-listener/device/+/event/#")
+    async with background(subscriber.run()):
+        await subscriber.subscribed.wait()
+        for death in range(kills + 1):
+            service = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVICE, str(path), str(broker.port))
+            goal = events if death == kills else events * (death + 1) // (kills + 1)
+            await subscriber.until(lambda goal=goal: len(subscriber.distinct) >= goal)
+            service.kill()
+            await service.wait()
+            await asyncio.sleep(0.2)
+    firsts = list(dict.fromkeys(subscriber.numbers))
+    assert firsts == list(range(events))
+    assert len(subscriber.numbers) - events <= kills * IN_FLIGHT
 
 
 async def test_the_last_will(broker: Mosquitto, journal: Journal) -> None:

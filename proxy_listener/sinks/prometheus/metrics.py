@@ -47,7 +47,7 @@ BASE_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
     "s": ("seconds", lambda value: value),
     "min": ("seconds", lambda value: value * 60),
 }
-"""Unit -> its base unit by Prometheus's conventions (``promtool check metrics`` refuses kilograms), and the way there."""
+"""Unit -> its base unit by Prometheus's conventions, and the way there. ``promtool`` objects to kilograms."""
 
 _DECRYPTION = (Outcome.NO_BINDKEY, Outcome.WRONG_BINDKEY, Outcome.GUESSING, Outcome.DOWNGRADED)
 _STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
