@@ -31,11 +31,13 @@ def run(options: Options) -> None:
     """Listen, until told to stop."""
     from proxy_listener import app
     from proxy_listener.config import doubts
+    from proxy_listener.proxies.coalesce import event_loop
 
     config = options.load()
     for doubt in doubts(config):
         log.warning("this may not be what is meant", place=doubt.place, detail=doubt.text)
-    asyncio.run(app.run(config, options.state_directory()))
+    with asyncio.Runner(loop_factory=lambda: event_loop(config.service.coalesce)) as runner:
+        runner.run(app.run(config, options.state_directory()))
 
 
 @main.command(cls=Listing)
