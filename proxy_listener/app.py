@@ -7,6 +7,7 @@ another. When told to stop, proxies are left first, then what was heard is commi
 
 import asyncio
 import importlib
+import resource
 import signal
 import sqlite3
 import time
@@ -287,6 +288,7 @@ def _open(config: Config, state: Path) -> Journal:
 
 async def run(config: Config, state: Path) -> None:
     """The service, until SIGTERM or SIGINT. SIGHUP reads the configuration again; one with errors changes nothing."""
+    _allow_many_sockets()
     loop = asyncio.get_running_loop()
     stop, again = asyncio.Event(), asyncio.Event()
     async with service(config, state) as running:
@@ -301,6 +303,12 @@ async def run(config: Config, state: Path) -> None:
         log.info("stopping")
         reloads.cancel()
     log.info("stopped")
+
+
+def _allow_many_sockets() -> None:
+    """Two sockets a proxy; the usual soft limit of 1,024 is there for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _reload_when(again: asyncio.Event, running: Service) -> None:

@@ -132,11 +132,15 @@ class Listener:
 
     def _sign_of_life(self, device: Device | None, hearing: Hearing, frame: Frame) -> Outcome:
         """A frame without objects may share its counter with one that has some: it never counts as known."""
+        if device is None and frame.version == 0:
+            # All that a plant sensor with old firmware ever sends: its owner should learn that it is there.
+            device = self._admit(hearing)
         if device is not None and not device.keys:
             if device.model is None:
                 self.devices.name(device, model_of(frame.product_id))
             self._alive(device, hearing)
-            if frame.version == 0 and not device.old_firmware:
+            # Of a listed device the read over a connection tells, with its firmware's version.
+            if frame.version == 0 and device.entry is None and not device.old_firmware:
                 device.old_firmware = True
                 self.devices.tell("old_firmware", device)
         return Outcome.EMPTY

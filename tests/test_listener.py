@@ -111,12 +111,12 @@ def test_a_new_entry_with_the_key_makes_the_next_frame_a_reading():
     assert air.status().key is KeyState.VERIFIED
 
 
-def test_old_plant_firmware_is_noticed_once():
-    air = Air(DeviceSettings(mac=MAC, name="Fern"))
+def test_old_plant_firmware_of_an_unlisted_device_is_noticed_once():
+    air = Air()
     silent = bytes.fromhex("31029800") + bytes([1]) + MAC.to_bytes(6, "little") + b"\x0d"
     for _ in range(3):
         assert air.say(silent, after=1) is Outcome.EMPTY
-    assert [notice.kind for notice in air.notices] == ["old_firmware"]
+    assert [notice.kind for notice in air.notices] == ["admitted", "old_firmware"]
     assert air.devices.valueless(MAC)
 
 

@@ -53,9 +53,12 @@ def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int) 
     on air; status 1 where something was lost or came twice.
     """
     from proxy_listener.demo import demo as play
+    from proxy_listener.proxies.coalesce import event_loop
+    from proxy_listener.settings import ServiceSettings
 
     def played(show: "Show | None") -> "Result":
-        return asyncio.run(play(seconds=seconds or None, seed=seed, rooms=rooms, devices=devices, show=show))
+        with asyncio.Runner(loop_factory=lambda: event_loop(ServiceSettings().coalesce)) as runner:
+            return runner.run(play(seconds=seconds or None, seed=seed, rooms=rooms, devices=devices, show=show))
 
     if options.json or not sys.stdout.isatty():
         result = played(None)

@@ -198,7 +198,9 @@ class Links:
             except OperationError as error:
                 self._error(slot.address, handle, error.code)
             except TimeoutError:
-                self._free(slot, HUNG_UP_BY_US)
+                # The link may have been lost meanwhile, and its end been told.
+                if self._slots.get(slot.address) is slot:
+                    self._free(slot, HUNG_UP_BY_US)
             else:
                 for answer in answers:
                     self._tell(answer)
