@@ -1,4 +1,7 @@
-"""A broker of a few lines, which does what a test tells it: refuse a version, keep acknowledgements back."""
+"""A broker of a few lines, which does what a test tells it: refuse, hang up, keep acknowledgements back.
+
+What is retained it acknowledges at once.
+"""
 
 import asyncio
 import struct
@@ -12,9 +15,10 @@ CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 1, 2, 
 class MadeBroker:
     """``published`` is what came, as (topic, payload, retain). Protocol level 4 is MQTT 3.1.1, 5 is MQTT 5."""
 
-    def __init__(self, *, refuses: int | None = None, hangs_up_on: int | None = None) -> None:
+    def __init__(self, *, refuses: int | None = None, hangs_up_on: int | None = None, forbids: str = "") -> None:
         self.refuses = refuses
         self.hangs_up_on = hangs_up_on
+        self.forbids = forbids
         self.acknowledges = asyncio.Event()
         self.acknowledges.set()
         self.published: list[tuple[str, str, bool]] = []
@@ -67,7 +71,9 @@ class MadeBroker:
                         return
                 elif kind >> 4 == PUBLISH:
                     mid = self._publishes(level, kind, body)
-                    waiting.append(asyncio.create_task(self._acknowledge(mid, writer)))
+                    topic, _, retained = self.published[-1]
+                    reason = b"\x87" if level == 5 and self.forbids and topic.startswith(self.forbids) else b""
+                    waiting.append(asyncio.create_task(self._acknowledge(mid, reason, retained, writer)))
                     async with self.came:
                         self.came.notify_all()
                 elif kind >> 4 == SUBSCRIBE:
@@ -115,7 +121,7 @@ class MadeBroker:
         self.published.append((body[2:at].decode(), payload.decode(), bool(kind & 1)))
         return int(mid)
 
-    async def _acknowledge(self, mid: int, writer: asyncio.StreamWriter) -> None:
-        if not self.published[-1][2]:
+    async def _acknowledge(self, mid: int, reason: bytes, retained: bool, writer: asyncio.StreamWriter) -> None:
+        if not retained:
             await self.acknowledges.wait()
-        writer.write(bytes([PUBACK << 4, 2]) + struct.pack(">H", mid))
+        writer.write(bytes([PUBACK << 4, 2 + len(reason)]) + struct.pack(">H", mid) + reason)

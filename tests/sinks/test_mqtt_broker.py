@@ -18,6 +18,7 @@ from typing import Any
 
 import aiomqtt
 import pytest
+import structlog
 from made_status import ID, MAC, device, proxy, reading, view
 
 from proxy_listener.history import Journal
@@ -413,6 +414,42 @@ async def test_home_assistants_birth(broker: Mosquitto, journal: Journal) -> Non
             await subscriber.until(lambda: {config, state} <= {topic for topic, _, _ in subscriber.heard})
     assert time.monotonic() - began < 10
     assert [topic for topic, _, _ in subscriber.heard].count(config) == 1
+
+
+ACL = """user proxy-listener
+topic write proxy-listener/#
+topic write homeassistant/device/+/config
+topic read homeassistant/status
+"""
+"""As README gives it."""
+
+
+async def guarded(folder: Path, acl: str) -> Mosquitto:
+    """A broker that knows one user, who may do what the ACL says."""
+    rules, passwords = folder / "acl", folder / "passwords"
+    rules.write_text(acl)
+    rules.chmod(0o600)
+    words = ["-b", "-c", str(passwords), "proxy-listener", "canary-7f3a"]
+    tool = await asyncio.create_subprocess_exec("mosquitto_passwd", *words)
+    assert await tool.wait() == 0
+    mosquitto = Mosquitto(
+        folder, "allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", "user root"
+    )
+    await mosquitto.start()
+    return mosquitto
+
+
+async def test_the_acl_of_readme_suffices(tmp_path: Path, journal: Journal) -> None:
+    """It lets everything through that we publish, our last will too, and nothing is refused."""
+    broker = await guarded(tmp_path, ACL)
+    settings = Settings(port=broker.port, user="proxy-listener", password=Secret("canary-7f3a"))
+    with structlog.testing.capture_logs() as logs:
+        async with background(run(settings, journal, house())):
+            journal.append(pressed(0))
+            await journal.flush()
+            await caught_up(journal)
+    assert [entry["event"] for entry in logs] == ["the broker is there"]
+    await broker.kill()
 
 
 @pytest.mark.filterwarnings("ignore:.*ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from made_broker import MadeBroker
 from made_status import ID, MAC, device, proxy, reading, view
 
@@ -36,6 +37,12 @@ async def running(journal: Journal, broker: MadeBroker, **settings: object) -> A
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def caught_up(journal: Journal) -> None:
+    """The broker acknowledged all that the journal has."""
+    while journal.cursor("mqtt").behind:  # noqa: ASYNC110  the cursor has nothing to wait on
+        await asyncio.sleep(0)
 
 
 async def press(journal: Journal, first: int, last: int) -> None:
@@ -98,6 +105,46 @@ async def test_a_version_that_is_configured_is_the_only_one(tmp_path: Path) -> N
     assert broker.levels == [4]
 
 
+async def test_a_broker_that_hangs_up_on_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path) -> None:
+    """Some say nothing to what they do not know."""
+    async with MadeBroker(hangs_up_on=5).serving() as broker, opened(tmp_path / "h.db") as journal:
+        await press(journal, 0, 1)
+        async with running(journal, broker):
+            await press(journal, 1, 2)
+            await broker.until(1)
+    assert broker.levels == [5, 4]
+
+
+async def test_a_refused_topic_is_logged_once_and_stops_nothing(tmp_path: Path) -> None:
+    """An ACL that forgot Home Assistant's topics: everything else arrives."""
+    with structlog.testing.capture_logs() as logs:
+        async with MadeBroker(forbids="homeassistant/").serving() as broker, opened(tmp_path / "h.db") as journal:
+            journal.cursor("mqtt")
+            async with running(journal, broker):
+                await press(journal, 0, 40)
+                await broker.until(40)
+    refusals = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert [entry["reason"] for entry in refusals] == ["Not authorized"]
+
+
+async def test_a_connection_that_comes_and_goes_fills_no_log(tmp_path: Path) -> None:
+    """Each cause once; the first return once."""
+    with structlog.testing.capture_logs() as logs:
+        async with MadeBroker().serving() as broker, opened(tmp_path / "h.db") as journal:
+            journal.cursor("mqtt")
+            async with running(journal, broker):
+                for number in range(3):
+                    await press(journal, number, number + 1)
+                    await broker.until(number + 1)
+                    broker.drop()
+    assert [entry["event"].partition(";")[0] for entry in logs] == [
+        "the broker is there",
+        "the broker is away",
+        "the broker is there",
+    ]
+    assert "ACL" in logs[1]["cause"]
+
+
 async def test_at_most_twenty_wait_for_the_broker(tmp_path: Path) -> None:
     """While it acknowledges nothing the journal keeps the rest; then everything comes, once and in order."""
     async with MadeBroker().serving() as broker, opened(tmp_path / "h.db") as journal:
@@ -105,7 +152,7 @@ async def test_at_most_twenty_wait_for_the_broker(tmp_path: Path) -> None:
         broker.acknowledges.clear()
         async with running(journal, broker, discovery="off"):
             await press(journal, 0, 100)
-            await broker.until(IN_FLIGHT // 2)
+            await broker.until(1)
             assert len(broker.unacknowledged()) <= IN_FLIGHT
             assert cursor.confirmed == 0
             broker.acknowledges.set()
@@ -121,10 +168,10 @@ async def test_a_lost_connection_repeats_what_was_not_acknowledged(tmp_path: Pat
         running(journal, broker, discovery="off"),
     ):
         await press(journal, 0, 40)
-        await broker.until(40)
+        await caught_up(journal)
         broker.acknowledges.clear()
         await press(journal, 40, 60)
-        await broker.until(50)
+        await broker.until(41)
         broker.drop()
         broker.acknowledges.set()
         while numbers(broker)[-1] != 59:

@@ -44,6 +44,7 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only, and to be said each time."""
 
 SILENT = "it does not answer"
+ENDED = "the connection ended"
 HUNG_UP = "it ended the connection instead of answering"
 
 _quiet = logging.getLogger("aiomqtt.proxy_listener")
@@ -89,6 +90,12 @@ class _Client(aiomqtt.Client):
             raise ConnectionAbortedError
         super()._on_socket_open(client, userdata, sock)
 
+    async def ended(self) -> str:
+        """Waits for the end of the connection, and says why."""
+        await asyncio.wait({self._disconnected})
+        error = None if self._disconnected.cancelled() else self._disconnected.exception()
+        return _cause(error) if isinstance(error, Exception) else ENDED
+
     async def hang_up(self) -> None:
         """Ends the connection without a word. aiomqtt leaves the socket of one that does not answer open."""
         self.given_up = True
@@ -97,6 +104,8 @@ class _Client(aiomqtt.Client):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             await asyncio.sleep(0.01)  # paho notices by reading, and closes it
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            self._disconnected.exception()  # which would be logged where nobody asks
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
@@ -143,6 +152,10 @@ class Broker:
         async with self._slots, _answered():
             await self._client.publish(message.topic, message.payload.encode(), qos=1, retain=message.retain)
 
+    async def ended(self) -> None:
+        """Waits for the end of the connection, which is Lost. Those who wait for an answer are not told by aiomqtt."""
+        raise Lost(await self._client.ended())
+
     async def births(self, topic: str) -> AsyncIterator[None]:
         """Each time that Home Assistant says on ``topic`` that it has started."""
         async with _answered():
@@ -178,7 +191,7 @@ def _cause(error: Exception) -> str:
     return _WORDS.get(text, text)
 
 
-_WORDS = {"Unspecified error": "the connection ended"}
+_WORDS = {"Unspecified error": ENDED}
 """What paho says of a broker that hung up."""
 
 

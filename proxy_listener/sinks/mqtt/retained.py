@@ -57,6 +57,7 @@ class Retained:
     _known: dict[Address, Reports] = attrs.field(factory=dict)
     _payloads: dict[Address, tuple[object, str]] = attrs.field(factory=dict)
     _proxies: dict[str, tuple[object, float]] = attrs.field(factory=dict)
+    _announcing: dict[str, Record] = attrs.field(factory=dict)
     _leaving: dict[str, tuple[dict[str, Record], str]] = attrs.field(factory=dict)
 
     def connected(self, again: bool) -> None:
@@ -113,16 +114,12 @@ class Retained:
         for message in messages:
             if message.payload:
                 self.held[message.topic] = message.payload
-                continue
-            self.held.pop(message.topic, None)
+            else:
+                self.held.pop(message.topic, None)
+            if (record := self._announcing.pop(message.topic, None)) is not None:
+                record.announced = digest(message.payload) if message.payload else None
             entries, id_ = self._leaving.pop(message.topic, ({}, ""))
             entries.pop(id_, None)
-        for id_, record in self.records.devices.items():
-            if (payload := self.held.get(self.topics.device_config(id_))) is not None:
-                record.announced = digest(payload)
-        for id_, record in self.records.proxies.items():
-            if (payload := self.held.get(self.topics.proxy_config(id_))) is not None:
-                record.announced = digest(payload)
 
     def _record(self, mac: Address) -> Record:
         return self.records.devices.setdefault(device_id(mac), Record())
@@ -144,8 +141,7 @@ class Retained:
         if wanted:
             found += self._config(self.topics.device_config(id_), payload, record)
         elif record.announced is not None:
-            found.append(Message(self.topics.device_config(id_), "", retain=True))
-            record.announced = None
+            found += self._announced(Message(self.topics.device_config(id_), "", retain=True), record)
         there = available(device, now - self.started)
         if there is not None:
             found += self._changed(self.topics.availability(id_), ONLINE if there else OFFLINE)
@@ -197,7 +193,12 @@ class Retained:
         """Discovery that the broker has from an earlier run, too, is not sent again."""
         if record.announced == digest(payload):
             return []
-        return self._changed(topic, payload)
+        return self._announced(Message(topic, payload, retain=True), record)
+
+    def _announced(self, message: Message, record: Record) -> list[Message]:
+        """The message, and whose record is to say that it was heard."""
+        self._announcing[message.topic] = record
+        return [message]
 
     def _changed(self, topic: str, payload: str) -> list[Message]:
         return [] if self.held.get(topic) == payload else [Message(topic, payload, retain=True)]

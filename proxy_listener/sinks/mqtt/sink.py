@@ -23,7 +23,7 @@ from aiomqtt import ProtocolVersion
 
 from proxy_listener.advertisement import Address
 from proxy_listener.history import Journal, Row
-from proxy_listener.sinks.mqtt.broker import IN_FLIGHT, Broker, Lost, connected
+from proxy_listener.sinks.mqtt.broker import ENDED, IN_FLIGHT, Broker, Lost, connected
 from proxy_listener.sinks.mqtt.records import CLIENT_NOTE, NOTE, Records, read
 from proxy_listener.sinks.mqtt.retained import Retained, moved
 from proxy_listener.sinks.mqtt.settings import Settings
@@ -51,6 +51,10 @@ STORAGE_PAUSE = 0.5
 
 CAUSES = 8
 """Causes of an outage that are told."""
+
+SHORT = 5.0
+_AT_ONCE = "it ended the connection as soon as we spoke; its log says why, mostly its ACL does not let us write"
+"""Mosquitto 2.0.11 does so to who publishes what he may not, and its refusal is lost on the way."""
 
 _VERSIONS: Mapping[str, Sequence[ProtocolVersion]] = {
     "auto": (ProtocolVersion.V5, ProtocolVersion.V311),
@@ -86,7 +90,8 @@ class Sink:
         self._as_of = 0
         self._unsaved = 0
         self._again = False
-        self._told: set[str] | None = None
+        self._causes: set[str] = set()
+        self._told_back = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -101,11 +106,12 @@ class Sink:
                 if lost.version == "refused" and len(versions) > 1:
                     versions.popleft()
                     continue
-                self._tell_lost(str(lost))
                 if lost.version == "silent":
                     versions.rotate()
-            if loop.time() - began >= STEADY:
-                pause = FIRST_PAUSE
+                lasted = loop.time() - began
+                self._tell_lost(_AT_ONCE if str(lost) == ENDED and lasted < SHORT else str(lost), lasted)
+                if lasted >= STEADY:
+                    pause = FIRST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not for secrets
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -113,20 +119,23 @@ class Sink:
         """One connection, from beginning to end: it ends by Lost."""
         async with connected(self._settings, self._topics, self._client_id(), version) as broker:
             self._tell_back(version)
-            await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._elsewhere])
-            self._elsewhere = []
-            self._retained.connected(self._again)
-            self._again = True
             try:
-                await self._snapshot(broker)
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._follow(broker))
-                    tasks.create_task(self._watch(broker))
-                    tasks.create_task(self._attend(broker))
+                    tasks.create_task(broker.ended())
+                    tasks.create_task(self._speak(broker))
             except BaseExceptionGroup as group:
                 raise _one_of(group) from None
-            except sqlite3.Error as error:
-                raise Lost(f"the history cannot be read: {error}") from None
+
+    async def _speak(self, broker: Broker) -> None:
+        await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._elsewhere])
+        self._elsewhere = []
+        self._retained.connected(self._again)
+        self._again = True
+        await self._snapshot(broker)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(broker))
+            tasks.create_task(self._watch(broker))
+            tasks.create_task(self._attend(broker))
 
     async def _follow(self, broker: Broker) -> None:
         """The journal's rows, from the last confirmed one."""
@@ -231,18 +240,20 @@ class Sink:
         return id_
 
     def _tell_back(self, version: ProtocolVersion) -> None:
-        if self._told is None or self._told:
+        if not self._told_back:
             host, port = self._settings.address
             log.info("the broker is there", host=host, port=port, mqtt=_NAMES[version], waiting=self._cursor.behind)
-        self._told = set()
+        self._told_back = True
 
-    def _tell_lost(self, cause: str) -> None:
-        """Each cause once an outage."""
-        self._told = self._told or set()
-        if cause not in self._told and len(self._told) < CAUSES:
+    def _tell_lost(self, cause: str, lasted: float) -> None:
+        """Each cause once, until a connection has held: one that comes and goes fills no log."""
+        if lasted >= STEADY:
+            self._causes.clear()
+        if cause not in self._causes and len(self._causes) < CAUSES:
             host, port = self._settings.address
             log.warning("the broker is away; readings wait in the history", host=host, port=port, cause=cause)
-        self._told.add(cause)
+            self._causes.add(cause)
+            self._told_back = False
 
 
 async def _in_portions(broker: Broker, messages: Sequence[Message]) -> None:
