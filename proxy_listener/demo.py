@@ -77,7 +77,7 @@ async def demo(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    house = House(seed, rooms, devices)
+    house = House(seed, rooms, devices, instance=str(os.getpid()))
     with tempfile.TemporaryDirectory(prefix="proxy-listener-demo-") as directory:
         config = load(_configuration(house, Path(directory)))
         if show is not None:
