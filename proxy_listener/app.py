@@ -25,7 +25,7 @@ from proxy_listener.coverage import Coverage, coverage
 from proxy_listener.engine import Engine
 from proxy_listener.errors import ConfigError, ProxyListenerError
 from proxy_listener.history import Journal
-from proxy_listener.instance import ServiceManager, single_instance
+from proxy_listener.instance import LOCK, ServiceManager, single_instance
 from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.gatt import connection
@@ -269,10 +269,17 @@ class Service:
 @asynccontextmanager
 async def service(config: Config, state: Path) -> AsyncIterator[Service]:
     """The only service of this state directory, running inside the block. ProxyListenerError where it cannot be."""
+    ran_before = (state / LOCK).exists()
     with single_instance(state):
         journal = _open(config, state)
         if journal.alarm:
             log.error("the history had to be started anew", detail=journal.alarm)
+        elif journal.fresh and ran_before:
+            log.warning(
+                "the history is lost: there is none in this state directory, where the service ran before",
+                path=str(state / config.history.path),
+                meaning="frames recorded earlier are new once more, until heard",
+            )
         made = Service(config, state, journal)
         async with made.running():
             yield made

@@ -228,3 +228,13 @@ async def test_run_without_proxies_waits_and_says_for_what(tmp_path):
         running.tell_waiting()
         assert running.live() == 0
         assert not [status for status in running.view.proxies() if status.state is ProxyState.LIVE]
+
+
+async def test_a_history_that_is_gone_is_said_once(tmp_path, capsys):
+    for lost in (False, False, True, False):
+        if lost:
+            for file in (tmp_path / "state").glob("history.db*"):
+                file.unlink()
+        async with service(Config(sinks={}), tmp_path / "state"):
+            pass
+        assert ("the history is lost" in "".join(capsys.readouterr())) is lost
