@@ -124,6 +124,9 @@ class Sink:
                     tasks.create_task(broker.ended())
                     tasks.create_task(self._speak(broker))
             except BaseExceptionGroup as group:
+                # Python 3.11's TaskGroup forgets a cancellation that comes while it ends by an error.
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from None
                 raise _one_of(group) from None
 
     async def _speak(self, broker: Broker) -> None:
