@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy_listener.cli.deployment import FILES, deployment, doubt
 from proxy_listener.cli.tables import cell, print_json, show
 from proxy_listener.cli.verb import FAILED, Listing, Options, Verb, main
 from proxy_listener.errors import ProxyListenerError
@@ -66,12 +67,23 @@ def discover(options: Options, seconds: float) -> None:
 @click.option(
     "--interface", "interfaces", multiple=True, metavar="ADDRESS", help="Look on this address of this machine only."
 )
+@click.option(
+    "--print",
+    "printed",
+    type=click.Choice(list(FILES)),
+    help="Instead, print the file that makes a service of it: a systemd unit, a Containerfile, a compose file.",
+)
 @click.pass_obj
-def init(options: Options, seconds: float, interfaces: tuple[str, ...]) -> None:
+def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed: str | None) -> None:
     """Find the proxies, ask for keys, and write a first devices.toml."""
     from proxy_listener.cli.beginning import Beginning
     from proxy_listener.settings import DiscoverySettings
 
+    if printed is not None:
+        click.echo(deployment(printed), nl=False)
+        if words := doubt(printed):
+            click.echo(cell(words), err=True)
+        return
     path = options.config or Path("devices.toml")
     refuse_existing(path)
     click.echo(f"looking for ESPHome nodes for {seconds:g} s ...")

@@ -1,0 +1,165 @@
+"""What makes a service of it: the files are what their readers take, and they are in what is installed."""
+
+import configparser
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+
+from proxy_listener.cli import main
+from proxy_listener.cli.deployment import FILES, deployment, doubt
+
+ROOT = Path(__file__).parents[2]
+
+
+class Unit(configparser.RawConfigParser):
+    """A unit as systemd reads it: what stands more than once is a list."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
+        self.optionxform = str
+        self.read_string(text)
+
+
+@pytest.fixture
+def unit():
+    return Unit(deployment("systemd"))["Service"]
+
+
+def test_each_file_is_printed_and_nothing_is_written(call, tmp_path):
+    """Standard output is the file alone."""
+    for kind in FILES:
+        result = call("init", "--print", kind)
+        assert (result.exit_code, result.stdout) == (0, deployment(kind))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_unit_starts_the_program_that_printed_it(unit):
+    """With a verb that there is, and the copy of the configuration that systemd hands over."""
+    program, verb, *rest = unit["ExecStart"].split()
+    assert Path(program) == Path(sys.prefix) / "bin" / "proxy-listener"
+    assert Path(program).is_file()
+    assert verb in main.commands
+    assert rest == ["-c", "%d/devices.toml"]
+    assert unit["LoadCredential"] == "devices.toml:/etc/proxy-listener/devices.toml"
+
+
+def test_the_unit_asks_for_no_more_than_it_needs(unit):
+    """No capability and no Bluetooth socket; wrong configurations are not started again and again."""
+    assert (unit["CapabilityBoundingSet"], unit["AmbientCapabilities"]) == ("", "")
+    assert set(unit["RestrictAddressFamilies"].split()) == {"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"}
+    expected = {
+        "Type": "notify",
+        "DynamicUser": "yes",
+        "ProtectSystem": "strict",
+        "StateDirectory": "proxy-listener",
+        "ConfigurationDirectory": "proxy-listener",
+        "RestartPreventExitStatus": "78",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
+    }
+    assert expected.items() <= dict(unit).items()
+
+
+def test_the_watchdog_waits_longer_than_the_service_is_silent(unit):
+    """Three signs of life may be missed."""
+    from proxy_listener.app import HOUSEKEEPING
+
+    assert int(unit["WatchdogSec"]) > 3 * HOUSEKEEPING
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_takes_the_unit(tmp_path):
+    """Without a word: a key that it does not know, or a program that is not there, is one."""
+    path = tmp_path / "proxy-listener.service"
+    path.write_text(deployment("systemd"), encoding="utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
+    about_ours = [line for line in done.stderr.splitlines() if "proxy-listener" in line]
+    assert (done.returncode, about_ours) == (0, [])
+
+
+def test_a_program_that_the_unit_could_not_see_is_told():
+    """ProtectHome hides what is in a home directory."""
+    assert "install it in /opt" in doubt("systemd", Path("/home/someone/.venv"))
+    assert doubt("systemd", Path("/opt/proxy-listener")) is None
+    assert doubt("compose", Path("/home/someone/.venv")) is None
+
+
+def test_the_container_is_of_what_the_project_has():
+    """Every file that it copies is there, it runs as nobody, and asks the program itself how it is."""
+    text = re.sub(r"\\\n", " ", deployment("containerfile"))
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    assert {word for word, _ in lines} <= {
+        *("FROM", "COPY", "RUN", "LABEL", "ENV", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"),
+    }
+    copied = [name for word, rest in lines if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]]
+    assert copied
+    assert all((ROOT / name).exists() for name in copied)
+    told = dict(lines)
+    assert told["USER"] == "10001:10001"
+    assert told["ENTRYPOINT"] == '["proxy-listener"]'
+    health = re.search(r'CMD \["proxy-listener", "(\w+)"\]', told["HEALTHCHECK"])
+    assert health[1] in main.commands
+    assert "org.opencontainers.image.licenses" in told["LABEL"]
+
+
+def test_compose_gives_the_host_s_network_and_nothing_else():
+    """mDNS needs it; the rest is taken away."""
+    (service,) = yaml.safe_load(deployment("compose"))["services"].values()
+    assert service["network_mode"] == "host"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["build"]["dockerfile"] == "proxy_listener/deploy/Containerfile"
+    assert "ports" not in service
+
+
+def test_what_is_installed_has_the_files(tmp_path):
+    """Wheel and source archive."""
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    (source,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        installed = set(archive.namelist())
+    with tarfile.open(source) as archive:
+        given = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {f"proxy_listener/deploy/{name}" for name in FILES.values()}
+    assert wanted <= installed
+    assert wanted | {"README.md", "LICENSE", "devices.toml", "pyproject.toml"} <= given
+
+
+def test_systemd_is_told_what_the_service_does(tmp_path):
+    """Type=notify, WatchdogSec and ExecReload rest on these words, in this order."""
+    (tmp_path / "devices.toml").write_text('[discovery]\naccept = "listed"\ninterfaces = ["127.0.0.1"]\n')
+    words = [sys.executable, "-m", "proxy_listener", "run", "-c", tmp_path / "devices.toml", "--state", tmp_path / "s"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+
+        def heard(word: str) -> list[str]:
+            said = []
+            while word not in said:
+                said += manager.recv(4096).decode().splitlines()
+            return said
+
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as service:
+            said: list[str] = []
+            while not {"READY=1", "WATCHDOG=1"} <= set(said):
+                said += manager.recv(4096).decode().splitlines()
+            assert any(line.startswith("STATUS=") for line in said)
+            service.send_signal(signal.SIGHUP)
+            assert "RELOADING=1" in heard("READY=1")
+            service.send_signal(signal.SIGTERM)
+            heard("STOPPING=1")
+            service.communicate(timeout=10)
+    assert service.returncode == 0
