@@ -16,7 +16,8 @@ import secrets
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiomqtt import ProtocolVersion
@@ -101,7 +102,7 @@ class Sink:
         while True:
             began = loop.time()
             try:
-                await self._session(versions[0])
+                await _apart(self._session(versions[0]))
             except Lost as lost:
                 if lost.version == "refused" and len(versions) > 1:
                     versions.popleft()
@@ -124,9 +125,6 @@ class Sink:
                     tasks.create_task(broker.ended())
                     tasks.create_task(self._speak(broker))
             except BaseExceptionGroup as group:
-                # Python 3.11's TaskGroup forgets a cancellation that comes while it ends by an error.
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise asyncio.CancelledError from None
                 raise _one_of(group) from None
 
     async def _speak(self, broker: Broker) -> None:
@@ -257,6 +255,22 @@ class Sink:
             log.warning("the broker is away; readings wait in the history", host=host, port=port, cause=cause)
             self._causes.add(cause)
             self._told_back = False
+
+
+async def _apart(session: Coroutine[Any, Any, None]) -> None:
+    """Runs a session in a task of its own, because Python 3.11's TaskGroup forgets a cancellation that comes while it
+    ends by an error. Who only waits forgets none.
+    """
+    task = asyncio.create_task(session)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # which would be logged where nobody asks
+        raise
+    task.result()
 
 
 async def _in_portions(broker: Broker, messages: Sequence[Message]) -> None:
