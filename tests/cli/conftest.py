@@ -1,6 +1,7 @@
 """Calls verbs as a user does, and keeps what a call sets for the whole process out of other tests."""
 
 import logging
+import signal
 
 import pytest
 import structlog
@@ -17,7 +18,10 @@ def _process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # A shell starts a command with & deaf to SIGINT, and a program started by that one inherits it.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
+    signal.signal(signal.SIGINT, interrupt)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
