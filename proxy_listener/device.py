@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 import attrs
 
 from proxy_listener.advertisement import Address
+from proxy_listener.budget import Budgets
 from proxy_listener.dedup import CLAIMED, FOREVER, NEVER, Authenticated, Claimed, Known
 from proxy_listener.reading import Value
+from proxy_listener.rivals import Rivals
 from proxy_listener.routing import Routes
 from proxy_listener.settings import DAY, DeviceSettings
+from proxy_listener.slope import Slopes
 from proxy_listener.status import DeviceStatus, Heard, KeyState
 from proxy_listener.xiaomi.mibeacon import Bindkey
 from proxy_listener.xiaomi.models import Model
@@ -27,10 +30,6 @@ KEY_RETIRES = DAY
 AUTHENTICATED_BYTES = 12
 CLAIMED_BYTES: Mapping[bytes, int] = {b"P": 6, b"U": 5, b"C": 5}
 """Lengths of identities."""
-
-GUESS_RATE, GUESS_BURST = 10.0, 50.0
-"""Failed tags a second, per device and proxy: a 32-bit tag falls in 12 h at the rate that one proxy could push, and
-in 13 years at this one (facts, threats-and-faults R6)."""
 
 
 @attrs.define(slots=True)
@@ -54,24 +53,6 @@ class Copy:
             self.stream.touch(self.counter, self.digest, self.last)
 
 
-@attrs.define(slots=True)
-class Budget:
-    """A token bucket: how many more failed tags one proxy may bring for one device."""
-
-    tokens: float = GUESS_BURST
-    heard: float = NEVER
-    told: bool = False
-
-    def left(self, heard: float) -> bool:
-        """Whether another frame may be tried."""
-        if self.heard != NEVER:
-            self.tokens = min(GUESS_BURST, self.tokens + (heard - self.heard) * GUESS_RATE)
-        self.heard = heard
-        if self.tokens >= GUESS_BURST / 2:
-            self.told = False
-        return self.tokens >= 1.0
-
-
 class Device:
     """One device, listed or admitted."""
 
@@ -93,11 +74,14 @@ class Device:
         "keys",
         "model",
         "name",
+        "named",
         "old_firmware",
         "product_id",
         "readings",
+        "rivals",
         "routes",
         "serial",
+        "slopes",
         "trust",
         "values",
         "written",
@@ -111,6 +95,7 @@ class Device:
         self.keys: tuple[Bindkey, ...] = ()
         self.model: Model | None = None
         self.name = ""
+        self.named = NEVER
         self.product_id: int | None = None
         self.counter: int | None = None
         self.trust: str | None = None
@@ -121,7 +106,9 @@ class Device:
         self.old_firmware = False
         self.copies: dict[bytes, Copy] = {}
         self.routes = Routes()
-        self.budgets: dict[str, Budget] = {}
+        self.budgets = Budgets()
+        self.rivals = Rivals()
+        self.slopes = Slopes()
         self.values: dict[str, tuple[Value, float]] = {}
         self.written: dict[str, tuple[object, int]] = {}
         self._authenticated: dict[bytes, Authenticated] = {}
@@ -134,7 +121,12 @@ class Device:
     def configure(self, entry: DeviceSettings | None) -> None:
         """Take a new entry; what is known of the device stays."""
         self.entry = entry
+        before = [key.id for key in self.keys]
         self.keys = tuple(Bindkey(secret) for secret in entry.bindkey) if entry else ()
+        if [key.id for key in self.keys] != before:
+            # Bytes that were believed without this key, or under another, stand for nothing now.
+            self.flush()
+            self.copies.clear()
         if not self.keys:
             self.key = KeyState.MISSING if self.key in {KeyState.MISSING, KeyState.WRONG} else KeyState.NOT_NEEDED
         elif not any(key.id in self._key_since for key in self.keys):
@@ -150,6 +142,11 @@ class Device:
     def believes_plain(self) -> bool:
         """Whether plain values in its name are believed."""
         return not self.keys or (self.entry is not None and self.entry.allow_plaintext)
+
+    def contradicts(self, model: Model) -> bool:
+        """Whether a frame that proves nothing names another product than the one that the device's key verified."""
+        verified = any(key.id in self._key_since for key in self.keys)
+        return verified and self.model is not None and model.product_id != self.product_id
 
     def authenticated(self, key_id: bytes) -> Authenticated:
         """The v4/v5 frames under one bindkey."""

@@ -23,8 +23,12 @@ IN_MEMORY = 4096
 """Listed devices and ten days of the most hostile radio; beyond it the unlisted ones longest unheard go, and come
 back from the history when they are heard again."""
 
+NAMED = 3600.0
+"""Seconds for which a device stays what it was: anybody can send a frame of another product in its name (facts,
+threats-and-faults R8), and hardware behind a MAC does not change in an hour."""
+
 NoticeKind: TypeAlias = Literal[
-    "admitted", "key_verified", "key_wrong", "key_missing", "guessing", "room", "old_firmware"
+    "admitted", "key_verified", "key_wrong", "key_missing", "guessing", "conflict", "room", "old_firmware"
 ]
 
 
@@ -137,9 +141,12 @@ class Devices:
             self._make_room()
         return self._restore(address, None)
 
-    def name(self, device: Device, model: Model) -> None:
-        """What a frame says the device is."""
-        if model is not device.model:
+    def name(self, device: Device, model: Model, heard: float, *, proven: bool = False) -> None:
+        """What a frame says the device is. One that proves nothing changes nothing that was said lately."""
+        if model is device.model:
+            device.named = heard
+        elif proven or device.model is None or heard - device.named >= NAMED:
+            device.named = heard
             first = device.model is None
             device.model, device.product_id = model, model.product_id
             device.rename()
@@ -190,6 +197,7 @@ class Devices:
         device.values.update(self.memory.latest(address))
         device.model = self.memory.product(address)
         device.product_id = device.model.product_id if device.model else None
+        device.named = self._started
         device.configure(entry)
         return device
 

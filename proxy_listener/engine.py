@@ -44,6 +44,10 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "warning",
         "more frames with a wrong tag than an honest radio sends; this proxy's are dropped meanwhile",
     ),
+    "conflict": (
+        "warning",
+        "two senders use this device's address at once; its values are claimed by anyone, so none is to be trusted",
+    ),
     "room": ("info", "located"),
     "old_firmware": (
         "warning",

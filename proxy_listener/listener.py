@@ -24,7 +24,7 @@ from proxy_listener.advertisement import (
     service_data,
 )
 from proxy_listener.dedup import FOREVER, REPLAY_AFTER, Judgement, Verdict
-from proxy_listener.device import Budget, Copy, Device
+from proxy_listener.device import Copy, Device
 from proxy_listener.devices import Devices
 from proxy_listener.errors import NoReadingError
 from proxy_listener.outcome import Outcome
@@ -120,6 +120,8 @@ class Listener:
         if device is not None and not device.believes_plain():
             return Outcome.DOWNGRADED
         model = model_of(frame.product_id)
+        if device is not None and device.contradicts(model):
+            return Outcome.CONFLICT
         decoded = decode_objects(frame.body, model, strict=False)
         return self._claimed(device, hearing, model, decoded, frame.body, "claimed", frame.counter)
 
@@ -128,6 +130,8 @@ class Listener:
         if device is not None and not device.believes_plain():
             return Outcome.DOWNGRADED
         model, decoded = (hhcc if uuid == TUYA else miscale).decode(uuid, payload)
+        if device is not None and device.contradicts(model):
+            return Outcome.CONFLICT
         return self._claimed(device, hearing, model, decoded, payload, "claimed", None)
 
     def _sign_of_life(self, device: Device | None, hearing: Hearing, frame: Frame) -> Outcome:
@@ -137,7 +141,7 @@ class Listener:
             device = self._admit(hearing)
         if device is not None and not device.keys:
             if device.model is None:
-                self.devices.name(device, model_of(frame.product_id))
+                self.devices.name(device, model_of(frame.product_id), hearing.heard)
             self._alive(device, hearing)
             # Of a listed device the read over a connection tells, with its firmware's version.
             if frame.version == 0 and device.entry is None and not device.old_firmware:
@@ -152,14 +156,16 @@ class Listener:
         keys = [key for key in device.keys_in_force(hearing.heard) if key.scheme == frame.scheme]
         if not keys:
             return Outcome.DOWNGRADED
-        if self._guessing(device, hearing):
+        if device.budgets.spent(hearing.proxy, hearing.heard):
+            if device.budgets.to_tell(hearing.heard):
+                self.devices.tell("guessing", device, hearing.proxy)
             return Outcome.GUESSING
         for key in keys:
             body = open_frame(frame, payload, hearing.address, key)
             if body is not None:
                 break
         else:
-            device.budgets.setdefault(hearing.proxy, Budget(heard=hearing.heard)).tokens -= 1.0
+            device.budgets.charge(hearing.proxy, hearing.heard)
             if device.key_failed(hearing.heard):
                 self.devices.tell("key_wrong", device)
             return Outcome.WRONG_BINDKEY
@@ -170,20 +176,10 @@ class Listener:
             return self._claimed(device, hearing, model, decoded, body, "encrypted", frame.counter)
         return self._authenticated(device, hearing, model, decoded, frame, key)
 
-    def _guessing(self, device: Device, hearing: Hearing) -> bool:
-        """Whether this proxy brought more failed tags for this device than an honest radio makes."""
-        budget = device.budgets.get(hearing.proxy)
-        if budget is None or budget.left(hearing.heard):
-            return False
-        if not budget.told:
-            budget.told = True
-            self.devices.tell("guessing", device, hearing.proxy)
-        return True
-
     def _sealed(self, device: Device, hearing: Hearing, model: Model, payload: bytes) -> Outcome:
         """An encrypted frame of a device without a bindkey is kept until there is one."""
         if device.model is None:
-            self.devices.name(device, model)
+            self.devices.name(device, model, hearing.heard)
         self._alive(device, hearing)
         if device.key is not KeyState.MISSING:
             device.key = KeyState.MISSING
@@ -229,6 +225,8 @@ class Listener:
         if not new:
             self._alive(device, hearing)
             return _DROPPED[judgement.verdict]
+        if counter is not None and not model.constant and device.rivals.show(counter, heard):
+            self.devices.tell("conflict", device, hearing.proxy)
         identity = stream.identity(place, digest)
         return self._accept(device, hearing, model, decoded, judgement, stream, counter, trust, identity)
 
@@ -246,7 +244,7 @@ class Listener:
     ) -> Outcome:
         """A frame that nobody delivered before: it moves the device's state and becomes a reading."""
         late = judgement.verdict is Verdict.LATE
-        self.devices.name(device, model)
+        self.devices.name(device, model, hearing.heard, proven=trust == "authenticated")
         device.serial += 1
         device.readings += 1
         device.trust = trust
@@ -254,6 +252,8 @@ class Listener:
             device.counter = counter
         self._alive(device, hearing, device.serial)
         stale = device.stale(decoded.values, stream, judgement.order)
+        if trust == "claimed" and not late:
+            stale |= device.slopes.leaping(decoded.values, hearing.heard)
         device.write(decoded.values, stale, hearing.time, stream, judgement.order)
         nearest = device.routes.nearest
         if device.routes.settle(hearing.heard):

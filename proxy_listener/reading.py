@@ -34,7 +34,8 @@ class Reading:
 
     ``counter`` has the extended counter as its upper bits; None where there is none. ``late`` means that a newer frame
     of the device was already known: its events are not fired unless ``fires`` says so (it was late by an instant
-    only), and the values named in ``stale`` do not move the live state, because a newer frame wrote them.
+    only), and the values named in ``stale`` do not move the live state: a newer frame wrote them, or they leapt in a
+    claimed frame and no second one has agreed.
     ``identity`` is what the duplicate rule knows the frame by; empty for reads and log entries, whose identity is
     (MAC, source, time).
     """

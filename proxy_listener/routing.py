@@ -29,6 +29,10 @@ LOST_SECONDS, LOST_GAPS = 60.0, 3.0
 """A proxy has lost a device that it did not hear for three of the device's usual gaps, and a minute at least."""
 
 UNKNOWN_RSSI = 0
+
+PROXIES = 128
+"""Routes of one device: more rooms than a signal reaches."""
+
 FRAMES_IN_FLIGHT = 8
 """Frames of which it is still open whether another proxy delivers them too."""
 
@@ -92,6 +96,7 @@ class Routes:
         if route is None:
             if rssi == UNKNOWN_RSSI:
                 return
+            self._make_room()
             route = self.by_proxy[proxy] = Route(rssi, heard, address_type)
             if self._first_heard is None:
                 self._first_heard = heard
@@ -153,9 +158,10 @@ class Routes:
         self.nearest, self._challenger = best, None
         return True
 
-    def forget(self, before: float) -> None:
-        """Drop the routes last heard earlier than ``before``."""
-        for proxy in [proxy for proxy, route in self.by_proxy.items() if route.heard < before]:
+    def _make_room(self) -> None:
+        """Nodes can be renamed without end: the route longest unheard goes."""
+        if len(self.by_proxy) >= PROXIES:
+            proxy = min(self.by_proxy, key=lambda name: self.by_proxy[name].heard)
             del self.by_proxy[proxy]
             self._counted.pop(proxy, None)
             self._only = {serial: first for serial, first in self._only.items() if first != proxy}

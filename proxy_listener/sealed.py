@@ -50,7 +50,7 @@ def unseal(listener: Listener, device: Device, sealed: Sealed) -> Reading:
     identity = Authenticated.identity(key.id, counter, frame.tag) if authentic else b""
     if authentic and listener.devices.memory.known(device.address, identity):
         raise NoReadingError(Outcome.REPEAT)
-    listener.devices.name(device, model)
+    listener.devices.name(device, model, device.heard, proven=authentic)
     return Reading(
         time=sealed.time,
         mac=device.address,

@@ -13,7 +13,10 @@ PACKAGE = Path(proxy_listener.__file__).parent
 
 VALUES = {"advertisement", "errors", "naming", "outcome", "reading", "secret", "settings", "status"}
 
-CORE = {"xiaomi", "dedup", "device", "devices", "routing", "listener", "sealed", "coverage"}
+RULES = {"dedup", "routing", "budget", "rivals", "slope"}
+"""Each decides one thing about one device."""
+
+CORE = RULES | {"xiaomi", "device", "devices", "listener", "sealed", "coverage"}
 """Above the IO line, beside the values: no clock, no socket, no log, no chance."""
 
 FORBIDDEN_ABOVE = {"asyncio", "time", "socket", "logging", "random", "threading", "structlog", "sqlite3"}
@@ -24,8 +27,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "xiaomi": (VALUES, {"attrs", "cryptography"}),
     "dedup": (VALUES, {"attrs"}),
     "routing": (VALUES, {"attrs"}),
+    "budget": (VALUES | {"dedup"}, {"attrs"}),
+    "rivals": (set(), set()),
+    "slope": (VALUES, set()),
     "coverage": (VALUES, {"attrs"}),
-    "device": (VALUES | {"xiaomi", "dedup", "routing"}, {"attrs"}),
+    "device": (VALUES | RULES | {"xiaomi"}, {"attrs"}),
     "devices": (VALUES | {"xiaomi", "dedup", "routing", "device"}, {"attrs"}),
     "listener": (VALUES | {"xiaomi", "dedup", "routing", "device", "devices"}, {"attrs"}),
     "sealed": (VALUES | {"xiaomi", "dedup", "device", "devices", "listener"}, {"attrs"}),
