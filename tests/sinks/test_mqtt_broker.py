@@ -4,6 +4,7 @@ is compared with the journal.
 
 import asyncio
 import contextlib
+import gc
 import json
 import shutil
 import signal
@@ -486,6 +487,7 @@ async def test_a_password_and_tls(tmp_path: Path, journal: Journal) -> None:
         await asyncio.sleep(0.5)
     assert journal.cursor("mqtt").behind == 1
     await broker.kill()
+    gc.collect()
 
 
 async def _certificate(folder: Path) -> None:
