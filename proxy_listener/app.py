@@ -33,6 +33,7 @@ from proxy_listener.proxies.handles import Tables
 from proxy_listener.reads import House, Reads
 from proxy_listener.status import DeviceStatus, ProxyState, View
 from proxy_listener.taps import Taps
+from proxy_listener.xiaomi.quantities import QUANTITIES
 
 log = structlog.get_logger()
 
@@ -48,6 +49,9 @@ LAST_WORDS = 1.0
 """Seconds that sinks have to write what was committed last."""
 
 COVERAGE_HOURS = 7 * 24.0
+
+STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
+"""Nodes of the network that are not expected to hear anything for us."""
 
 
 class Service:
@@ -200,6 +204,7 @@ class Service:
             coverage=self._coverage,
             stream=self._taps.lines,
             metrics=self._metrics(),
+            units={quantity.name: quantity.unit for quantity in QUANTITIES.values() if quantity.unit},
         )
 
     def _metrics(self) -> Callable[[], tuple[str, bytes]] | None:
@@ -215,11 +220,13 @@ class Service:
         return self.config.unlisted.unlisted == "emit"
 
     async def _coverage(self) -> Coverage:
+        self.engine.note_hearing(time.time())
+        await self.journal.flush()
         record = await self.journal.hearing(time.time() - COVERAGE_HOURS * 3600)
         devices = self._devices()
         return coverage(
             record,
-            {status.name: status.room for status in self.fleet.status() if status.state is not ProxyState.NOT_A_PROXY},
+            {status.name: status.room for status in self.fleet.status() if status.state not in STRANGERS},
             {device.mac: device.name for device in devices},
             [device.mac for device in devices if device.listed],
             COVERAGE_HOURS,

@@ -57,6 +57,14 @@ class Archive:
         """As :meth:`readings`, but only rows that have events."""
         return await self._ask(queries.readings, mac, since, until, limit, events=True)
 
+    async def happened(self) -> dict[Address, Row]:
+        """Device -> its newest row whose events were fired; of none where the disk cannot be read."""
+        try:
+            return {row.reading.mac: row for row in await self._ask(queries.happened)}
+        except FAULTS as error:
+            log.warning("what happened last cannot be read", error=str(error))
+            return {}
+
     async def points(self, mac: Address, quantity: str, since: float, until: float, buckets: int = 500) -> list[Point]:
         """A curve: least, mean and greatest value of each bucket that has any."""
         return await self._ask(queries.points, mac, quantity, since, until, buckets)

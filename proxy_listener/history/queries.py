@@ -98,6 +98,16 @@ def readings(
     return _rows(fetch(connection, query, (*values, limit)))[::-1]
 
 
+def happened(connection: sqlite3.Connection) -> list[Row]:
+    """The newest row of each device whose events were fired."""
+    columns = ", ".join(f"reading.{column.strip()}" for column in COLUMNS.split(","))
+    query = (
+        f"SELECT {columns} FROM device JOIN reading ON reading.id = (SELECT id FROM reading WHERE mac = device.mac "  # noqa: S608  constants
+        "AND events IS NOT NULL AND (late = 0 OR fires = 1) ORDER BY time DESC, id DESC LIMIT 1)"
+    )
+    return _rows(fetch(connection, query))
+
+
 def page(
     connection: sqlite3.Connection, mac: Address | None, place: tuple[float, int], until: float, limit: int
 ) -> list[Row]:

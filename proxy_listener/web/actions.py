@@ -5,7 +5,7 @@ the callables answer with are attrs values; their fields are those of the schema
 :mod:`proxy_listener.web.openapi`, and further ones as they like.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -28,7 +28,7 @@ class Actions:
     ``route`` gives each ``Candidate`` for a read, best first. ``read`` takes a MAC, whether the log is wanted too, and
     whom to tell of progress; it gives a ``ReadReport``, and cancelling it ends the read cleanly. ``coverage`` gives a
     ``Coverage``. ``stream`` gives capture lines (without the line's end) from its call on; it is bounded on app's
-    side. ``metrics`` gives a content type and a body.
+    side. ``metrics`` gives a content type and a body. ``units``: quantity -> its unit, of those that are numbers.
     """
 
     route: Callable[[Address], Sequence[Values]] = _nobody
@@ -36,3 +36,4 @@ class Actions:
     coverage: Callable[[], Awaitable[Values]] | None = None
     stream: Callable[[], AsyncGenerator[str, None]] | None = None
     metrics: Callable[[], tuple[str, bytes]] | None = None
+    units: Mapping[str, str] = attrs.field(factory=dict)

@@ -1,4 +1,4 @@
-"""The routes that say how things are now: service, proxies, devices, routes for reads, coverage, metrics."""
+"""The routes that say how things are now: service, proxies, devices, routes for reads, coverage, units, metrics."""
 
 import os
 import time
@@ -33,14 +33,22 @@ async def proxies(request: web.Request) -> web.Response:
 async def devices(request: web.Request) -> web.Response:
     """Every device."""
     house = request.app[HOUSE]
+    happened = await house.happened()
     now = house.wall()
-    return answer([device_document(device, now) for device in house.view.devices()])
+    return answer([device_document(device, now, happened.get(device.mac)) for device in house.view.devices()])
 
 
 async def device(request: web.Request) -> web.Response:
     """One device."""
     house = request.app[HOUSE]
-    return answer(device_document(house.device(address_of(request)), house.wall()))
+    found = house.device(address_of(request))
+    happened = await house.happened()
+    return answer(device_document(found, house.wall(), happened.get(found.mac)))
+
+
+async def quantities(request: web.Request) -> web.Response:
+    """The unit of each quantity that is a number."""
+    return answer(dict(request.app[HOUSE].actions.units))
 
 
 async def routes(request: web.Request) -> web.Response:

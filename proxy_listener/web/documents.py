@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from proxy_listener.advertisement import ADDRESS_TYPES, mac_text
-from proxy_listener.reading import timestamp
+from proxy_listener.reading import Reading, timestamp
 from proxy_listener.status import DeviceStatus, Heard, ProxyStatus
 
 Document = dict[str, Any]
@@ -64,12 +64,23 @@ def heard_document(heard: Heard) -> Document:
     return document
 
 
-def device_document(device: DeviceStatus, now: float) -> Document:
-    """A device, as every listing shows it; ``now`` is seconds since 1970, from which the values' ages follow."""
+def event_document(reading: Reading, now: float) -> Document:
+    """The last event of a reading that has some, with when that was."""
+    event = reading.events[-1]
+    when = {"time": timestamp(reading.time), "age": round(max(0.0, now - reading.time), 1)}
+    return {"event": event.event, "type": event.type, **plain(event.properties), **when}
+
+
+def device_document(device: DeviceStatus, now: float, happened: Reading | None = None) -> Document:
+    """A device, as every listing shows it, and what happened last there.
+
+    ``now`` is seconds since 1970, from which the values' ages follow.
+    """
     document: Document = plain(attrs.evolve(device, values={}, heard=()))
     document["values"] = {
         quantity: {"value": plain(value), "time": timestamp(time), "age": round(max(0.0, now - time), 1)}
         for quantity, (value, time) in device.values.items()
     }
+    document["event"] = event_document(happened, now) if happened else None
     document["heard"] = [heard_document(heard) for heard in device.heard]
     return document

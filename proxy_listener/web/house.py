@@ -9,6 +9,7 @@ from aiohttp import web
 
 from proxy_listener.advertisement import Address, parse_mac
 from proxy_listener.history import Journal
+from proxy_listener.reading import Reading
 from proxy_listener.secret import Secret
 from proxy_listener.status import DeviceStatus, View
 from proxy_listener.web.actions import Actions
@@ -70,6 +71,11 @@ class House:
             if device.mac == address:
                 return device
         raise refusal(web.HTTPNotFound, "no such device")
+
+    async def happened(self) -> dict[Address, Reading]:
+        """Device -> the reading of its last event."""
+        async with self.questions:
+            return {mac: row.reading for mac, row in (await self.journal.happened()).items()}
 
 
 HOUSE = web.AppKey("HOUSE", House)

@@ -26,6 +26,7 @@ SIMPLE = {bool: "boolean", int: "integer", float: "number", str: "string", NoneT
 MAC = {"type": "string", "pattern": "^([0-9A-F]{2}:){5}[0-9A-F]{2}$"}
 TIME = {"type": "string", "format": "date-time"}
 VALUE = {"type": ["boolean", "number", "string"]}
+SHARES = {"type": "object", "additionalProperties": {"type": "number"}}
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
 
 OVERRIDES: Mapping[tuple[type, str], Document] = {
@@ -37,12 +38,23 @@ OVERRIDES: Mapping[tuple[type, str], Document] = {
 """Fields whose form as JSON is another than in memory."""
 
 
+ADDED: Mapping[type, Document] = {
+    DeviceStatus: {"event": {"oneOf": [{"$ref": "#/components/schemas/LastEvent"}, {"type": "null"}]}},
+}
+"""What a listing has beside the fields of its class."""
+
+
 def _object(required: Mapping[str, Document], **more: Any) -> Document:
     return {"type": "object", "properties": dict(required), "required": list(required), **more}
 
 
 WRITTEN: Mapping[str, Document] = {
     "LatestValue": _object({"value": VALUE, "time": TIME, "age": {"type": "number", "description": "seconds"}}),
+    "LastEvent": _object(
+        {**{name: {"type": "string"} for name in ("event", "type")}, "time": TIME, "age": {"type": "number"}},
+        additionalProperties=VALUE,
+    ),
+    "Units": {"type": "object", "additionalProperties": {"type": "string"}},
     "Status": _object(
         {
             "version": {"type": "string"},
@@ -129,7 +141,31 @@ WRITTEN: Mapping[str, Document] = {
             "data": {"type": "string", "description": "the advertising payload in hex"},
         }
     ),
-    "Coverage": {"type": "object"},
+    "Coverage": _object(
+        {
+            "hours": {"type": "number", "description": "of the record that was looked at"},
+            "devices": {"type": "array", "items": {"$ref": "#/components/schemas/DeviceCoverage"}},
+            "proxies": {"type": "array", "items": {"$ref": "#/components/schemas/ProxyCoverage"}},
+            "unheard": {"type": "array", "items": MAC},
+        }
+    ),
+    "DeviceCoverage": _object(
+        {
+            "mac": MAC,
+            "name": {"type": "string"},
+            "frames": {"type": "integer"},
+            "shares": {**SHARES, "description": "proxy -> share of the frames that it heard"},
+            "only": {"type": ["string", "null"], "description": "the one proxy that hears it"},
+        }
+    ),
+    "ProxyCoverage": _object(
+        {
+            **{name: {"type": "string"} for name in ("proxy", "room")},
+            **{name: {"type": "integer"} for name in ("frames", "alone", "devices")},
+            "lost_without": {**SHARES, "description": "MAC -> share of the frames that no other proxy heard"},
+            **{name: {"type": "boolean"} for name in ("adds_nothing", "hears_nothing")},
+        }
+    ),
     "Health": _object({"ok": {"type": "boolean"}, "cause": {"type": "string"}}),
     "OpenAPI": {"type": "object"},
     "Error": _object({"error": {"type": "integer"}, "message": {"type": "string"}}),
@@ -170,7 +206,8 @@ def _schema(annotation: Any) -> Document:
 def _class_schema(cls: type[attrs.AttrsInstance]) -> Document:
     hints = get_type_hints(cls)
     names = [field.name for field in attrs.fields(cls)]
-    return _object({name: OVERRIDES.get((cls, name)) or _schema(hints[name]) for name in names})
+    fields = {name: OVERRIDES.get((cls, name)) or _schema(hints[name]) for name in names}
+    return _object(fields | ADDED.get(cls, {}))
 
 
 def _reference(name: str) -> Document:

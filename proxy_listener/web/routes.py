@@ -47,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/events", live.events, "Readings from now on; event: reading, unstored or gap", SSE),
     Route("GET", "/capture", live.capture, "Advertisements from now on, as capture lines", LINES, schema="Capture"),
     Route("GET", "/coverage", current.coverage, "What hangs on which proxy", schema="Coverage"),
+    Route("GET", "/quantities", current.quantities, "The unit of each quantity that is a number", schema="Units"),
     Route("GET", "/healthz", current.healthz, "Whether readings flow: 200, or 503 with the cause", schema="Health"),
     Route("GET", "/metrics", current.metrics, "Prometheus' text", TEXT),
     Route("GET", "/openapi.json", openapi.description, "This description", schema="OpenAPI"),

@@ -161,3 +161,21 @@ def test_sealing_is_bounded():
     kept = writer.store.connection.execute("SELECT data FROM sealed WHERE mac = 1 ORDER BY id").fetchall()
     assert [int.from_bytes(data, "big") for (data,) in kept] == list(range(15, 25))
     writer.close()
+
+
+async def test_what_happened_last_is_the_newest_event_that_was_fired(tmp_path):
+    """One row a device; a late event that was not fired did not happen to anyone."""
+    async with journal_at(tmp_path / "h.db") as journal:
+        press, again = (Event("button", "press"),), (Event("button", "double_press"),)
+        for one in (
+            reading(1, events=press),
+            reading(2, events=again),
+            reading(3, events=press, late=True, fires=False),
+            reading(4),
+            reading(5, mac=MAC + 1),
+            reading(6, mac=MAC + 2, events=press, late=True, fires=True),
+        ):
+            journal.append(one)
+        await journal.flush()
+        happened = await journal.happened()
+        assert {mac: row.reading.counter for mac, row in happened.items()} == {MAC: 2, MAC + 2: 6}

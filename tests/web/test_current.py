@@ -5,6 +5,7 @@ import os
 from made_house import device, proxy, reading, view
 
 from proxy_listener import __version__
+from proxy_listener.reading import Event
 from proxy_listener.reads.ranking import Candidate
 from proxy_listener.web import Actions
 
@@ -98,3 +99,22 @@ async def test_what_goes_wrong_inside_stays_inside(start):
     async with client.get("/devices/A4:C1:38:02:83:F4/routes") as response:
         assert response.status == 500
         assert "canary" not in await response.text()
+
+
+async def test_a_device_says_what_happened_last(start, journal):
+    """Its last event, from the journal, so that a page that is opened later shows it; none where there was none."""
+    client = await start(house=view(devices=[device(), device(mac=1)]))
+    events = (Event("lock", "unlock", {"key_id": 3}), Event("button", "press"))
+    journal.append(reading(events=events, time=1000.0))
+    await journal.flush()
+    async with client.get("/devices") as response:
+        one, other = await response.json()
+    assert one["event"].items() >= {"event": "button", "type": "press", "time": "1970-01-01T00:16:40.000Z"}.items()
+    assert other["event"] is None
+
+
+async def test_units_come_from_outside(start):
+    """The page keeps no table of them."""
+    client = await start(actions=Actions(units={"temperature": "°C"}))
+    async with client.get("/quantities") as response:
+        assert await response.json() == {"temperature": "°C"}

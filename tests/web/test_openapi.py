@@ -46,6 +46,9 @@ def test_what_other_rooms_answer_has_the_fields_that_are_promised():
         (Progress("connecting"), "Progress"),
         (Attempt("p", True, "", "ok", 1.0), "Attempt"),
         (ReadReport(True, "done"), "ReadReport"),
+        (Coverage(168.0, [], [], []), "Coverage"),
+        (DeviceCoverage(1, "climate", 9, {"p": 1.0}, "p"), "DeviceCoverage"),
+        (ProxyCoverage("p", "r", 9, 9, 1, {1: 1.0}, False, False), "ProxyCoverage"),
     ):
         assert set(SCHEMAS[name]["required"]) <= plain(value).keys()
 
