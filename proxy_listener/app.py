@@ -72,6 +72,7 @@ class Service:
             self.engine.outcomes,
             unlisted=self._shows_unlisted,
             behind=journal.behind,
+            reads=lambda: self._reads.ended,
         )
         self._taps = Taps(self.engine.hear, self.fleet.listen)
         self._reads = self._make_reads()

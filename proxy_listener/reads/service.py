@@ -5,6 +5,7 @@ only devices with an entry are read, never more often than their plan allows.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 import structlog
@@ -22,7 +23,10 @@ log = structlog.get_logger()
 
 
 class Reads:
-    """Reads devices: by schedule in :meth:`run`, by hand in :meth:`read_now`."""
+    """Reads devices: by schedule in :meth:`run`, by hand in :meth:`read_now`.
+
+    ``ended`` counts how connections ended: ``ok``, or the cause of the failure.
+    """
 
     def __init__(self, house: House, timing: Timing | None = None) -> None:
         self._house = house
@@ -31,6 +35,7 @@ class Reads:
         self._entries = {entry.mac: entry for entry in house.entries}
         self._turns = {mac: asyncio.Lock() for mac in self._entries}
         self._plans: dict[Address, Plan] = {}
+        self.ended: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Read what is due, when it is heard well. Until cancelled; running reads then end with their links closed."""
@@ -146,6 +151,7 @@ class Reads:
 
     async def _perform(self, entry: DeviceSettings, errand: Errand) -> ReadReport:
         report, plan = await errand.run(), self._plan(entry)
+        self.ended.update(attempt.cause or "ok" for attempt in report.attempts)
         if report.values:
             plan.succeeded(now(), self._house.chance())
         elif report.attempts:
