@@ -13,6 +13,18 @@ PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
 DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
 HISTORY_HEAD = ("time", "proxy", "rssi", "source", "values", "events")
 
+DETAILS = ("mass_non_stabilized", "stabilized", "weighing")
+"""What a scale says on the way to its weight: in a list of devices it only takes room."""
+
+BEST = 3
+"""Proxies that are named as hearing a device; ``--json`` has them all."""
+
+NAMED = 4
+"""Devices that are named as lost without a proxy."""
+
+STRANGERS = ("not_a_proxy", "not_accepted")
+"""States of nodes that nobody expects to hear anything."""
+
 
 def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
     """A proxy of ``/proxies`` as cells."""
@@ -34,7 +46,10 @@ def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
 
 def device_row(device: Mapping[str, Any]) -> list[Any]:
     """A device of ``/devices`` as cells."""
-    values = {quantity: one["value"] for quantity, one in device["values"].items()}
+    values = {quantity: one["value"] for quantity, one in device["values"].items() if quantity not in DETAILS}
+    words = [measured(values)] if values else []
+    if device["event"]:
+        words.append(f"{events_in_words([device['event']])} {age(device['event']['age'])} ago")
     heard = age(device["heard_age"]) if device["available"] else f"{age(device['heard_age'])} (away)"
     return [
         device["name"],
@@ -43,7 +58,7 @@ def device_row(device: Mapping[str, Any]) -> list[Any]:
         device["room"],
         heard,
         device["key"].replace("_", " "),
-        in_words(values),
+        ", ".join(words),
     ]
 
 
@@ -61,7 +76,7 @@ def history_row(one: Mapping[str, Any]) -> list[Any]:
         one["proxy"],
         one["rssi"],
         one["source"] + (" (late)" if one["late"] else ""),
-        in_words(one["values"]),
+        measured(one["values"]),
         events_in_words(one["events"]),
     ]
 
@@ -69,13 +84,33 @@ def history_row(one: Mapping[str, Any]) -> list[Any]:
 def coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
     """A proxy of ``/coverage`` as cells."""
     alone = {names.get(mac, mac): share for mac, share in proxy["lost_without"].items()}
-    verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing" if proxy["adds_nothing"] else shares(alone)
+    verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing"
+    if not (proxy["hears_nothing"] or proxy["adds_nothing"]):
+        verdict = shares(alone, NAMED)
     return [proxy["proxy"], proxy["room"], proxy["devices"], proxy["frames"], verdict]
 
 
-def in_words(values: Mapping[str, Any]) -> str:
-    """``{"temperature": 21.5}`` -> ``temperature 21.5``."""
-    return ", ".join(f"{quantity.replace('_', ' ')} {cell(value)}" for quantity, value in values.items())
+def covered_row(device: Mapping[str, Any]) -> list[Any]:
+    """A device of ``/coverage`` as cells."""
+    return [device["name"], device["mac"], device["frames"], shares(device["shares"], BEST)]
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """``{"not_ours": 12}`` -> ``not ours 12``."""
+    return ", ".join(f"{word.replace('_', ' ')} {number}" for word, number in counts.items())
+
+
+def measured(values: Mapping[str, Any]) -> str:
+    """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``; a flag of a quantity's name has no unit."""
+    from proxy_listener.xiaomi.quantities import QUANTITIES
+
+    words = []
+    for quantity, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        known = QUANTITIES.get(quantity) if number else None
+        text = f"{value:.6g}" if isinstance(value, float) else cell(value)
+        words.append(f"{quantity.replace('_', ' ')} {text} {known.unit if known else ''}".rstrip())
+    return ", ".join(words)
 
 
 def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
@@ -83,8 +118,8 @@ def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{event['event']} {event['type']}".replace("_", " ") for event in events)
 
 
-def shares(of: Mapping[str, float]) -> str:
-    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``, the greatest first."""
-    return ", ".join(
-        f"{name} {share:.0%}".replace("%", " %") for name, share in sorted(of.items(), key=lambda one: -one[1])
-    )
+def shares(of: Mapping[str, float], most: int) -> str:
+    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``: the greatest first, so many, and how many more."""
+    greatest = sorted(of.items(), key=lambda one: -one[1])
+    words = [f"{name} {share:.0%}".replace("%", "\N{NO-BREAK SPACE}%") for name, share in greatest[:most]]
+    return ", ".join([*words, f"and {len(of) - most} more"] if len(of) > most else words)

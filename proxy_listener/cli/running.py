@@ -15,16 +15,18 @@ from proxy_listener.cli.rows import (
     PROXY_COVERAGE_HEAD,
     PROXY_HEAD,
     ROUTE_HEAD,
+    STRANGERS,
+    counts_in_words,
     coverage_row,
+    covered_row,
     device_row,
     history_row,
-    in_words,
+    measured,
     proxy_row,
     route_row,
-    shares,
 )
 from proxy_listener.cli.tables import age, cell, drawn, print_json, show
-from proxy_listener.cli.verb import FAILED, Listing, Options, main
+from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, main
 from proxy_listener.errors import ProxyListenerError
 
 if TYPE_CHECKING:
@@ -33,30 +35,43 @@ if TYPE_CHECKING:
 
 REDRAW = 1.0
 HISTORY_LIMIT = 100
+OTHERS = 5
+"""Nodes that are named as not used."""
 
 
 @main.command(cls=Listing)
 @click.pass_obj
 def status(options: Options) -> None:
-    """The running service: its proxies and their health."""
+    """The running service: its proxies and their health. Status 1 while readings cannot be stored."""
     from proxy_listener.cli.client import ask
 
     document = ask(options.state_directory(), lambda service: service.get("/status"))
     if options.json:
         print_json(document)
-        return
+    else:
+        print_status(document, options)
+    if not document["storage"]["ok"]:
+        sys.exit(FAILED)
+
+
+def print_status(document: dict[str, Any], options: Options) -> None:
+    """For people: what a person has to do something about stands below the table."""
     storage = document["storage"]
     stored = "history ok" if storage["ok"] else f"history cannot be written: {cell(storage['error'])}"
     click.echo(f"proxy-listener {document['version']}, up {age(document['uptime'])}, {stored}")
     if storage["alarm"]:
         click.echo(cell(storage["alarm"]))
-    show(PROXY_HEAD, [proxy_row(proxy) for proxy in document["proxies"]], colored=options.colored())
-    for proxy in document["proxies"]:
+    ours = [proxy for proxy in document["proxies"] if proxy["state"] not in STRANGERS]
+    show(PROXY_HEAD, [proxy_row(proxy) for proxy in ours], colored=options.colored())
+    for proxy in ours:
         if proxy["advice"]:
             click.echo(f"{cell(proxy['name'])}: {cell(proxy['cause'])}. {cell(proxy['advice'])}")
+    if others := [cell(proxy["name"]) for proxy in document["proxies"] if proxy["state"] in STRANGERS]:
+        named = ", ".join(others[:OTHERS]) + (f" and {len(others) - OTHERS} more" if len(others) > OTHERS else "")
+        click.echo(f"not used: {named}; discover says why")
     counted = {word: number for word, number in document["outcomes"].items() if number}
     if counted:
-        click.echo("advertisements: " + in_words(counted))
+        click.echo("advertisements: " + counts_in_words(counted))
 
 
 @main.command(cls=Listing)
@@ -85,9 +100,16 @@ def watch(options: Options) -> None:
 
 
 async def _lines(service: "Service") -> None:
+    kind = ""
     async for line in service.lines("GET", "/events"):
-        if line.startswith("data: {"):
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        elif line.startswith("data: ") and kind == "gap":
+            lost = json.loads(line.removeprefix("data: "))["lost"]
+            click.echo(f"{lost} readings were dropped: this reader is too slow; history has them", err=True)
+        elif line.startswith("data: "):
             click.echo(line.removeprefix("data: "))
+    raise NotRunningError("the service stopped")
 
 
 async def _live(service: "Service") -> None:
@@ -151,7 +173,7 @@ def read(options: Options, device: str, history: bool) -> None:
             click.echo(cell(f"{attempt['proxy']}: {attempt['detail']}"), err=True)
         click.echo(cell(result["detail"]), err=not result["ok"])
         if result["values"]:
-            click.echo(in_words(result["values"]))
+            click.echo(measured(result["values"]))
     if not result["ok"]:
         sys.exit(FAILED)
 
@@ -220,15 +242,17 @@ def coverage(options: Options) -> None:
     if options.json:
         print_json(document)
         return
-    click.echo(f"of the last {document['hours']:g} h")
     names = {device["mac"]: device["name"] for device in known}
-    show(PROXY_COVERAGE_HEAD, [coverage_row(proxy, names) for proxy in document["proxies"]], colored=options.colored())
-    lines = [
-        [device["name"], device["mac"], device["frames"], shares(device["shares"])] for device in document["devices"]
-    ]
-    show(DEVICE_COVERAGE_HEAD, lines, colored=options.colored())
-    for mac in document["unheard"]:
-        click.echo(f"no proxy hears {names.get(mac, mac)}")
+    click.echo(f"frames of the last {age(document['hours'] * 3600)}")
+    if document["proxies"]:
+        rows = [coverage_row(proxy, names) for proxy in document["proxies"]]
+        show(PROXY_COVERAGE_HEAD, rows, colored=options.colored())
+    if document["devices"]:
+        click.echo("")
+        show(DEVICE_COVERAGE_HEAD, list(map(covered_row, document["devices"])), colored=options.colored())
+    if document["unheard"]:
+        click.echo("")
+        click.echo("no proxy hears: " + ", ".join(cell(names.get(mac, mac)) for mac in document["unheard"]))
 
 
 @main.command()

@@ -5,7 +5,7 @@ The rule of this file: a cell is text and nothing else. No name can carry a term
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 CELL_LIMIT = 200
 
 GAP, LAST = 2, 30
+"""Characters between columns, and that the last column wants."""
+
+NUMBERS = ("adv/s", "rssi", "score", "devices", "frames")
+"""Columns of which the digits stand below each other."""
+
 EXPENDABLE = ("mac", "version", "address", "model", "slots", "wifi", "key")
 """Columns that a narrow terminal does without, in this order; ``--json`` and a pipe have them all."""
 
@@ -45,16 +50,20 @@ def age(seconds: float | None) -> str:
 
 
 def drawn(head: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> "Table":
-    """The table for a terminal of this width: the last column wraps, and where it would be a sliver others give way."""
+    """The table for a terminal of this width: the last column wraps, and where it would be a sliver others give way.
+
+    What is too wide even then wraps in its first column.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     texts = [list(map(cell, row)) for row in rows]
     shown = fitting(head, texts, width)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
     for column in shown:
-        table.add_column(head[column], overflow="fold", no_wrap=column != len(head) - 1)
+        side: Literal["left", "right"] = "right" if head[column] in NUMBERS else "left"
+        table.add_column(head[column], justify=side, overflow="fold", no_wrap=0 < column < len(head) - 1)
     for row in texts:
         table.add_row(*(Text(row[column], style=STYLES.get(row[column], "")) for column in shown))
     return table
@@ -88,4 +97,8 @@ def show(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colored: bool) -
     texts = [list(head), *(list(map(cell, row)) for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
     for row in texts:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        places = [
+            text.rjust(width) if word in NUMBERS else text.ljust(width)
+            for word, text, width in zip(head, row, widths, strict=True)
+        ]
+        click.echo((" " * GAP).join(places).rstrip())

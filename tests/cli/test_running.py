@@ -13,7 +13,12 @@ from contextlib import contextmanager
 
 import attrs
 import pytest
+from rich.console import Console
 
+from proxy_listener.cli.rows import PROXY_HEAD, proxy_row
+from proxy_listener.cli.running import print_status
+from proxy_listener.cli.tables import drawn
+from proxy_listener.cli.verb import Options
 from proxy_listener.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.history import Journal
 from proxy_listener.reading import Event, Reading, as_json
@@ -21,6 +26,7 @@ from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.reads.ranking import Candidate
 from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
 from proxy_listener.web import Actions, serve_control
+from proxy_listener.web.documents import proxy_document
 
 MAC = 0xA4C1380283F4
 HOSTILE = "=cmd [red]Attic[/red]"
@@ -204,7 +210,7 @@ def test_devices_shows_values_and_ages(call, state):
     """A row each; markup in a name is a name."""
     lines = call("devices", "--state", state).stdout.splitlines()
     assert lines[1].split("  ")[0] == "Bedroom climate"
-    assert "temperature 21.3, battery 87" in lines[1]
+    assert "temperature 21.3 °C, battery 87 %, button press" in lines[1]
     assert lines[2].startswith(HOSTILE)
     assert "28 h (away)" in lines[2]
 
@@ -238,7 +244,7 @@ def test_a_read_shows_its_steps_and_its_values(call, state):
     result = call("read", "Bedroom", "--state", state)
     assert result.exit_code == 0
     assert result.stderr.splitlines() == ["connecting through kitchen-proxy", "log through kitchen-proxy 3 of 9"]
-    assert result.stdout.splitlines() == ["read through kitchen-proxy", "battery 87"]
+    assert result.stdout.splitlines() == ["read through kitchen-proxy", "battery 87 %"]
 
 
 def test_a_read_that_fails_says_by_which_routes(call, state):
@@ -252,8 +258,8 @@ def test_history_is_a_table_oldest_first(call, state):
     """Values in words, events too."""
     lines = call("history", "Bedroom", "--state", state).stdout.splitlines()
     assert [line.split("advertisement")[1].strip(" -") for line in lines[1:]] == [
-        "temperature 21.3",
-        "humidity 46.7, door yes",
+        "temperature 21.3 °C",
+        "humidity 46.7 %, door yes",
         "button press",
     ]
     assert len(call("history", "Bedroom", "--limit", 1, "--state", state).stdout.splitlines()) == 2
@@ -306,13 +312,15 @@ def test_coverage_says_what_each_room_is_good_for(call, state):
     """What would be lost without a proxy, which adds nothing, and who is heard by nobody."""
     lines = [" ".join(line.split()) for line in call("coverage", "--state", state).stdout.splitlines()]
     assert lines == [
-        "of the last 168 h",
+        "frames of the last 7 d",
         "proxy room devices frames lost without it",
         "hall-proxy Hall 1 10 adds nothing",
         "kitchen-proxy Kitchen 1 200 Bedroom climate 95 %",
+        "",
         "device mac frames heard by",
         "Bedroom climate A4:C1:38:02:83:F4 200 kitchen-proxy 100 %, hall-proxy 5 %",
-        f"no proxy hears {HOSTILE}",
+        "",
+        f"no proxy hears: {HOSTILE}",
     ]
 
 
@@ -335,3 +343,99 @@ def test_what_the_service_does_not_do_fails_in_its_words(call, tmp_path):
         result = call("coverage", "--state", tmp_path)
     assert result.exit_code == 1
     assert "keeps no record" in result.stderr
+
+
+LOST = """\
+event: reading
+id: 1
+data: {"time":"x"}
+
+event: gap
+data: {"lost":7}
+
+: quiet
+
+event: unstored
+id: 9
+data: {"time":"y"}
+
+"""
+
+
+def test_watch_tells_a_gap_and_does_not_print_it_as_a_reading(call, tmp_path):
+    """Standard output has readings only; when the service stops, that is no normal end."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + LOST.encode())
+        await writer.drain()
+        writer.close()
+
+    with answering(tmp_path / "control.sock", answer):
+        result = call("watch", "--state", tmp_path)
+    assert result.exit_code == 69
+    assert result.stdout.splitlines() == ['{"time":"x"}', '{"time":"y"}']
+    assert result.stderr.splitlines() == [
+        "7 readings were dropped: this reader is too slow; history has them",
+        "the service stopped",
+    ]
+
+
+@contextmanager
+def answering(path, answer):
+    """Something that answers at a Unix socket, in a thread of its own."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with await asyncio.start_unix_server(answer, path):
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
+    """What a container's health check asks: status 1, and the cause in words."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        storage = {"ok": False, "error": "disk full", "alarm": None}
+        document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [], "outcomes": {}}
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+        writer.write(json.dumps(document).encode())
+        await writer.drain()
+        writer.close()
+
+    with answering(tmp_path / "control.sock", answer):
+        result = call("status", "--state", tmp_path)
+    assert result.exit_code == 1
+    assert "history cannot be written: disk full" in result.stdout
+
+
+def test_status_names_nodes_that_are_not_used_in_one_line(capsys):
+    """A neighbour's node has no row and no advice."""
+    stranger = proxy_document(attrs.evolve(PROXY, name="stranger", state=ProxyState.NOT_ACCEPTED, advice="let it in"))
+    storage = {"ok": True, "error": None, "alarm": None}
+    document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [stranger], "outcomes": {}}
+    print_status(document, Options())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "not used: stranger; discover says why"
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_table_fits_its_terminal_and_cuts_nothing(width):
+    """Columns go in a fixed order; what stays is whole."""
+    text = io.StringIO()
+    rows = [proxy_row(proxy_document(one)) for one in (PROXY, attrs.evolve(TAKEN, name="living-room-proxy-a81f0c"))]
+    Console(file=text, width=width).print(drawn(PROXY_HEAD, rows, width))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(word in text.getvalue() for word in ("kitchen-proxy", "living-room-proxy-a81f0c", "taken", "42.5"))

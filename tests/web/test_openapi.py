@@ -5,6 +5,7 @@ import re
 
 from made_house import device, proxy, reading
 
+from proxy_listener.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.reading import as_json
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.reads.ranking import Candidate
