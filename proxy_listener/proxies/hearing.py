@@ -32,6 +32,8 @@ _OVERSIZED = 16
 """Oversized advertisements after which a proxy is benched: an honest one sends none."""
 _WINDOW = 0.5
 """Seconds over which the rate is measured for the flood."""
+_FORGIVEN = 30.0
+"""Seconds of peace after which a flood just short of the limit is forgotten: one in pulses is a flood, too."""
 _MINUTE = 60.0
 _REFUSED, _LAST = int(Outcome.REFUSED), max(Outcome)
 
@@ -56,7 +58,7 @@ class Hearing:
         self._oversized = 0
         self._window = self._began
         self._window_count = 0
-        self._over = 0
+        self._over = 0.0
         self._minute = self._began
         self._minute_count = 0
 
@@ -65,6 +67,7 @@ class Hearing:
         self._alarm = alarm
         self.misbehaviour = None
         self._oversized = 0
+        self._over = 0.0
 
     def raw(self, message: Any) -> None:
         """A ``BluetoothLERawAdvertisementsResponse`` (protobuf's classes carry no types): up to 16 advertisements."""
@@ -125,8 +128,11 @@ class Hearing:
         """A window is over: was it a flood?"""
         elapsed = heard - self._window
         limit = self._timing.flood_rate * elapsed
-        self._over = self._over + 1 if self._window_count > limit and elapsed < 4 * _WINDOW else 0
-        if self._over * _WINDOW >= self._timing.flood:
+        if self._window_count > limit and elapsed < 4 * _WINDOW:
+            self._over += elapsed
+        else:
+            self._over = max(0.0, self._over - elapsed * self._timing.flood / _FORGIVEN)
+        if self._over >= self._timing.flood:
             rate = int(self._window_count / elapsed)
             self._misbehaves(f"it sent {rate} advertisements a second; no radio hears so many")
         self._settle_rate(heard)

@@ -92,6 +92,17 @@ def test_flood_is_told_within_five_seconds():
     assert "a second" in house.hearing.misbehaviour
 
 
+def test_flood_in_pulses_is_a_flood():
+    """Four seconds at ten thousand a second, three of peace, again and again."""
+    house = House()
+    while house.now < 21.0 and house.hearing.misbehaviour is None:
+        for _ in range(400):
+            house.send(100)
+            house.now += 0.01
+        house.now += 3.0
+    assert "a second" in house.hearing.misbehaviour
+
+
 def test_busy_radio_is_no_flood():
     """1,900 a second, for a minute, is every one heard."""
     house = House()
