@@ -229,7 +229,8 @@ class Service:
             record,
             {status.name: status.room for status in self.fleet.status() if status.state not in STRANGERS},
             {device.mac: device.name for device in devices},
-            [device.mac for device in devices if device.listed],
+            # What advertises nothing that would be a frame (an old plant sensor) is heard all the same.
+            [device.mac for device in devices if device.listed and not device.heard],
             COVERAGE_HOURS,
         )
 

@@ -11,7 +11,13 @@ DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
 ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
 PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
 DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
-HISTORY_HEAD = ("time", "proxy", "rssi", "source", "values", "events")
+HISTORY_HEAD = ("time", "from", "proxy", "rssi", "values")
+
+SOURCES = {"advertisement": "heard", "read": "read", "history": "its log"}
+"""A reading's source, in short."""
+
+FIRST = ("temperature", "humidity", "moisture", "conductivity", "illuminance", "mass")
+"""Quantities that are looked for first; the others follow by name."""
 
 DETAILS = ("mass_non_stabilized", "stabilized", "weighing")
 """What a scale says on the way to its weight: in a list of devices it only takes room."""
@@ -21,6 +27,9 @@ BEST = 3
 
 NAMED = 4
 """Devices that are named as lost without a proxy."""
+
+EVENT = ("event", "type", "fired", "time", "age")
+"""Of an event what is no property of its own."""
 
 STRANGERS = ("not_a_proxy", "not_accepted")
 """States of nodes that nobody expects to hear anything."""
@@ -46,7 +55,9 @@ def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
 
 def device_row(device: Mapping[str, Any]) -> list[Any]:
     """A device of ``/devices`` as cells."""
-    values = {quantity: one["value"] for quantity, one in device["values"].items() if quantity not in DETAILS}
+    told = [quantity for quantity in device["values"] if quantity not in DETAILS]
+    told.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    values = {quantity: device["values"][quantity]["value"] for quantity in told}
     words = [measured(values)] if values else []
     if device["event"]:
         words.append(f"{events_in_words([device['event']])} {age(device['event']['age'])} ago")
@@ -73,11 +84,10 @@ def history_row(one: Mapping[str, Any]) -> list[Any]:
     """A reading as cells, its time the reader's local one."""
     return [
         datetime.fromisoformat(one["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        SOURCES[one["source"]] + (", late" if one["late"] else ""),
         one["proxy"],
         one["rssi"],
-        one["source"] + (" (late)" if one["late"] else ""),
-        measured(one["values"]),
-        events_in_words(one["events"]),
+        ", ".join(words for words in (measured(one["values"]), events_in_words(one["events"])) if words),
     ]
 
 
@@ -114,8 +124,14 @@ def measured(values: Mapping[str, Any]) -> str:
 
 
 def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
-    """``[{"event": "button", "type": "press"}]`` -> ``button press``."""
-    return ", ".join(f"{event['event']} {event['type']}".replace("_", " ") for event in events)
+    """``[{"event": "dimmer", "type": "rotate_left", "steps": 3}]`` -> ``dimmer rotate left (steps 3)``."""
+    return ", ".join(map(_event, events))
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    more = ", ".join(f"{name} {cell(value)}" for name, value in event.items() if name not in EVENT)
+    words = f"{event['event']} {event['type']}" + (f" ({more})" if more else "")
+    return words.replace("_", " ")
 
 
 def shares(of: Mapping[str, float], most: int) -> str:

@@ -103,7 +103,7 @@ class Verb(click.Command):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        path = click.Path(path_type=Path)
+        path = click.Path(path_type=Path, readable=False)
         if self.listing:
             self.params.append(_option("--json", is_flag=True, help="Print JSON."))
         self.params += [

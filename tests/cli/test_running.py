@@ -257,7 +257,7 @@ def test_a_read_that_fails_says_by_which_routes(call, state):
 def test_history_is_a_table_oldest_first(call, state):
     """Values in words, events too."""
     lines = call("history", "Bedroom", "--state", state).stdout.splitlines()
-    assert [line.split("advertisement")[1].strip(" -") for line in lines[1:]] == [
+    assert [line.split("-61")[1].strip() for line in lines[1:]] == [
         "temperature 21.3 °C",
         "humidity 46.7 %, door yes",
         "button press",
