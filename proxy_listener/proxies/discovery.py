@@ -12,6 +12,7 @@ costs one look per node and tenth of a second, and no record by itself starts a 
 """
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -244,7 +245,11 @@ class Discovery(RecordUpdateListener):
 
 def open_zeroconf(interfaces: Sequence[str]) -> AsyncZeroconf:
     """The one AsyncZeroconf of the process: on these addresses, or on all. OSError where there is no network."""
-    return AsyncZeroconf(interfaces=list(interfaces) if interfaces else InterfaceChoice.All)
+    try:
+        return AsyncZeroconf(interfaces=list(interfaces) if interfaces else InterfaceChoice.All)
+    except RuntimeError as error:
+        # zeroconf's word for a machine on which no interface is up, not even loopback.
+        raise OSError(errno.ENETDOWN, "no network interface is up") from error
 
 
 def _ignore(**_change: object) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import shutil
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -91,3 +94,16 @@ def test_doctor_finds_nothing_wrong_with_a_good_house(call, house, configured, t
     assert found["service"] == "warn"
     assert [found[what] for what in ("clock", "configuration", "state directory", "mDNS")] == ["ok"] * 4
     assert {found[f"node {name}"] for name in names(house)} == {"ok"}
+
+
+def test_discover_without_any_network_says_so(tmp_path):
+    """A machine of which no interface is up, loopback neither."""
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("may not leave the network here")
+    (tmp_path / "devices.toml").touch()
+    words = [*alone, sys.executable, "-m", "proxy_listener", "discover"]
+    result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "no network interface is up" in result.stderr
+    assert "Traceback" not in result.stderr
