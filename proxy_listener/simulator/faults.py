@@ -5,18 +5,23 @@ The rule of this file: whatever a fault did is undone when it is over, or when t
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
 import attrs
 import structlog
 
+from proxy_listener.secret import Secret
 from proxy_listener.simulator.house import House
 from proxy_listener.simulator.proxy import HouseProxy
 
 log = structlog.get_logger()
 
 Fault = Callable[[HouseProxy, float], Awaitable[None]]
+
+STRANGE_KEY = Secret(b64encode(b"?" * 32).decode())
+"""A Noise key that nobody in the house has."""
 
 
 @attrs.frozen
@@ -93,8 +98,39 @@ async def flap(proxy: HouseProxy, seconds: float) -> None:
         await proxy.node.announce(zeroconf)
 
 
+async def move(proxy: HouseProxy, seconds: float) -> None:
+    """Power loss, and back at another port, as a node comes back at another address."""
+    proxy.node.port = 0
+    await proxy.power_cycle(seconds)
+
+
+async def rekey(proxy: HouseProxy, seconds: float) -> None:
+    """Somebody flashes the node with another key, sees what it does, and flashes the old one again."""
+    node, settings = proxy.node, proxy.node.settings
+    if settings.noise_psk is None:
+        return
+    try:
+        node.settings = attrs.evolve(settings, noise_psk=STRANGE_KEY)
+        await proxy.power_cycle()
+        await asyncio.sleep(seconds)
+    finally:
+        node.settings = settings
+        await proxy.power_cycle()
+
+
+async def crowd(proxy: HouseProxy, seconds: float) -> None:
+    """It restarts, and other clients are faster: none of its client slots is left for a while."""
+    node, firmware = proxy.node, proxy.node.firmware
+    try:
+        node.firmware = attrs.evolve(firmware, clients=0)
+        await proxy.power_cycle()
+        await asyncio.sleep(seconds)
+    finally:
+        node.firmware = firmware
+
+
 FAULTS: Mapping[str, Fault] = {
-    fault.__name__: fault for fault in (power_cycle, restart, freeze, wedge, steal, occupy, flap)
+    fault.__name__: fault for fault in (power_cycle, restart, freeze, wedge, steal, occupy, flap, move, rekey, crowd)
 }
 
 

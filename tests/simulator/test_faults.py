@@ -117,7 +117,7 @@ async def test_chaos_undoes_what_it_did():
 
     def record(disturbance):
         done.append(disturbance)
-        if len(done) >= 25:
+        if len(done) >= 45:
             enough.set()
 
     async with home.running():
