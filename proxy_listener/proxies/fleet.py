@@ -22,7 +22,7 @@ from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy
 from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.strangers import UNLISTED, Strangers, dispensable, near, unspoken
+from proxy_listener.proxies.strangers import LOWEST_PORT, UNLISTED, Strangers, dispensable, near, unspoken
 from proxy_listener.proxies.timing import Timing
 from proxy_listener.settings import DiscoverySettings, ProxySettings
 from proxy_listener.status import ProxyState, ProxyStatus
@@ -233,6 +233,8 @@ class Fleet:
         proxy = self._match(sighting)
         if proxy is None or not proxy.listed:
             sighting = near(sighting)
+        elif sighting.port < LOWEST_PORT:
+            return
         if proxy is None:
             proxy = self._admit(sighting)
         if proxy is not None and sighting.addresses:

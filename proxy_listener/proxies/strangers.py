@@ -26,7 +26,7 @@ SHOWN = 256
 """Nodes that are not spoken to, kept to be shown."""
 _REFILL = 0.1
 """New unlisted nodes per second that are let in, and told of in the log, when the first ``UNLISTED`` are used up."""
-_LOWEST_PORT = 1024
+LOWEST_PORT = 1024
 """Below it are the services that somebody else may want us to knock at; ESPHome's API is never there."""
 _WAITING = frozenset({ProxyState.CONNECTING, ProxyState.LIVE})
 
@@ -69,7 +69,7 @@ class Strangers:
         if self._asked(sighting):
             return VERDICTS[ProxyState.NOT_A_PROXY]
         refused = VERDICTS[ProxyState.NOT_ACCEPTED]
-        if sighting.port < _LOWEST_PORT or not sighting.addresses:
+        if sighting.port < LOWEST_PORT or not sighting.addresses:
             return refused.because("its address and port are not those of a node in this network")
         if not self._entrance.take(now):
             return refused.because("too many nodes without an entry announce themselves")

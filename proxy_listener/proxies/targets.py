@@ -1,7 +1,8 @@
 """Where one proxy may be: its entry's host and what mDNS showed in; the next address to try out.
 
 The rule of this file: anybody may announce a node under any name and MAC, so what worked last is tried first, after a
-failure the next one has its turn, and no more than a few are kept.
+failure the next one has its turn, the place where the node last proved itself always has one whatever was announced
+since, and no more than a few are kept.
 """
 
 import attrs
@@ -10,7 +11,7 @@ from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.settings import ProxySettings
 
 LIMIT = 4
-"""Sightings of one proxy; the first ones stay."""
+"""Sightings of one proxy; the first ones stay, and the one that bears the entry's name."""
 
 
 @attrs.frozen
@@ -20,6 +21,10 @@ class Target:
     addresses: tuple[str, ...]
     port: int
     sighting: Sighting | None = None
+
+    def same_place(self, other: "Target") -> bool:
+        """Whether this leads where the other does."""
+        return self.port == other.port and other.addresses[0] in self.addresses
 
     def __str__(self) -> str:
         host = self.addresses[0]
@@ -31,11 +36,13 @@ class Targets:
 
     def __init__(self, entry: ProxySettings | None) -> None:
         host = entry.host if entry is not None else None
+        self._own = entry.name if entry is not None else ""
         self._static = Target((host,), entry.port) if entry is not None and host is not None else None
         self._sightings: dict[str, Sighting] = {}
-        self._good: tuple[str | None, ...] = ()
+        self._good: Target | None = None
         self._current: Target | None = self._static
         self._at = 0
+        self._hurried = False
 
     def __bool__(self) -> bool:
         return self._static is not None or bool(self._sightings) or self._current is not None
@@ -70,11 +77,15 @@ class Targets:
         """A sighting, new or again. True where the node moved."""
         before = self._sightings.get(sighting.name)
         if before is None and len(self._sightings) >= LIMIT:
-            return False
+            if sighting.name != self._own:
+                return False
+            del self._sightings[next(iter(self._sightings))]
         self._sightings[sighting.name] = sighting
         moved = before is not None and (before.addresses[0], before.port) != (sighting.addresses[0], sighting.port)
-        if moved or before is None:
+        if (moved or before is None) and not self._hurried:
+            # Once, until all had their turn: who announces a new place every moment would be called for ever.
             self._at = 0
+            self._hurried = True
         return moved
 
     def remove(self, name: str) -> None:
@@ -82,27 +93,34 @@ class Targets:
         self._sightings.pop(name, None)
 
     def next(self) -> Target:
-        """The target whose turn it is."""
+        """The target whose turn it is. Of several addresses another one comes first every time round."""
         targets = self._ordered()
-        self._current = targets[self._at % len(targets)]
+        target, rounds = targets[self._at % len(targets)], max(0, self._at) // len(targets)
+        shift = rounds % len(target.addresses)
+        self._current = attrs.evolve(target, addresses=target.addresses[shift:] + target.addresses[:shift])
         return self._current
 
     def turn(self) -> None:
         """That one failed, or ended."""
         self._at += 1
+        if self._at % max(1, len(self._ordered())) == 0:
+            self._hurried = False
 
     def good(self, target: Target) -> None:
         """That one is the proxy: it is the first to try from now on."""
-        self._good = (target.sighting.name if target.sighting is not None else None,)
+        self._good = target
         self._at = -1
 
     def _ordered(self) -> list[Target]:
-        shown = [Target(sighting.addresses, sighting.port, sighting) for sighting in self._sightings.values()]
-        targets = ([self._static] if self._static is not None else []) + shown
+        targets = [Target(sighting.addresses, sighting.port, sighting) for sighting in self._sightings.values()]
+        if self._static is not None:
+            targets.insert(0, self._static)
         if not targets and self._current is not None:
             targets = [self._current]
-        return sorted(targets, key=self._rank)
-
-    def _rank(self, target: Target) -> int:
-        name = target.sighting.name if target.sighting is not None else None
-        return 0 if name in self._good else 1
+        if self._good is None:
+            return targets
+        name = self._good.sighting and self._good.sighting.name
+        targets.sort(key=lambda target: (target.sighting and target.sighting.name) != name)
+        if not any(target.same_place(self._good) for target in targets):
+            targets.insert(1, self._good)
+        return targets

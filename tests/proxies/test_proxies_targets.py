@@ -52,6 +52,41 @@ def test_few_are_kept():
     assert len(seen) == LIMIT
 
 
+def test_the_entrys_own_name_always_has_a_place():
+    targets = Targets(ProxySettings("kitchen"))
+    for number in range(LIMIT):
+        targets.add(sighting(f"rogue{number}", "10.0.0.66"))
+    targets.add(sighting("kitchen", "10.0.0.1"))
+    seen = set()
+    for _ in range(LIMIT):
+        seen.add(targets.next().sighting.name)
+        targets.turn()
+    assert "kitchen" in seen
+
+
+def test_where_it_proved_itself_has_its_turn_whatever_is_announced():
+    """Somebody announces our node, under its very name, at a new place before every attempt."""
+    targets = Targets(None)
+    targets.add(sighting("kitchen", "10.0.0.1"))
+    targets.good(targets.next())
+    targets.turn()
+    tried = []
+    for number in range(8):
+        targets.add(sighting("kitchen", "10.0.0.66", port=7000 + number))
+        tried.append(targets.next().addresses[0])
+        targets.turn()
+    assert tried.count("10.0.0.1") >= 3
+
+
+def test_of_several_addresses_each_is_tried_first_in_time():
+    """Records of the node and of its clone lie side by side in the cache."""
+    targets = Targets(None)
+    targets.add(sighting("kitchen", "10.0.0.66", "10.0.0.1"))
+    assert targets.next().addresses[0] == "10.0.0.66"
+    targets.turn()
+    assert targets.next().addresses == ("10.0.0.1", "10.0.0.66")
+
+
 def test_last_address_outlives_its_goodbye():
     targets = Targets(None)
     targets.add(sighting("kitchen", "10.0.0.1"))
