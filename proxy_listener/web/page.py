@@ -34,6 +34,7 @@ NAMES = {
     "read.js": "text/javascript",
     "plot.js": "text/javascript",
     "map.js": "text/javascript",
+    "coverage.js": "text/javascript",
 }
 
 COOKIE_AGE = 30 * 86_400

@@ -1,5 +1,6 @@
 // The address -> its view, drawn from the house as it is now.
 
+import { coverageView } from "./coverage.js";
 import { deviceView } from "./device.js";
 import { say, tick } from "./dom.js";
 import { houseView } from "./house.js";
@@ -29,6 +30,7 @@ function tell(kind, words) {
 
 function viewOf(first, mac, range) {
   if (first === "device") return deviceView(decodeURIComponent(mac), range);
+  if (first === "coverage") return coverageView();
   return first === "map" ? mapView() : houseView();
 }
 

@@ -35,11 +35,18 @@ function valueNode(quantity) {
   return el("div", { class: "big" }, el("dt", {}, label(quantity)), el("dd", {}, el("b", {}), " ", el("i", {})), el("dd", { class: "quiet" }, ageOf(null)));
 }
 
-function valueUpdate(node, [quantity, { value, time }]) {
+function valueUpdate(node, [quantity, { value, at }]) {
   const [, reading, since] = node.children;
   say(reading.children[0], shown(quantity, value));
   say(reading.children[1], unit(quantity, value));
-  setAge(since.firstChild, Date.parse(time));
+  setAge(since.firstChild, at);
+}
+
+// What it says now: its values, and what happened last.
+function told({ values, event }) {
+  const entries = Object.entries(values).sort(([a], [b]) => order(a, b));
+  const measured = entries.map(([quantity, { value, time }]) => [quantity, { value, at: Date.parse(time) }]);
+  return event ? [...measured, [event.event, { value: label(event.type), at: event.at, key: `event ${event.event}` }]] : measured;
 }
 
 const figure = (title, text) => el("td", { class: "number", "data-label": title }, text);
@@ -75,6 +82,8 @@ export function deviceView(mac, range) {
     el("section", { "aria-labelledby": "hears" }, el("h2", { id: "hears" }, "Heard by"), hears),
     el("section", { "aria-labelledby": "routes" }, el("h2", { id: "routes" }, "Routes for a read"), routes));
 
+  let known = false;
+
   async function askRoutes() {
     try {
       const found = await get(`/devices/${mac}/routes`);
@@ -96,12 +105,15 @@ export function deviceView(mac, range) {
       if (status && devices.size) list.replaceChildren(el("p", { class: "quiet" }, "No device has this MAC."));
       return;
     }
+    if (!known) {
+      known = true;
+      before.draw();
+    }
     if (heading.textContent !== device.name) {
       heading.replaceChildren(name(device.name));
       document.title = `${device.name} · proxy_listener`;
     }
-    const entries = Object.entries(device.values).sort(([a], [b]) => order(a, b));
-    keep(values, entries, ([quantity]) => quantity, ([quantity]) => valueNode(quantity), valueUpdate);
+    keep(values, told(device), ([quantity, { key: own }]) => own ?? quantity, ([quantity]) => valueNode(quantity), valueUpdate);
     const { room, key: state, trust, available, readings } = device;
     if (changed(list, room, state, trust, available, readings)) list.replaceChildren(...facts(device));
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);

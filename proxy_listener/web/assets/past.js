@@ -10,7 +10,7 @@ const DAY = 86_400;
 const QUARTER = 900;
 
 function eventRows(readings) {
-  return readings.toReversed().flatMap((reading) => reading.events.map(({ event, type, ...more }) => el("tr", {},
+  return readings.toReversed().flatMap((reading) => reading.events.map(({ event, type, fired, ...more }) => el("tr", {},
     el("th", { scope: "row", class: "plain" }, when(Date.parse(reading.time))), el("td", {}, label(event)), el("td", {}, label(type)),
     el("td", {}, Object.entries(more).map(([k, v]) => `${label(k)} ${v}`).join(", ")))));
 }
@@ -24,6 +24,7 @@ function silence(device, width) {
 export function past(mac, first) {
   let range = RANGES[first] ? first : "day";
   let asked = 0;
+  let last = null;
   const curves = el("div", { class: "plots" });
   const events = el("div");
   const tabs = Object.keys(RANGES).map((each) => el("a", { href: `#/device/${mac}/${each}`, "data-range": each }, each));
@@ -31,7 +32,10 @@ export function past(mac, first) {
     el("div", { class: "heading" }, el("h2", { id: "past" }, "Past"), el("nav", { class: "tabs", "aria-label": "Range" }, tabs)),
     curves, events);
 
-  function draw({ since, until, width, series }, pixels) {
+  // How a curve is drawn follows from its device too, which may become known after its curves.
+  function draw() {
+    if (last === null) return;
+    const { since, until, width, series, pixels } = last;
     const device = house.devices.get(mac);
     const plots = Object.keys(series).sort(order).map((quantity) => plot(quantity, series[quantity], {
       since, until, range, silence: silence(device, width), width: pixels,
@@ -55,7 +59,8 @@ export function past(mac, first) {
         get(`/devices/${mac}/readings?${span}&limit=${EVENTS}&events=true`),
       ]);
       if (mine !== asked) return;
-      draw(series, pixels);
+      last = { ...series, pixels };
+      draw();
       events.replaceChildren(...(happened.length ? [el("h3", {}, "Events"), table("Events", ["When", "Event", "Type", ""], eventRows(happened), "")] : []));
     } catch (error) {
       curves.replaceChildren(el("p", { class: "quiet" }, error.message));
@@ -66,5 +71,5 @@ export function past(mac, first) {
     range = RANGES[next] ? next : "day";
     update();
   }
-  return { node, update, pick };
+  return { node, update, pick, draw };
 }

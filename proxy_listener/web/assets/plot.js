@@ -9,7 +9,7 @@ const LEFT = 46;
 const RIGHT = 8;
 const TOP = 10;
 const BOTTOM = 24;
-const MARK_ROOM = 46;
+const LETTER = 6.5;
 
 // Silences that many times longer than the usual one are gaps.
 export const GAP = 3;
@@ -88,10 +88,11 @@ function extent(points) {
 
 // Marks of the time axis that have room for their text.
 function apart(places, x, width) {
-  let last = -Infinity;
-  return places.filter(([time]) => {
-    const fits = x(time) - last >= MARK_ROOM && x(time) <= width - MARK_ROOM / 3;
-    if (fits) last = x(time);
+  let free = 0;
+  return places.filter(([time, text]) => {
+    const half = (text.length * LETTER) / 2;
+    const fits = x(time) - half >= free && x(time) + half <= width;
+    if (fits) free = x(time) + half + LETTER;
     return fits;
   });
 }

@@ -1,10 +1,12 @@
 // The API -> what is known of the house now: asked for once, then kept current by the live readings.
 
+import { learnUnits } from "./words.js";
+
 const STATUS_EVERY = 5_000;
 const DEVICES_EVERY = 30_000;
 const SOON = 500;
 
-// `devices` by MAC, each with `since`, when it was last heard, and `happened`, its last event while the page was open.
+// `devices` by MAC, each with `since`, when it was last heard, and `event`, what happened last, with `at`, when that was.
 export const house = { devices: new Map(), status: null };
 
 export async function ask(path, options = {}) {
@@ -21,10 +23,19 @@ export const get = async (path) => (await ask(path)).json();
 
 function taken(device) {
   const since = device.heard_age === null ? null : Date.now() - device.heard_age * 1000;
-  return { ...device, since, happened: house.devices.get(device.mac)?.happened };
+  const told = device.event && { ...device.event, at: Date.parse(device.event.time) };
+  const seen = house.devices.get(device.mac)?.event;
+  return { ...device, since, event: seen && (!told || seen.at > told.at) ? seen : told };
 }
 
+async function askUnits() {
+  learnUnits(await get("/quantities"));
+}
+
+let units = null;
+
 async function askDevices() {
+  await (units ??= askUnits().catch(() => { units = null; }));
   const devices = (await get("/devices")).map(taken);
   house.devices = new Map(devices.map((device) => [device.mac, device]));
 }
@@ -39,7 +50,8 @@ function moved(reading) {
   if (!device) return false;
   if (reading.source === "history") return true;
   device.since = Date.now();
-  device.happened = reading.events.at(-1) ?? device.happened;
+  const happened = reading.events.filter((event) => !reading.late || event.fired).at(-1);
+  if (happened) device.event = { ...happened, at: Date.parse(reading.time) };
   if (reading.late) return true;
   for (const [quantity, value] of Object.entries(reading.values)) {
     device.values[quantity] = { value, time: reading.time, age: 0 };

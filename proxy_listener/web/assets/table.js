@@ -28,8 +28,8 @@ function latest(device) {
   const values = Object.entries(device.values).filter(([quantity]) => !DETAILS.includes(quantity))
     .sort(([a], [b]) => order(a, b))
     .map(([quantity, { value }]) => [quantity, short(quantity), shown(quantity, value), unit(quantity, value)]);
-  const { happened } = device;
-  return happened ? [...values, ["event", label(happened.event), label(happened.type), ""]] : values;
+  const { event } = device;
+  return event ? [...values, ["event", label(event.event), label(event.type), ""]] : values;
 }
 
 const makeValue = () => el("span", { class: "value" }, el("small", {}), el("b", {}), el("i", {}));

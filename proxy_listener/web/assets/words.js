@@ -1,12 +1,11 @@
 // What the values of the API are called on the page: units, states, ages, numbers.
 
-const UNITS = {
-  temperature: "°C", humidity: "%", moisture: "%", battery: "%", consumable: "%", score: "%", illuminance: "lx",
-  conductivity: "µS/cm", formaldehyde: "mg/m³", mass: "kg", mass_non_stabilized: "kg", weight: "kg",
-  impedance: "Ω", impedance_low: "Ω", impedance_high: "Ω", heart_rate: "bpm", voltage: "V", pressure: "mbar",
-  signal_strength: "dBm", idle_time: "s", motion_time: "min", duration_detected: "min", duration_cleared: "min",
-  pressure_present_duration: "s", pressure_not_present_duration: "s",
-};
+// Quantity -> unit, as the service gives them.
+const UNITS = new Map();
+
+export function learnUnits(units) {
+  for (const [quantity, unit] of Object.entries(units)) UNITS.set(quantity, unit);
+}
 
 const SHORT = { temperature: "temp", illuminance: "light", mass_non_stabilized: "unsteady" };
 
@@ -53,7 +52,7 @@ export const key = (device) => KEYS[device.key] ?? ["bad", device.key];
 
 export const label = (quantity) => quantity.replaceAll("_", " ");
 export const short = (quantity) => SHORT[quantity] ?? label(quantity);
-export const unit = (quantity, value) => (typeof value === "number" ? (UNITS[quantity] ?? "") : "");
+export const unit = (quantity, value) => (typeof value === "number" ? (UNITS.get(quantity) ?? "") : "");
 export const flags = (quantity) => FLAGS[quantity] ?? ["off", "on"];
 
 export function order(a, b) {
@@ -62,10 +61,12 @@ export function order(a, b) {
 }
 
 const plainly = new Intl.NumberFormat("en", { maximumSignificantDigits: 6, useGrouping: false });
-const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const thousands = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+export const grouped = (value) => thousands.format(value).replaceAll(",", "\u202f");
+export const percent = (share) => `${share < 0.995 ? Math.min(99, Math.max(1, Math.round(share * 100))) : 100}\u00a0%`;
 
 export function number(value) {
-  const text = Math.abs(value) < 1e4 ? plainly.format(value) : grouped.format(value).replaceAll(",", "\u202f");
+  const text = Math.abs(value) < 1e4 ? plainly.format(value) : grouped(value);
   return text.replace("-", "−");
 }
 
