@@ -2,9 +2,11 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from proxy_listener.coverage import Coverage, coverage
+from proxy_listener.history.rows import Hearing
 from proxy_listener.reading import Reading
 from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
 
@@ -196,6 +198,26 @@ def grand(proxies: int, devices: int) -> View:
             )
         )
     return view(made, nodes + _troubled())
+
+
+def covered(view: View) -> Callable[[], Awaitable[Coverage]]:
+    """The coverage of a grand house: every seventh proxy hears nothing, every third device has one that hears more."""
+    nodes = {node.name: node.room for node in view.proxies() if node.state is not ProxyState.NOT_ACCEPTED}
+    deaf = set(list(nodes)[::7])
+    devices = view.devices()
+    rows = []
+    for device in devices:
+        heard = [one for one in device.heard if one.proxy not in deaf]
+        for k, one in enumerate(heard):
+            alone = 1000 if len(heard) == 1 else 600 if k == 0 and device.mac % 3 == 0 else 0
+            rows.append(Hearing(one.proxy, device.mac, 0, max(alone, int(1000 * one.share)), alone, 1000))
+    names = {device.mac: device.name for device in devices}
+    report = coverage(rows, nodes, names, [device.mac for device in devices if device.listed], 168.0)
+
+    async def covered() -> Coverage:
+        return report
+
+    return covered
 
 
 def year(mac: int, until: float, step: float) -> Iterator[Reading]:

@@ -35,7 +35,15 @@ ARGUMENTS = [
 ]
 
 PLANT = "A4:C1:38:00:00:01"
-VIEWS = ("#/", f"#/device/{PLANT}/day", f"#/device/{PLANT}/year", "#/device/A4:C1:38:00:00:02/week", "#/map")
+VIEWS = (
+    "#/",
+    f"#/device/{PLANT}/day",
+    f"#/device/{PLANT}/year",
+    "#/device/A4:C1:38:00:00:02/week",
+    "#/map",
+    "#/coverage",
+)
+SHOWN = {"#/": ".devices tbody tr", "#/map": ".matrix tbody tr", "#/coverage": ".carries tbody tr"}
 
 RUNAWAY = "document.documentElement.scrollWidth > innerWidth"
 
@@ -80,9 +88,9 @@ async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
             made_house.reading(mac=0xA4C138000002, time=made_house.NOW - k * 20_000, values={"opening": k % 2 == 0})
         )
     await journal.flush()
-    served = House(
-        made_house.grand(*house), journal, Actions(route=routes, read=read), settings.token, wall=lambda: made_house.NOW
-    )
+    view = made_house.grand(*house)
+    actions = Actions(route=routes, read=read, coverage=made_house.covered(view), units={"temperature": "°C"})
+    served = House(view, journal, actions, settings.token, wall=lambda: made_house.NOW)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
         await stack.enter_async_context(serving(served, listener, guard(settings)))
@@ -119,8 +127,7 @@ async def test_every_view_opens_and_fits(browser):
     for view in VIEWS:
         await browser.page.goto(browser.url + view)
         await browser.page.reload()
-        shown = {"#/": ".devices tbody tr", "#/map": ".matrix tbody tr"}.get(view, ".plot svg")
-        await browser.page.locator(shown).first.wait_for()
+        await browser.page.locator(SHOWN.get(view, ".plot svg")).first.wait_for()
         assert not await browser.page.evaluate(RUNAWAY), view
         assert await browser.page.locator("main img, main script, main b b, td b b, p i, .tried i").count() == 0
         assert await browser.page.locator("h1").count() == 1
@@ -148,6 +155,65 @@ async def test_a_reading_appears_as_it_comes(browser):
     browser.journal.append(made_house.reading(mac=0xA4C138000000, values={}, events=pressed))
     await row.get_by_text("long press").wait_for()
     assert browser.wrong == []
+
+
+async def test_what_happened_last_is_still_there_after_a_reload(browser):
+    """A button has no values: what it did last is all that there is to show, in the list and on its own page."""
+    pressed = (Event("button", "long_press"),)
+    browser.journal.append(made_house.reading(mac=0xA4C138000002, values={}, events=pressed, time=made_house.NOW - 60))
+    await browser.journal.flush()
+    await browser.page.goto(browser.url)
+    await browser.page.locator(".devices .values").get_by_text("long press").wait_for()
+    await browser.page.goto(browser.url + VIEWS[3])
+    await browser.page.reload()
+    await browser.page.locator(".bigs").get_by_text("long press").wait_for()
+    assert browser.wrong == []
+
+
+async def test_units_are_the_service_s(browser):
+    """Of a quantity that it gives no unit there is none."""
+    await browser.page.goto(browser.url + VIEWS[1])
+    bigs = browser.page.locator(".bigs")
+    await bigs.get_by_text("°C").wait_for()
+    assert await bigs.locator("i").all_inner_texts() == ["°C", "", "", "", ""]
+
+
+async def test_a_flag_is_drawn_as_bars_whatever_is_known_first(browser):
+    """On a page that is opened at once, the curves may come before the device."""
+    await browser.page.goto(browser.url + VIEWS[3])
+    await browser.page.reload()
+    await browser.page.locator(".plot rect.bar").first.wait_for()
+    assert await browser.page.locator(".plot path.line").count() == 0
+
+
+async def test_coverage_says_what_hangs_on_what(browser):
+    """A room that carries a device alone, one that hears nothing, and a device that nobody hears; by keyboard too."""
+    await browser.page.goto(browser.url)
+    await browser.page.get_by_role("link", name="Coverage").press("Enter")
+    rows = browser.page.locator(".carries tbody tr")
+    await rows.first.wait_for()
+    verdicts = await rows.locator(".verdict > span").all_inner_texts()
+    assert "hears nothing" in verdicts
+    assert any("hang" in verdict for verdict in verdicts)
+    await browser.page.locator("#unheard").wait_for()
+    link = browser.page.locator(".names a").first
+    named = await link.inner_text()
+    await link.press("Enter")
+    await browser.page.get_by_role("heading", level=1).get_by_text(named).wait_for()
+    assert browser.wrong == []
+
+
+async def test_a_year_of_a_device_is_drawn_within_a_second(browser):
+    """52,560 readings, one every ten minutes: asked for, answered and drawn."""
+    for reading in made_house.year(0xA4C138000006, made_house.NOW, 600):
+        browser.journal.append(reading)
+    assert await browser.journal.flush()
+    await browser.page.goto(browser.url + "#/device/A4:C1:38:00:00:06/day")
+    await browser.page.get_by_text("Past").wait_for()
+    async with asyncio.timeout(1):
+        await browser.page.get_by_role("link", name="year").click()
+        await browser.page.locator(".plot").filter(has_text="temperature").locator("path.line").first.wait_for()
+        assert await browser.page.locator(".plot path.line").count() >= 8
 
 
 async def test_a_gap_is_a_gap(browser):
