@@ -24,6 +24,11 @@ from proxy_listener.node.stream import Stream
 
 log = structlog.get_logger()
 
+_WIFI_SIGNAL = 0x57494649
+"""The key of the one entity that a node may have; firmware makes it from the entity's name."""
+_MEASUREMENT, _DIAGNOSTIC = 1, 2
+"""``SensorStateClass``, ``EntityCategory``."""
+
 
 class Requests:
     """The requests of all sessions of one node. ``teardown``: seconds from the holder's leaving to its links' end."""
@@ -90,7 +95,23 @@ class Requests:
             session.send(answer)
 
     def _entities(self, session: Session, _message: Message) -> None:
+        if self._settings.wifi_rssi is not None:
+            session.send(
+                api.ListEntitiesSensorResponse(
+                    object_id="wifi_signal",
+                    key=_WIFI_SIGNAL,
+                    name="WiFi signal",
+                    unit_of_measurement="dBm",
+                    device_class="signal_strength",
+                    state_class=_MEASUREMENT,
+                    entity_category=_DIAGNOSTIC,
+                )
+            )
         session.send(api.ListEntitiesDoneResponse())
+
+    def _states(self, session: Session, _message: Message) -> None:
+        if self._settings.wifi_rssi is not None:
+            session.send(api.SensorStateResponse(key=_WIFI_SIGNAL, state=self._settings.wifi_rssi))
 
     def _subscribe(self, session: Session, message: Message) -> None:
         request: api.SubscribeBluetoothLEAdvertisementsRequest = message
@@ -158,6 +179,7 @@ class Requests:
         api.DeviceInfoRequest: _device_info,
         api.DeviceCapabilitiesRequest: _capabilities,
         api.ListEntitiesRequest: _entities,
+        api.SubscribeStatesRequest: _states,
         api.SubscribeBluetoothLEAdvertisementsRequest: _subscribe,
         api.UnsubscribeBluetoothLEAdvertisementsRequest: _unsubscribe,
         api.SubscribeBluetoothConnectionsFreeRequest: _connections_free,

@@ -17,7 +17,7 @@ class NodeSettings:
     """``mac`` is the Wi-Fi MAC, by which a node is known; the Bluetooth adapter's is that plus 2.
 
     ``noise_psk`` is base64 of 32 bytes (ValueError otherwise); with it the node speaks Noise only. ``password`` is the
-    one of firmware before Noise.
+    one of firmware before Noise. ``wifi_rssi`` is what its ``wifi_signal`` sensor says, None where it has none.
     """
 
     name: str
@@ -26,6 +26,7 @@ class NodeSettings:
     noise_psk: Secret | None = attrs.field(default=None, validator=_is_key)
     password: Secret | None = None
     area: str = ""
+    wifi_rssi: int | None = None
 
     @property
     def bluetooth_mac(self) -> Address:

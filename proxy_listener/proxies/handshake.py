@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import attrs
 from aioesphomeapi.client import APIClient
+from aioesphomeapi.connection import APIConnection
 from aioesphomeapi.model import APIVersion, DeviceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
@@ -101,10 +102,15 @@ async def greet(client: APIClient) -> Node:
     return _node(info, capabilities.bluetooth_proxy.feature_flags, client.api_version)
 
 
+def connection_of(client: APIClient) -> APIConnection | None:
+    """Its connection, for messages that the library has no bounded call for."""
+    return client._connection  # noqa: SLF001  there is no public way to it
+
+
 def socket_of(client: APIClient) -> int | None:
     """The file descriptor of its connection: what coalescing needs, and the library has no word for."""
-    connection = client._connection  # noqa: SLF001  there is no public way to it
-    sock = connection._socket if connection is not None else None  # noqa: SLF001  likewise
+    connection = connection_of(client)
+    sock = connection._socket if connection is not None else None  # noqa: SLF001  there is no public way to it
     return sock.fileno() if sock is not None and sock.fileno() >= 0 else None
 
 

@@ -330,7 +330,14 @@ class Proxy:
         self._failures += 1
         if ending.verdict.state in _ELSEWHERE and self.targets.current_sighting is not None:
             self._around.search(self.targets.current_sighting.name)
-        self._settle(ending.verdict)
+        self._settle(self._patient(ending.verdict))
+
+    def _patient(self, verdict: Verdict) -> Verdict:
+        """After a power cut all of the house starts at once: who does not answer yet is not called unreachable yet."""
+        young = self.node is None and self._clock() < self._born + self._timing.search
+        if verdict.state is not ProxyState.UNREACHABLE or not young:
+            return verdict
+        return VERDICTS[ProxyState.CONNECTING].because(verdict.cause)
 
     def _settle(self, verdict: Verdict) -> None:
         """Take a verdict on. A change of state is one line of the log; another cause for the same state is none."""
@@ -371,6 +378,6 @@ class Proxy:
             slots_free=slots.free if slots is not None else None,
             slots_limit=slots.limit if slots is not None else None,
             connecting=self.connecting,
-            wifi_rssi=None,
+            wifi_rssi=session.wifi_rssi if session is not None else None,
             outcomes={str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]},
         )

@@ -20,10 +20,11 @@ from aioesphomeapi.model import (
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.coalesce import CoalescingEventLoop
 from proxy_listener.proxies.gate import Ending
-from proxy_listener.proxies.handshake import Lanes, Node, dial, greet, leave, socket_of
+from proxy_listener.proxies.handshake import Lanes, Node, connection_of, dial, greet, leave, socket_of
 from proxy_listener.proxies.hearing import Hearing
 from proxy_listener.proxies.stream import Manners, Step, Stream
 from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.wifi import WifiSignal
 from proxy_listener.status import ProxyState
 
 _NEWEST_WINS = (2026, 7)
@@ -56,6 +57,7 @@ class Session:
         self.connecting = False
         self.newest_wins = False
         self._flags = 0
+        self._wifi: WifiSignal | None = None
         self._hearing = hearing
         self._stream = stream
         self._timing = timing
@@ -73,6 +75,11 @@ class Session:
     def busy(self) -> bool:
         """Whether a connection to a device is open or being opened."""
         return self.connecting or (self.slots is not None and self.slots.free < self.slots.limit)
+
+    @property
+    def wifi_rssi(self) -> int | None:
+        """How well the node receives its own Wi-Fi, dBm, where it tells."""
+        return self._wifi.rssi if self._wifi is not None else None
 
     async def meet(self, lanes: Lanes, *, slow: bool, reached: Callable[[float], None]) -> Node:
         """Connect and ask what the node is, within the attempt's time. Raises the library's errors, TimeoutError."""
@@ -106,6 +113,8 @@ class Session:
         if node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
             self.client.subscribe_bluetooth_connections_free(self._counted)
         self._ask_for_stream()
+        if (connection := connection_of(self.client)) is not None:
+            self._wifi = WifiSignal(connection)
         self._socket = socket_of(self.client)
         self.pace()
 

@@ -28,7 +28,7 @@ class Timing:
     full: float = 10.0
     """After the node closed the connection for want of a client slot."""
     search: float = 10.0
-    """After which an entry that mDNS has not shown is called unreachable."""
+    """After which a proxy that mDNS has not shown, or that has not answered since the start, is called unreachable."""
     settle: float = 600.0
     """After an answer that changes only with new firmware: another API version, no stream, not a proxy."""
     keepalive: float = 4.0

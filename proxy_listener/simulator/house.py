@@ -204,7 +204,8 @@ class House:
     def _node(self, room: Room, firmware: Firmware, timing: Timing | None) -> Node:
         mac = ESPRESSIF << 24 | self._own.getrandbits(24)
         name = room.name.lower().replace(" ", "-") + "-proxy" + (f"-{mac & 0xFFFFFF:06x}" if self._instance else "")
-        settings = NodeSettings(name, mac, f"{room.name} proxy", self.noise_psk, area=room.name)
+        wifi = chance_of(self.seed, "wifi", room.name).randint(-78, -45)
+        settings = NodeSettings(name, mac, f"{room.name} proxy", self.noise_psk, area=room.name, wifi_rssi=wifi)
         return Node(settings, firmware, RoomAir(room, self._plants), timing)
 
     def _proxy_entry(self, proxy: HouseProxy, *, static: bool) -> dict[str, Any]:

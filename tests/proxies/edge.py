@@ -90,6 +90,9 @@ class House:
         """Name to state. Loopback is everybody's: nodes of other programs, by their MAC, are left out."""
         return {status.name: str(status.state) for status in self.fleet.status() if ours(status.mac)}
 
+    def cause(self, name):
+        return next((status.cause for status in self.fleet.status() if status.name == name), "")
+
     async def until(self, condition, seconds=5.0):
         """Wait for a condition, looked at on every change and every tick."""
         async with asyncio.timeout(seconds):

@@ -320,3 +320,27 @@ async def test_frozen_nodes_do_not_hold_up_the_stop():
         assert asyncio.get_running_loop().time() - began < 2.0
         for node in nodes:
             node.thaw()
+
+
+async def test_who_does_not_answer_at_the_start_is_connecting_for_a_while():
+    """After a power cut the house starts all at once: no warning in the first seconds, then one, and none before."""
+    node = make_node(1)
+    async with running(node):
+        listing = entry(node)
+    absent = entry(make_node(2), host=None)
+    async with house([listing, absent], timing=attrs.evolve(FAST, search=0.6)) as made:
+        await made.until(lambda: made.cause("node1").endswith("Connection refused"))
+        assert made.states() == {"node1": "connecting", "node2": "connecting"}
+        await made.until(lambda: made.states() == {"node1": "unreachable", "node2": "unreachable"})
+        assert sorted(made.changes) == [("node1", "unreachable"), ("node2", "unreachable")]
+
+
+async def test_who_answers_within_the_first_seconds_was_never_unreachable():
+    node = make_node(1)
+    async with running(node):
+        listing = entry(node)
+    async with house([listing], timing=attrs.evolve(FAST, search=5.0)) as made:
+        await made.until(lambda: made.cause("node1").endswith("Connection refused"))
+        async with running(node):
+            await made.state("node1", "live")
+            assert made.changes == [("node1", "live")]
