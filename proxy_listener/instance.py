@@ -22,7 +22,8 @@ def single_instance(state: Path) -> Iterator[None]:
     """Hold the state directory, which is made (0700) where it is missing. ProxyListenerError where another holds it."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Never through a link: who may write into the directory could have us empty any file of ours.
+        file = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ProxyListenerError(f"the state directory {state} cannot be used: {error.strerror}") from error
     try:

@@ -73,6 +73,16 @@ async def test_a_second_service_of_one_state_directory_is_refused_and_told_who_t
             pass
 
 
+def test_a_link_in_the_state_directory_leads_to_no_other_file(tmp_path):
+    """Who may write into the directory does not get another file of ours emptied."""
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / "service.lock").symlink_to(other)
+    with pytest.raises(ProxyListenerError, match="cannot be used"), single_instance(tmp_path):
+        pass
+    assert other.read_text() == "precious"
+
+
 async def test_leaving_takes_less_than_two_seconds_and_frees_every_proxy(tmp_path):
     async with standing_house() as house:
         config = load(write_configuration(tmp_path / "devices.toml", house))

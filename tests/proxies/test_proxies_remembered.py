@@ -42,3 +42,15 @@ def test_it_is_bounded():
         remembered.note_not_proxy(mac, "2026.10.0/")
     assert len(json.loads(remembered.snapshot())["not_proxies"]) == LIMIT
     assert remembered.not_proxy(LIMIT + 9, "2026.10.0/")
+
+
+def test_it_is_not_written_through_a_link(tmp_path):
+    """Who may write into the directory does not get another file of ours emptied."""
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / FILE).with_suffix(".new").symlink_to(other)
+    remembered = Remembered(tmp_path)
+    remembered.bind("kitchen", MAC)
+    remembered.write(remembered.snapshot())
+    assert other.read_text() == "precious"
+    assert Remembered(tmp_path).bound("kitchen") == MAC
