@@ -166,9 +166,10 @@ class Session:
                 self._give_up_stream()
                 self._ask_for_stream()
             case Step.TOGGLE:
-                configured = self.scanner.configured_mode if self.scanner is not None else None
+                # Not its configured mode: 2025.6 tells none, which reads as passive, and would be left passive.
+                current = self.scanner.mode if self.scanner is not None else None
                 modes = [BluetoothScannerMode.PASSIVE, BluetoothScannerMode.ACTIVE]
-                for mode in reversed(modes) if configured is BluetoothScannerMode.PASSIVE else modes:
+                for mode in reversed(modes) if current is BluetoothScannerMode.PASSIVE else modes:
                     self.client.bluetooth_scanner_set_mode(mode)
             case Step.RECONNECT:
                 self.end(VERDICTS[ProxyState.SILENT].because("its session is renewed, because its scanner is silent"))
