@@ -148,6 +148,7 @@ async def outputs(tmp_path, unused_tcp_port):
         process = await asyncio.create_subprocess_exec(
             *command(tmp_path, "run", "-v"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
+        stack.push_async_callback(ended, process)
         told, heard = bytearray(), bytearray()
         pumps = [
             asyncio.create_task(pump(process.stderr, told)),
@@ -171,6 +172,12 @@ async def outputs(tmp_path, unused_tcp_port):
     texts |= files(tmp_path / "state")
     texts["topics"] = "\n".join(topic for topic, _, _ in broker.published).encode()
     return Outputs(texts)
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 def of_process(pid: int, name: str) -> bytes:
