@@ -120,6 +120,7 @@ ESPHOME_2025_6 = Firmware(
     "2025.6.3",
     (1, 10),
     Feature(127),
+    legacy_version=5,
     clients=None,
     batch=8,
     parsed=True,
