@@ -1,29 +1,29 @@
-"""What ``doctor`` looks at, one function each: what is there in, findings in plain words out.
+"""What ``doctor`` looks at of configuration, service and network: what is there in, findings in plain words out.
 
 The rule of this file: every finding that is not ``ok`` says what to do.
 """
 
-import os
-import socket
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from proxy_listener import __version__
+from proxy_listener.cli import machine
+from proxy_listener.cli.broker import answers
 from proxy_listener.cli.client import ask
+from proxy_listener.cli.machine import Finding
 from proxy_listener.cli.network import BROWSE, surveyed
+from proxy_listener.cli.rows import STRANGERS
 from proxy_listener.cli.verb import NotRunningError, Options
 from proxy_listener.errors import ConfigError, ProxyListenerError
 
 if TYPE_CHECKING:
+    from proxy_listener.cli.client import Service
     from proxy_listener.config import Config
+    from proxy_listener.proxies.survey import Found
 
-CONNECT = 3.0
-"""Seconds for a broker to answer on its port."""
-
-BUILT = 1_750_000_000
-"""June 2025: a clock before this was never set."""
+NAMED = 3
+"""Nodes that nothing is said of but their names."""
 
 NO_NODE = (
     "no ESPHome node answers by mDNS. In a container use host networking; in another network or VLAN mDNS does not "
@@ -31,45 +31,34 @@ NO_NODE = (
 )
 
 
-@attrs.frozen
-class Finding:
-    """One thing looked at."""
-
-    state: Literal["ok", "warn", "fail"]
-    what: str
-    detail: str
-
-
 def examined(options: Options) -> list[Finding]:
     """Everything, in the order in which a person would look."""
-    findings = [clock(time.time())]
+    findings = [machine.versions(), machine.clock(time.time(), machine.synchronised())]
+    findings += machine.state_directory(options.state_directory())
     try:
         config = options.load()
     except ConfigError as error:
         return [*findings, *(Finding("fail", "configuration", str(problem)) for problem in error.problems)]
     findings.append(Finding("ok", "configuration", str(config.path)))
     findings += doubtful(config)
-    findings += state_directory(options)
     running = None
     try:
-        running = ask(options.state_directory(), lambda service: service.get("/status"))
-        devices = ask(options.state_directory(), lambda service: service.get("/devices"))
+        running, devices = ask(options.state_directory(), _asked)
         findings += service(running)
         findings += keys(devices)
     except NotRunningError:
         findings.append(Finding("warn", "service", "not running; start it with: proxy-listener run"))
     except ProxyListenerError as error:
-        findings.append(Finding("fail", "service", str(error)))
+        findings.append(Finding("fail", "service", f"{error}; be that user, or root, or name another --state"))
+    if running is None and config.web.listen:
+        findings.append(machine.port(config.web.listen))
     findings += proxies(running["proxies"]) if running else network(options, config)
-    findings += brokers(config)
+    findings += (answers(name, settings) for name, settings in config.sinks.items() if hasattr(settings, "address"))
     return findings
 
 
-def clock(now: float) -> Finding:
-    """Readings carry the wall's time."""
-    if now < BUILT:
-        return Finding("fail", "clock", "it was never set; set up time synchronisation (systemd-timesyncd, chrony)")
-    return Finding("ok", "clock", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now)))
+async def _asked(service: "Service") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    return await service.get("/status"), await service.get("/devices")
 
 
 def doubtful(config: "Config") -> Iterator[Finding]:
@@ -80,18 +69,11 @@ def doubtful(config: "Config") -> Iterator[Finding]:
         yield Finding("warn", "configuration", str(doubt))
 
 
-def state_directory(options: Options) -> Iterator[Finding]:
-    """Whether this user can keep a history there."""
-    state = options.state_directory()
-    there = next(path for path in (state, *state.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("fail", "state directory", f"{there} is not a directory that this user can write to; see --state")
-    else:
-        yield Finding("ok", "state directory", str(state))
-
-
 def service(status: dict[str, Any]) -> Iterator[Finding]:
     """The running service itself."""
+    if status["version"] != __version__:
+        words = f"it runs version {status['version']}, and this is {__version__}: start it anew"
+        yield Finding("warn", "service", words)
     if status["storage"]["ok"]:
         yield Finding("ok", "service", f"running, process {status['pid']}")
     else:
@@ -103,11 +85,24 @@ def service(status: dict[str, Any]) -> Iterator[Finding]:
 
 def proxies(statuses: list[dict[str, Any]]) -> Iterator[Finding]:
     """The running service's proxies."""
-    if not statuses:
-        yield Finding("warn", "proxies", NO_NODE)
-    for proxy in statuses:
+    ours = [proxy for proxy in statuses if proxy["state"] not in STRANGERS]
+    for proxy in ours:
         words = f"{proxy['cause']}. {proxy['advice']}" if proxy["advice"] else proxy["state"]
         yield Finding("ok" if proxy["state"] == "live" else "warn", f"proxy {proxy['name']}", words)
+    yield from others([proxy["name"] for proxy in statuses if proxy not in ours], used=bool(ours))
+
+
+def others(names: Sequence[str], *, used: bool) -> Iterator[Finding]:
+    """Nodes of the network that the configuration does not let in; ``used``: whether any node is."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    named = ", ".join(names[:NAMED]) + more
+    if names and used:
+        yield Finding("ok", "other nodes", f"{named}; discover says why they are not used")
+    elif names:
+        words = f"the configuration lets none of these in: {named}; give it their key under [discovery], or entries"
+        yield Finding("fail", "proxies", words)
+    elif not used:
+        yield Finding("fail", "proxies", NO_NODE)
 
 
 def keys(devices: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -128,22 +123,15 @@ def network(options: Options, config: "Config") -> Iterator[Finding]:
     except ProxyListenerError as error:
         yield Finding("fail", "mDNS", f"{error}; give the proxies host = ... in [[proxy]] entries")
         return
-    yield Finding("ok", "mDNS", f"{len(found)} nodes") if found else Finding("warn", "mDNS", NO_NODE)
-    for node in found:
+    yield Finding("ok", "mDNS", f"{len(found)} nodes") if found else Finding("warn", "mDNS", "no node")
+    ours = [node for node in found if not _stranger(node)]
+    for node in ours:
         yield Finding("ok" if node.used or node.proxy is False else "warn", f"node {node.name}", node.why)
+    yield from others([node.name for node in found if node not in ours], used=bool(ours))
 
 
-def brokers(config: "Config") -> Iterator[Finding]:
-    """Whether something listens where each sink that has an address (host, port) sends to."""
-    for name, settings in config.sinks.items():
-        if not hasattr(settings, "address"):
-            continue
-        host, port = settings.address
-        try:
-            socket.create_connection((host, port), CONNECT).close()
-            yield Finding("ok", f"sink {name}", f"{host}:{port} answers")
-        except OSError as error:
-            words = (
-                f"nothing answers at {host}:{port}: {error.strerror or error}; is it running, and is the host right?"
-            )
-            yield Finding("fail", f"sink {name}", words)
+def _stranger(node: "Found") -> bool:
+    from proxy_listener.proxies.causes import VERDICTS
+    from proxy_listener.status import ProxyState
+
+    return node.why.startswith(VERDICTS[ProxyState.NOT_ACCEPTED].cause)

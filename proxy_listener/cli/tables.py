@@ -14,7 +14,7 @@ from proxy_listener.naming import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-CELL_LIMIT = 200
+CELL_LIMIT = 300
 
 GAP, LAST = 2, 30
 """Characters between columns, and that the last column wants."""

@@ -92,7 +92,7 @@ def test_doctor_finds_nothing_wrong_with_a_good_house(call, house, configured, t
     found = {one["what"]: one["state"] for one in json.loads(result.stdout)}
     assert result.exit_code == 0
     assert found["service"] == "warn"
-    assert [found[what] for what in ("clock", "configuration", "state directory", "mDNS")] == ["ok"] * 4
+    assert [found[what] for what in ("versions", "configuration", "disk", "mDNS")] == ["ok"] * 4
     assert {found[f"node {name}"] for name in names(house)} == {"ok"}
 
 

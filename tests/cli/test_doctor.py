@@ -1,0 +1,247 @@
+"""doctor: each thing that can be wrong is found, and said with what to do."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from proxy_listener.cli import findings, machine
+from proxy_listener.cli.broker import answers
+from proxy_listener.history import Journal
+from proxy_listener.secret import Secret
+from proxy_listener.sinks.mqtt.settings import Settings
+from proxy_listener.status import View
+from proxy_listener.web import Actions, serve_control
+
+NOW = 1_795_370_645.0
+
+
+def only(found):
+    (one,) = found
+    return one
+
+
+def bad(found) -> list[tuple[str, str]]:
+    return [(one.state, one.what) for one in found if one.state != "ok"]
+
+
+def test_a_clock_that_was_never_set():
+    """1970 fails; one that nothing keeps right is a warning; where the system says nothing, the time alone counts."""
+    assert "set up time synchronisation" in machine.clock(3.0, None).detail
+    assert machine.clock(3.0, synchronised=True).state == "fail"
+    assert machine.clock(NOW, synchronised=False).state == "warn"
+    assert machine.clock(NOW, None).state == machine.clock(NOW, synchronised=True).state == "ok"
+
+
+def test_the_system_is_asked_about_its_clock():
+    """Yes, no, or nothing; and asking moves no clock."""
+    before = time.time() - time.monotonic()
+    assert machine.synchronised() in {True, False, None}
+    assert abs(time.time() - time.monotonic() - before) < 1
+
+
+def test_versions_are_those_of_a_bug_report():
+    """Ours, the library's that speaks to the nodes, Python's."""
+    words = machine.versions().detail
+    assert all(word in words for word in ("proxy-listener ", "aioesphomeapi ", "Python 3."))
+
+
+def test_a_state_directory_that_cannot_be_one(tmp_path):
+    """A file in its way; a path too long for the socket; one that others can look into."""
+    (tmp_path / "file").touch()
+    found = only(machine.state_directory(tmp_path / "file" / "state"))
+    assert (found.state, found.what) == ("fail", "state directory")
+    assert "--state" in found.detail
+    deep = tmp_path.joinpath(*["x" * 40] * 4)
+    assert ("fail", "state directory") in bad(machine.state_directory(deep))
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").chmod(0o755)
+    warned = [one.detail for one in machine.state_directory(tmp_path / "open") if one.state == "warn"]
+    assert f"chmod 700 {tmp_path}/open" in warned[0]
+    assert not (tmp_path / "xx").exists()
+
+
+@pytest.mark.parametrize(("free", "state"), [(5 << 20, "fail"), (100 << 20, "warn"), (8 << 30, "ok")])
+def test_a_disk_that_fills(tmp_path, free, state):
+    """Before readings are lost, and when they are."""
+    found = machine.disk(tmp_path, free)
+    assert found.state == state
+    assert state == "ok" or "make room" in found.detail
+
+
+def test_a_port_that_is_taken():
+    """By whoever; a free one is left free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        found = machine.port(listen)
+        assert (found.state, found.detail) == (
+            "fail",
+            f"{listen} cannot be had: Address already in use; name another one: [web] listen",
+        )
+    assert machine.port(listen).state == "ok"
+    assert machine.port(listen).state == "ok"
+
+
+def test_nothing_answers_where_the_broker_should_be():
+    """With the address, and no hint of the password."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        found = answers("mqtt", Settings(port=port, user="user", password=Secret("canary")))
+    assert found.state == "fail"
+    assert f"nothing answers at 127.0.0.1:{port}: Connection refused" in found.detail
+    assert "canary" not in found.detail
+
+
+@contextmanager
+def served(answer):
+    """A port at which every connection is given to ``answer``."""
+    ready, done = threading.Event(), threading.Event()
+    ports = []
+
+    async def serve() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            ports.append(server.sockets[0].getsockname()[1])
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield ports[0]
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_what_answers_is_no_broker():
+    """It hangs up at the first byte."""
+
+    async def hang_up(reader, writer):
+        await reader.read(1)
+        writer.close()
+
+    with served(hang_up) as port:
+        found = answers("mqtt", Settings(port=port))
+    assert found.state == "fail"
+    assert "is it an MQTT broker, and is the port right?" in found.detail
+
+
+def test_a_broker_that_refuses_the_password():
+    """MQTT 5's reason code 134, as a broker says it."""
+
+    async def refuse(reader, writer):
+        if await reader.read(1):
+            writer.write(bytes((0x20, 3, 0, 134, 0)))
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    with served(refuse) as port:
+        found = answers("mqtt", Settings(port=port, version="5", user="user", password=Secret("canary")))
+    assert found.state == "fail"
+    assert "user or password are wrong in [sink.mqtt]" in found.detail
+    assert "canary" not in found.detail
+
+
+@pytest.mark.broker
+@pytest.mark.skipif(shutil.which("mosquitto") is None, reason="there is no mosquitto here")
+def test_a_real_broker_lets_us_in(tmp_path):
+    """And keeps nothing of the visit."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    with subprocess.Popen(["mosquitto", "-c", tmp_path / "conf"], stderr=subprocess.PIPE, text=True) as broker:
+        try:
+            assert any("running" in line for line in broker.stderr)
+            found = answers("mqtt", Settings(port=port))
+        finally:
+            broker.terminate()
+    assert (found.state, found.detail) == ("ok", f"127.0.0.1:{port} answers and lets us in")
+
+
+def test_a_service_of_another_version_and_one_that_cannot_store():
+    """The first wants a new start, the second room."""
+    storage = {"ok": False, "error": "database or disk is full", "alarm": None}
+    found = list(findings.service({"version": "0.0.1", "pid": 7, "storage": storage}))
+    assert bad(found) == [("warn", "service"), ("fail", "history")]
+    assert "start it anew" in found[0].detail
+    assert "is the disk full?" in found[1].detail
+
+
+def test_keys_that_are_missing_or_wrong():
+    """Each with its device and where a key comes from."""
+    one = {"name": "Bedroom climate", "mac": "A4:C1:38:02:83:F4"}
+    found = list(findings.keys([one | {"key": "missing"}, one | {"key": "wrong"}, one | {"key": "verified"}]))
+    assert [each.state for each in found] == ["warn", "fail"]
+    assert "keys import" in found[0].detail
+
+
+def test_nodes_that_are_not_let_in():
+    """Beside proxies that are used they are only named; where none is used that is what is wrong."""
+    names = ["hall", "kitchen", "attic", "cellar"]
+    assert only(findings.others(names, used=True)).state == "ok"
+    none = only(findings.others(names, used=False))
+    assert none.state == "fail"
+    assert "hall, kitchen, attic and 1 more" in none.detail
+    assert "UDP 5353" in only(findings.others([], used=False)).detail
+    assert list(findings.others([], used=True)) == []
+
+
+def test_a_bad_configuration_is_told_with_all_its_errors(call, tmp_path):
+    """Each a finding; the machine is looked at all the same."""
+    path = tmp_path / "devices.toml"
+    path.write_text('[discovery]\nacept = "keyed"\n[web]\nlisten = "nowhere"\n', encoding="utf-8")
+    result = call("doctor", "--json", "-c", path)
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    told = {one["detail"].split(":")[1] for one in found if one["what"] == "configuration"}
+    assert told == {" discovery.acept", " web.listen"}
+    assert {"versions", "clock", "disk"} <= {one["what"] for one in found}
+
+
+def test_a_file_of_secrets_that_others_can_read_is_told_with_the_command(call, tmp_path):
+    """And no part of the secret."""
+    path = tmp_path / "devices.toml"
+    path.write_text(f'[[device]]\nmac = "A4:C1:38:02:83:F4"\nbindkey = "{"5a" * 16}"\n', encoding="utf-8")
+    path.chmod(0o644)
+    result = call("doctor", "-c", path)
+    assert result.exit_code == 1
+    assert f"chmod 600 {path}" in result.stdout
+    assert "5a5a" not in result.output
+
+
+def test_a_running_service_is_asked(call, tmp_path):
+    """Of the running service nothing is wrong but that it has no proxy; the network is left alone."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def live() -> None:
+        view = View(list, list, dict)
+        task = asyncio.create_task(serve_control(tmp_path, view, Journal(None), Actions()))
+        while not (tmp_path / "control.sock").exists():  # noqa: ASYNC110  serve_control() tells nobody when it listens
+            await asyncio.sleep(0)
+        ready.set()
+        await asyncio.to_thread(done.wait)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    (tmp_path / "devices.toml").touch()
+    thread = threading.Thread(target=asyncio.run, args=(live(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        result = call("doctor", "--json", "-c", tmp_path / "devices.toml", "--state", tmp_path)
+    finally:
+        done.set()
+        thread.join()
+    found = {one["what"]: one["state"] for one in json.loads(result.stdout)}
+    assert (found["service"], found["proxies"]) == ("ok", "fail")
+    assert "mDNS" not in found
