@@ -9,13 +9,15 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import attrs
 import tomlkit
 
+from proxy_listener.advertisement import Address
 from proxy_listener.app import Service, service
 from proxy_listener.config import load
 from proxy_listener.history import Feed
@@ -30,6 +32,10 @@ LAST_BATCHES = 1.0
 REDRAW = 0.5
 FEED = 10_000
 """Readings that wait for the comparison: minutes of the largest house."""
+
+
+Show: TypeAlias = Callable[[Service, float, Mapping[Address, Reading]], None]
+"""The service, for how many seconds the demo has run, and each device's last reading with an event."""
 
 
 @attrs.frozen
@@ -67,12 +73,12 @@ async def demo(
     seed: int,
     rooms: int,
     devices: int,
-    show: Callable[[Service, float], None] | None = None,
+    show: Show | None = None,
 ) -> Result:
     """Run a house until the time is over or SIGINT or SIGTERM comes.
 
-    With ``show``, it is called twice a second with the service and how long the demo has run, and readings are not
-    written; else they go to standard output as JSON Lines.
+    With ``show``, it is called twice a second, and readings are not written; else they go to standard output as JSON
+    Lines.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,8 +91,9 @@ async def demo(
         async with house.running():
             async with service(config, Path(directory) / "state") as running:
                 readings: list[Reading] = []
-                collecting = asyncio.create_task(_collect(running.journal.feed(FEED), readings))
-                await _watch(running, stop, seconds, show)
+                happened: dict[Address, Reading] = {}
+                collecting = asyncio.create_task(_collect(running.journal.feed(FEED), readings, happened))
+                await _watch(running, happened, stop, seconds, show)
                 await house.fall_silent()
                 await asyncio.sleep(LAST_BATCHES)
                 live = running.live()
@@ -112,13 +119,19 @@ def _configuration(house: House, directory: Path) -> Path:
     return path
 
 
-async def _collect(feed: Feed, readings: list[Reading]) -> None:
+async def _collect(feed: Feed, readings: list[Reading], happened: dict[Address, Reading]) -> None:
     async for row in feed:
-        readings.append(row.reading)  # noqa: PERF401  what was collected is needed even if this is cancelled
+        readings.append(row.reading)
+        if row.reading.events:
+            happened[row.reading.mac] = row.reading
 
 
 async def _watch(
-    running: Service, stop: asyncio.Event, seconds: float | None, show: Callable[[Service, float], None] | None
+    running: Service,
+    happened: Mapping[Address, Reading],
+    stop: asyncio.Event,
+    seconds: float | None,
+    show: Show | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -127,4 +140,4 @@ async def _watch(
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, left))
         if show is not None:
-            show(running, loop.time() - began)
+            show(running, loop.time() - began, happened)

@@ -61,7 +61,9 @@ def device_row(device: Mapping[str, Any]) -> list[Any]:
     words = [measured(values)] if values else []
     if device["event"]:
         words.append(f"{events_in_words([device['event']])} {age(device['event']['age'])} ago")
-    heard = age(device["heard_age"]) if device["available"] else f"{age(device['heard_age'])} (away)"
+    heard = age(device["heard_age"])
+    if device["heard_age"] is not None and not device["available"]:
+        heard += " (away)"
     return [
         device["name"],
         device["mac"],

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -16,11 +16,11 @@ from proxy_listener.cli.tables import drawn
 from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, Verb, main
 
 if TYPE_CHECKING:
+    from proxy_listener.advertisement import Address
     from proxy_listener.app import Service
     from proxy_listener.cli.client import Service as Client
-    from proxy_listener.demo import Result
-
-    Show = Callable[[Service, float], None]
+    from proxy_listener.demo import Result, Show
+    from proxy_listener.reading import Reading
 
 log = structlog.get_logger()
 
@@ -79,8 +79,9 @@ def shown_live(options: Options) -> "Iterator[Show]":
 
     from proxy_listener.web.documents import device_document
 
-    def show(running: "Service", elapsed: float) -> None:
-        documents = [device_document(device, time.time()) for device in running.view.devices()]
+    def show(running: "Service", elapsed: float, happened: "Mapping[Address, Reading]") -> None:
+        now = time.time()
+        documents = [device_document(device, now, happened.get(device.mac)) for device in running.view.devices()]
         table = drawn(DEVICE_HEAD, [device_row(document) for document in documents], live.console.width)
         table.caption = f"{elapsed:.0f} s, {running.live()} proxies"
         live.update(table, refresh=True)
