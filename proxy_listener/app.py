@@ -7,11 +7,12 @@ another. When told to stop, proxies are left first, then what was heard is commi
 
 import asyncio
 import importlib
+import os
 import resource
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,8 +26,10 @@ from proxy_listener.coverage import Coverage, coverage
 from proxy_listener.engine import Engine
 from proxy_listener.errors import ConfigError, ProxyListenerError
 from proxy_listener.history import Journal
-from proxy_listener.instance import LOCK, ServiceManager, single_instance
+from proxy_listener.history.journal import STALLED
+from proxy_listener.instance import LOCK, Pulse, ServiceManager, single_instance
 from proxy_listener.outcome import Outcome
+from proxy_listener.parts import Parts
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.gatt import connection
 from proxy_listener.proxies.handles import Tables
@@ -37,16 +40,22 @@ from proxy_listener.xiaomi.quantities import QUANTITIES
 
 log = structlog.get_logger()
 
-RESTART_PAUSES = (1.0, 5.0, 30.0, 60.0)
-"""Seconds before a part that failed is started again."""
-
 HOUSEKEEPING = 10.0
-NOTE_EVERY = 6
-"""Rounds of housekeeping between notes of hearing: once a minute."""
+"""Seconds between rounds of housekeeping, or as often as the service manager wants a sign of life."""
+NOTES = 60.0
+"""Seconds of hearing that a crash loses from the record."""
 
 WAITING_TOLD = 30.0
+"""Seconds without any stream after which it is said once what is waited for."""
+WAITING_LINES = 16
+
+CLOSING = 5.0
+"""Seconds that the disk has to take what was heard last."""
 LAST_WORDS = 1.0
 """Seconds that sinks have to write what was committed last."""
+
+FLOW = frozenset({"proxies", "journal"})
+"""The parts that every reading flows through."""
 
 COVERAGE_HOURS = 7 * 24.0
 
@@ -63,7 +72,9 @@ class Service:
         self.journal = journal
         self.manager = ServiceManager()
         self._state = state
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._parts = Parts()
+        self._pulse = Pulse()
+        self.stuck = False
         self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
         self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, state=state)
         self.view = View(
@@ -80,32 +91,32 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Everything at work inside the block."""
-        journal = asyncio.create_task(self.journal.run(), name="journal")
         try:
-            self._start("proxies", self.fleet.run)
-            self._start("reads", self._reads.run)
-            self._start("control socket", self._control)
-            self._start("page", self._page)
+            self._parts.start("journal", self.journal.run)
+            self._parts.start("proxies", self.fleet.run)
+            self._parts.start("reads", self._reads.run)
+            self._parts.start("control socket", self._control)
+            self._parts.start("page", self._page)
             for name, settings in self.config.sinks.items():
                 self._start_sink(name, settings)
-            self._start("kept frames", self._unseal)
-            self._start("housekeeping", self._housekeeping)
+            self._parts.start("kept frames", self._unseal)
+            self._parts.start("housekeeping", self._housekeeping)
             yield
         finally:
-            await self._stop(journal)
+            await self._stop()
 
     async def reload(self, config: Config) -> None:
         """Take a new configuration; only what changed in it is touched."""
         old, self.config = self.config, config
         if (config.devices, config.unlisted) != (old.devices, old.unlisted):
             self.engine.devices.configure(config.devices, config.unlisted.unlisted)
-            self._start("kept frames", self._unseal)
+            self._parts.start("kept frames", self._unseal)
         self._reads.reload(config.devices)
         if (config.discovery, config.proxies) != (old.discovery, old.proxies):
             self.fleet.reload(config.discovery, config.proxies)
         if config.web != old.web:
             await self._end("page")
-            self._start("page", self._page)
+            self._parts.start("page", self._page)
         for name in old.sinks.keys() | config.sinks.keys():
             if config.sinks.get(name) != old.sinks.get(name):
                 await self._end(f"sink {name}")
@@ -118,51 +129,38 @@ class Service:
         """How many proxies stream to us."""
         return sum(status.state is ProxyState.LIVE for status in self.fleet.status())
 
-    async def _stop(self, journal: asyncio.Task[None]) -> None:
+    async def _stop(self) -> None:
         """Leave the proxies first: nothing more comes in. Then commit what came, and let the sinks say it."""
-        await self._end("proxies")
-        for name in [name for name in self._tasks if not name.startswith("sink ")]:
-            await self._end(name)
+        sinks = [name for name in self._parts.names if name.startswith("sink ")]
+        await self._end("proxies", *(set(self._parts.names) - {"journal", *sinks}))
         self.engine.note_alive()
         self.engine.note_hearing(time.time())
-        journal.cancel()
-        await asyncio.gather(journal, return_exceptions=True)
-        await self.journal.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=LAST_WORDS)
-        for name in list(self._tasks):
-            await self._end(name)
+        await self._end("journal")
+        await self._close_journal()
+        await self._parts.wait(LAST_WORDS)
+        await self._end(*sinks)
 
-    def _start(self, name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if name in self._tasks:
-            self._tasks[name].cancel()
-        task = self._tasks[name] = asyncio.create_task(self._supervise(name, part), name=name)
-        task.add_done_callback(lambda task: self._tasks.get(name) is task and self._tasks.pop(name))
+    async def _close_journal(self) -> None:
+        closing = asyncio.create_task(self.journal.close())
+        done, _ = await asyncio.wait({closing}, timeout=CLOSING)
+        if not done:
+            closing.cancel()
+            self.stuck = True
+            log.error("the disk does not answer; what it did not take is lost", readings=self.journal.storage.waiting)
+        (error,) = await asyncio.gather(closing, return_exceptions=True)
+        if isinstance(error, Exception):
+            log.error("the history could not be closed", exc_info=error)
+
+    async def _end(self, *names: str) -> None:
+        for name in names:
+            self.stuck |= not await self._parts.end(name)
 
     def _start_sink(self, name: str, settings: Any) -> None:
-        sink = importlib.import_module(f"{sinks.__name__}.{name}")
-        self._start(f"sink {name}", lambda: sink.run(settings, self.journal, self.view))
+        async def run() -> None:
+            sink = importlib.import_module(f"{sinks.__name__}.{name}")
+            await sink.run(settings, self.journal, self.view)
 
-    async def _end(self, name: str) -> None:
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _supervise(self, name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a part; one that fails is started again, more and more slowly, and stops no other."""
-        for attempt in range(1 << 30):
-            started = asyncio.get_running_loop().time()
-            try:
-                return await part()
-            except Exception as error:  # noqa: BLE001  whatever a part raises, the others go on
-                long = asyncio.get_running_loop().time() - started > RESTART_PAUSES[-1]
-                pause = RESTART_PAUSES[0 if long else min(attempt, len(RESTART_PAUSES) - 1)]
-                expected = isinstance(error, (OSError, ProxyListenerError))
-                detail: dict[str, Any] = {"error": str(error)} if expected else {"exc_info": error}
-                log.error("a part failed and is started again", part=name, seconds=pause, **detail)  # noqa: TRY400  what is expected has no traceback
-                await asyncio.sleep(pause)
-        return None
+        self._parts.start(f"sink {name}", run)
 
     def _room(self, proxy: str) -> str:
         try:
@@ -239,40 +237,53 @@ class Service:
 
     async def _housekeeping(self) -> None:
         """Notes for after a restart, and signs of life for the service manager."""
-        loop = asyncio.get_running_loop()
-        began, told, committed = loop.time(), False, 0
-        for turn in range(1 << 60):
-            waiting = self.journal.storage.waiting
-            # Readings can flow while the journal takes what waits, or at least knows why it cannot.
-            if waiting == 0 or waiting != committed or not self.journal.storage.ok:
-                self.manager.tell("WATCHDOG=1", f"STATUS={self._summary()}")
-            committed = waiting
-            if not told and loop.time() - began >= WAITING_TOLD and not self.live():
+        clock = asyncio.get_running_loop().time
+        pace = min(HOUSEKEEPING, self.manager.interval or HOUSEKEEPING)
+        began = noted = clock()
+        told = False
+        while True:
+            now = clock()
+            self._show_life(now)
+            if not told and now - began >= WAITING_TOLD:
                 told = True
                 self.tell_waiting()
-            if turn % NOTE_EVERY == NOTE_EVERY - 1:
+            if now - noted >= NOTES:
+                noted = now
                 self.engine.note_alive()
                 self.engine.note_hearing(time.time())
-            await asyncio.sleep(HOUSEKEEPING)
+            await asyncio.sleep(pace)
+
+    def _show_life(self, now: float) -> None:
+        """STATUS always; WATCHDOG only while readings can flow."""
+        hung = self.journal.storage.error == STALLED
+        beats = self._pulse.beats(now, at_work=self._parts.at_work(FLOW), hung=hung)
+        self.manager.tell(f"STATUS={self._summary()}", *["WATCHDOG=1"] * beats)
 
     def _summary(self) -> str:
-        proxies = self.fleet.status()
+        proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
         rate = sum(status.rate for status in proxies)
         devices = sum(device.available for device in self._devices())
-        return f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
+        text = f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
+        storage = self.journal.storage
+        return text if storage.ok else f"{text}; history storage fails: {storage.error}"
 
     def tell_waiting(self) -> None:
-        """Say what is waited for, because nothing comes in."""
-        proxies = self.fleet.status()
+        """Say what is waited for, where nothing comes in."""
+        if self.live():
+            return
+        if self.fleet.zeroconf is None:
+            log.warning("waiting for a network: mDNS is not open", interfaces=self.config.discovery.interfaces or "all")
+        proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
         if not proxies:
             log.warning(
                 "no proxy found yet; waiting for nodes announced by mDNS",
                 service="_esphomelib._tcp.local.",
                 help="proxy-listener discover shows what is there; networks without mDNS need [[proxy]] host",
             )
-            return
-        for status in proxies:
+        for status in proxies[:WAITING_LINES]:
             log.warning("waiting for a proxy", proxy=status.name, state=str(status.state), cause=status.cause)
+        if len(proxies) > WAITING_LINES:
+            log.warning("waiting for more proxies; status shows them", proxies=len(proxies) - WAITING_LINES)
 
 
 @asynccontextmanager
@@ -319,6 +330,9 @@ async def run(config: Config, state: Path) -> None:
         log.info("stopping")
         reloads.cancel()
     log.info("stopped")
+    if running.stuck:
+        # A thread that waits for a disk cannot be ended, and an orderly exit of the interpreter would wait for it.
+        os._exit(1)
 
 
 def _allow_many_sockets() -> None:
@@ -335,14 +349,16 @@ async def _reload_when(again: asyncio.Event, running: Service) -> None:
         if path is None:
             log.warning("there is no configuration file to read again")
             continue
-        running.manager.tell("RELOADING=1")
+        running.manager.tell_reloading()
         try:
             config = await asyncio.to_thread(load, path)
+            await running.reload(config)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("devices.toml was not taken; the old one stays", problem=str(problem))  # noqa: TRY400  as above
+        except Exception:  # one reload that fails in our own code must not be the last
+            log.exception("devices.toml could not be taken as a whole")
         else:
-            await running.reload(config)
             log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))
         running.manager.tell("READY=1")
 

@@ -42,6 +42,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "capture": (VALUES, {"attrs", "structlog"}),
     "taps": (VALUES | {"capture"}, {"structlog"}),
     "instance": (VALUES, set()),
+    "parts": (VALUES, {"structlog"}),
     "logs": (VALUES, {"structlog", "rich"}),
     "reads": (VALUES | {"xiaomi", "routing", "proxies"}, {"attrs", "structlog"}),
     "config": (VALUES | {"sinks"}, {"attrs", "cattrs"}),

@@ -48,6 +48,9 @@ LAZY = 1.0
 STALL = 1.0
 """Seconds after which a commit that does not come back counts as a fault: live feeds do not wait for it."""
 
+STALLED = "the disk does not answer"
+"""The error of :attr:`Journal.storage` meanwhile."""
+
 THIN_EVERY = 600.0
 THIN_PAUSE = 0.05
 """Seconds between looks for what is too old, and between the small steps of forgetting it."""
@@ -219,7 +222,7 @@ class Journal(Archive, Ledger):
             batch = self._retry or self._gather()
             commit = loop.run_in_executor(self._thread, self._writer.commit, batch)
             while not (await asyncio.wait({commit}, timeout=STALL))[0]:
-                self._failed(batch, "the disk does not answer")
+                self._failed(batch, STALLED)
             try:
                 self._succeeded(batch, commit.result())
             except FAULTS as error:
