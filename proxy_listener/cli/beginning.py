@@ -21,6 +21,7 @@ class Beginning:
         self.discovery = discovery
         self._proxies: list[Table] = []
         self._broker: Table | None = None
+        self._page: Table | None = None
 
     def proxy(self, name: str, mac: Address | None, room: str, key: Secret | None) -> None:
         """An entry for a node."""
@@ -47,6 +48,10 @@ class Beginning:
         table.add(tomlkit.nl())
         self._broker = table
 
+    def page(self, listen: str) -> None:
+        """The page is served there."""
+        self._page = tomlkit.table().add("listen", listen)
+
     def text(self) -> str:
         """The file."""
         document = tomlkit.parse(HEAD)
@@ -67,4 +72,7 @@ class Beginning:
         else:
             sinks["jsonl"] = tomlkit.table().add("path", "-")
         document["sink"] = sinks
+        if self._page is not None:
+            document.add(tomlkit.nl())
+            document["web"] = self._page
         return document.as_string()

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 NODE_HEAD = ("node", "room", "address", "mac", "version", "proxy", "used", "why")
 
+PAGE = "127.0.0.1:8099"
+
+NEXT = (
+    ("keys import FILE", "the bindkeys of encrypted sensors, from a key extractor's file"),
+    ("check", "what would run"),
+    ("doctor", "what is in the way"),
+    ("run", "listen"),
+    ("init --print systemd", "the unit that does so from every start of the machine on"),
+)
+
 BROWSE = 3.0
 """Seconds of mDNS: nodes answer within one, and the question is repeated after one and after two more."""
 
@@ -85,7 +95,7 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
             click.echo(cell(words), err=True)
         return
     path = options.config or Path("devices.toml")
-    refuse_existing(path)
+    refuse(path)
     click.echo(f"looking for ESPHome nodes for {seconds:g} s ...")
     try:
         nodes = surveyed(DiscoverySettings(accept="listed", interfaces=interfaces), (), None, seconds)
@@ -97,22 +107,14 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
     beginning = Beginning(DiscoverySettings(accept="listed", noise_psk=shared, interfaces=interfaces))
     for node in asked(beginning.discovery, nodes):
         ask_about(beginning, node)
-    if host := click.prompt(
-        "MQTT broker (host name; empty: readings go to standard output)", default="", show_default=False
-    ):
-        user = click.prompt("  user (empty: none)", default="", show_default=False)
-        password = ""
-        if user:
-            password = click.prompt(
-                "  password (not shown)", default="", show_default=False, hide_input=sys.stdin.isatty()
-            )
-        encrypted = bool(user) and click.confirm("  does the broker speak TLS?", default=True)
-        beginning.broker(host, user, password, encrypted)
+    ask_about_broker(beginning)
+    if click.confirm(f"Serve the page at http://{PAGE}, for this machine only?", default=True):
+        beginning.page(PAGE)
     written(path, beginning.text())
     click.echo(f"wrote {cell(str(path))}, readable by you only. Next:")
-    click.echo("  proxy-listener keys import FILE   the bindkeys of encrypted sensors, from a key extractor's file")
-    click.echo("  proxy-listener check              what would run")
-    click.echo("  proxy-listener run")
+    named = [verb if options.config is None or verb.startswith("init") else f"{verb} -c {path}" for verb, _ in NEXT]
+    for verb, (_, purpose) in zip(named, NEXT, strict=True):
+        click.echo(cell(f"  proxy-listener {verb:<{max(map(len, named))}}  {purpose}"))
 
 
 def asked(discovery: "DiscoverySettings", nodes: "Sequence[Found]") -> "list[Found]":
@@ -134,12 +136,28 @@ def ask_about(beginning: "Beginning", node: "Found") -> None:
         return
     key = None
     if not node.used:
-        click.echo(f"{name}: {cell(node.why)}")
+        # What follows the cause is advice for somebody who edits the file.
+        click.echo(f"{name}: {cell(node.why.partition(';')[0])}")
         key = asked_key(f"Noise key of {name} (not shown; empty: leave it out)")
         if key is None:
             return
     room = click.prompt(f"Room of {name}", default=cell(node.room))
     beginning.proxy(node.name, node.mac, room, key)
+
+
+def ask_about_broker(beginning: "Beginning") -> None:
+    """Where readings go."""
+    question = "MQTT broker (host name; empty: readings go to standard output)"
+    host = click.prompt(question, default="", show_default=False)
+    if not host:
+        return
+    user = click.prompt("  user (empty: none)", default="", show_default=False)
+    if not user:
+        beginning.broker(host, "", "", encrypted=False)
+        return
+    hidden = sys.stdin.isatty()
+    password = click.prompt("  password (not shown)", default="", show_default=False, hide_input=hidden)
+    beginning.broker(host, user, password, click.confirm("  does the broker speak TLS?", default=True))
 
 
 def asked_key(question: str) -> "Secret | None":
@@ -156,15 +174,19 @@ def asked_key(question: str) -> "Secret | None":
     return None
 
 
-def refuse_existing(path: Path) -> None:
-    """A configuration is never overwritten."""
+def refuse(path: Path) -> None:
+    """A configuration is never overwritten, and what could not be written is not asked for first."""
     if path.exists() or path.is_symlink():
         raise ProxyListenerError(f"{path} exists and is not overwritten; name another file with -c")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ProxyListenerError(f"{there} is not a folder that you can write to; name another file with -c")
 
 
 def written(path: Path, text: str) -> None:
     """Write a new file, readable by its owner only from its first instant."""
-    refuse_existing(path)
+    refuse(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

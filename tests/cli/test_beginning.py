@@ -15,6 +15,7 @@ def test_what_was_told_stands_in_the_file():
     beginning.proxy("hall-proxy", 0xA0B1C2D3E4F5, "Hall", PSK)
     beginning.proxy("attic-proxy", None, "Attic", None)
     beginning.broker("192.0.2.1", "user", "opensesame", encrypted=True)
+    beginning.page("127.0.0.1:8099")
     assert tomllib.loads(beginning.text()) == {
         "discovery": {"accept": "keyed"},
         "proxy": [
@@ -22,6 +23,7 @@ def test_what_was_told_stands_in_the_file():
             {"name": "attic-proxy", "room": "Attic"},
         ],
         "sink": {"mqtt": {"host": "192.0.2.1", "user": "user", "password": "opensesame", "tls": True}},
+        "web": {"listen": "127.0.0.1:8099"},
     }
 
 

@@ -107,3 +107,17 @@ def test_discover_without_any_network_says_so(tmp_path):
     assert result.returncode == 1
     assert "no network interface is up" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_init_asks_for_nothing_that_it_could_not_write(call, tmp_path):
+    """A folder that is missing is made; one that cannot be is told before the first question."""
+    (tmp_path / "file").touch()
+    result = call("init", "-c", tmp_path / "file" / "devices.toml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is not a folder that you can write to" in result.stderr
+    path = tmp_path / "new" / "devices.toml"
+    result = call("init", "-c", path, "--interface", LOOPBACK, "--seconds", "1", given="\n" * 100)
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert load(path).web.listen == "127.0.0.1:8099"
+    assert f"proxy-listener check -c {path}" in result.stdout
