@@ -129,8 +129,7 @@ class Air:
 def sensors(devices: int) -> list[Sensor]:
     """The listed devices: every third sends in plain."""
     return [
-        Sensor(FIRST + n, None if n % 3 == 2 else hashlib.sha256(b"bench %d" % n).digest()[:16])
-        for n in range(devices)
+        Sensor(FIRST + n, None if n % 3 == 2 else hashlib.sha256(b"bench %d" % n).digest()[:16]) for n in range(devices)
     ]
 
 

@@ -42,14 +42,18 @@ def flood(mix: Mix, count: int) -> list[Message]:
     """``count`` addresses that are heard once, in messages of sixteen, spread over the mix's proxies and seconds."""
     heard = [Heard(address, 1, -70, data) for address, data in strangers(count, mix.seed)]
     batches = [tuple(heard[at : at + 16]) for at in range(0, count, 16)]
-    return [Message(mix.warm + mix.seconds * n / len(batches), n % mix.proxies, batch) for n, batch in enumerate(batches)]
+    return [
+        Message(mix.warm + mix.seconds * n / len(batches), n % mix.proxies, batch) for n, batch in enumerate(batches)
+    ]
 
 
 def say(**what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
-async def play(nodes: list[Node], schedule: list[tuple[float, int, object, int]], began: float, warm: float) -> dict[str, object]:
+async def play(
+    nodes: list[Node], schedule: list[tuple[float, int, object, int]], began: float, warm: float
+) -> dict[str, object]:
     """Send everything at its time."""
     sent = dropped = warming = 0
     lags: list[float] = []

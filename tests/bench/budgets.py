@@ -1,0 +1,64 @@
+"""The budgets, and whether they are met.
+
+In: what was measured, by name. Out: one line for each budget. The rule of this file: a figure that was not measured
+neither meets nor misses its budget.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+import attrs
+
+Met = Literal["met", "not met", "not measured"]
+
+
+@attrs.frozen
+class Budget:
+    """``figure`` may be at most, or where ``least`` is true at least, ``limit``."""
+
+    figure: str
+    text: str
+    limit: float
+    unit: str = ""
+    least: bool = False
+
+    def judge(self, figures: Mapping[str, float]) -> Met:
+        if self.figure not in figures:
+            return "not measured"
+        within: Callable[[float, float], bool] = operator.ge if self.least else operator.le
+        return "met" if within(figures[self.figure], self.limit) else "not met"
+
+    def line(self, figures: Mapping[str, float]) -> str:
+        found = f"{figures[self.figure]:.3g}" if self.figure in figures else "-"
+        sign = ">=" if self.least else "<="
+        limit = f"{sign} {self.limit:g} {self.unit}".rstrip()
+        return f"{self.judge(figures):<13} {found:>8}  {limit:<12} {self.text}"
+
+
+BUDGETS = (
+    Budget("real / count-only", "whole process at real rates, beside count-only aioesphomeapi", 0.4, "x"),
+    Budget("HA stack / real", "whole process at real rates, times less than the HA stack", 3.0, "x", least=True),
+    Budget("latency p99", "p99 from the air to the committed reading", 0.350, "s"),
+    Budget("HA stack / saturated", "saturated, in-process: times the HA stack's throughput", 4.0, "x", least=True),
+    Budget("encrypted frame", "decoding an encrypted frame", 2.5, "us"),
+    Budget("plain frame", "decoding a plain frame", 1.0, "us"),
+    Budget("foreign advertisement", "letting a foreign advertisement go", 0.35, "us"),
+    Budget("repeat", "letting a repeat go", 0.6, "us"),
+    Budget("campus cores", "1,000 proxies, 10,000 advertisements/s: cores", 1.0),
+    Budget("campus rss", "1,000 proxies, 10,000 advertisements/s: memory", 150.0, "MB"),
+    Budget("campus lost", "1,000 proxies, 10,000 advertisements/s: lost", 0.0),
+    Budget("500 connects", "500 Noise connects, CPU", 1.0, "s"),
+    Budget("rss", "50 proxies, 100 devices: memory", 65.0, "MB"),
+    Budget("first subscription", "start to first subscription", 1.5, "s"),
+    Budget("idle", "idle, 50 proxies: share of a core", 0.5, "%"),
+    Budget("strangers rss", "100,000 random addresses: more memory", 1.0, "MB"),
+    Budget("flat over proxies", "cost per advertisement: dearest / cheapest number of proxies", 1.2, "x"),
+    Budget("flat over devices", "cost per advertisement: dearest / cheapest number of devices", 1.2, "x"),
+)
+
+
+def lines(figures: Mapping[str, float]) -> Iterator[str]:
+    """For people: every budget."""
+    for budget in BUDGETS:
+        yield budget.line(figures)
