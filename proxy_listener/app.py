@@ -76,7 +76,7 @@ class Service:
         self._pulse = Pulse()
         self.stuck = False
         self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
-        self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, state=state)
+        self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, let_go=self.engine.let_go, state=state)
         self.view = View(
             self._devices,
             self.fleet.status,

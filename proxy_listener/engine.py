@@ -147,6 +147,7 @@ class Engine:
         self.devices.configure(config.devices, config.unlisted.unlisted)
         self.listener = Listener(self.devices, self._emit)
         self.hear = self.listener.hear
+        self.let_go = self.listener.let_go
         self._noted: str | None = None
 
     def outcomes(self) -> dict[str, int]:

@@ -110,6 +110,10 @@ class Listener:
         self.outcomes[outcome] += 1
         return outcome
 
+    def let_go(self, count: int) -> None:
+        """So many advertisements held no service data: nothing to look at, they are only counted."""
+        self.outcomes[NOT_OURS] += count
+
     def _mibeacon(self, device: Device | None, hearing: Hearing, _uuid: int, payload: bytes) -> Outcome:
         frame = parse_frame(payload, hearing.address)
         if not frame.body:

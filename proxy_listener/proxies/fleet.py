@@ -17,7 +17,7 @@ from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Discovery, Sighting
 from proxy_listener.proxies.handshake import Lanes
-from proxy_listener.proxies.hearing import Hear
+from proxy_listener.proxies.hearing import Hear, LetGo
 from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy
 from proxy_listener.proxies.quiet import hush_libraries
@@ -37,7 +37,10 @@ Changed = Callable[[ProxyStatus], None]
 
 
 class Fleet:
-    """Builds proxies and runs them. ``state``: the directory of what is remembered over a restart."""
+    """Builds proxies and runs them. ``state``: the directory of what is remembered over a restart.
+
+    With ``let_go``, advertisements that hold no service data are only counted there, and never come to ``hear``.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Fleet:
         proxies: Sequence[ProxySettings],
         hear: Hear,
         *,
+        let_go: LetGo | None = None,
         state: Path | None = None,
         timing: Timing | None = None,
         changed: Changed | None = None,
@@ -52,6 +56,8 @@ class Fleet:
         self.timing = timing or Timing()
         self.discovery = discovery
         self.hear = hear
+        self.let_go = let_go
+        self._own = hear, let_go
         self.lanes = Lanes()
         self.remembered = Remembered(state)
         self._entries = tuple(proxies)
@@ -128,10 +134,11 @@ class Fleet:
         self._loudest = loudest, first, second
 
     def listen(self, hear: Hear) -> None:
-        """Advertisements go to ``hear`` from now on."""
-        self.hear = hear
+        """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets all of them."""
+        own, let_go = self._own
+        self.hear, self.let_go = hear, let_go if hear == own else None
         for proxy in self:
-            proxy.hearing.hear = hear
+            proxy.hearing.hear, proxy.hearing.let_go = self.hear, self.let_go
 
     def others_hear(self, proxy: Proxy) -> bool:
         """Whether another proxy than this one hears anything now."""

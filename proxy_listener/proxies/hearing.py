@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import structlog
 from aioesphomeapi.model import BluetoothLEAdvertisement
 
-from proxy_listener.advertisement import ADDRESS_LIMIT
+from proxy_listener.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16
 from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.parsed import payload
 from proxy_listener.proxies.timing import Timing
@@ -21,6 +21,9 @@ log = structlog.get_logger()
 
 Hear: TypeAlias = Callable[[str, int, int, int, bytes, float, float], Outcome]
 """``hear(proxy, address, address_type, rssi, data, time, heard)``, synchronous, once per advertisement."""
+
+LetGo: TypeAlias = Callable[[int], object]
+"""``let_go(count)``: so many advertisements hold no service data at all, and nobody needs to look at them."""
 
 LONGEST = 255
 """Bytes of data; firmware sends 62 at most (31 advertised, 31 of the scan response)."""
@@ -34,17 +37,21 @@ _WINDOW = 0.5
 """Seconds over which the rate is measured for the flood."""
 _FORGIVEN = 30.0
 """Seconds of peace after which a flood just short of the limit is forgotten: one in pulses is a flood, too."""
-_MINUTE = 60.0
-_REFUSED, _LAST = int(Outcome.REFUSED), max(Outcome)
+_MINUTE, _SETTLE = 60.0, 10.0
+_NOT_OURS, _REFUSED, _LAST = int(Outcome.NOT_OURS), int(Outcome.REFUSED), max(Outcome)
 
 
 class Hearing:
     """Counts and passes on what one proxy hears, over its sessions."""
 
-    def __init__(self, name: str, hear: Hear, timing: Timing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, hear: Hear, timing: Timing, clock: Callable[[], float], let_go: LetGo | None = None
+    ) -> None:
         self.name = name
         self.hear = hear
+        self.let_go = let_go
         self._timing = timing
+        self._room = int(timing.flood_rate * timing.flood)
         self._clock = clock
         self.count = 0
         self.heard: float | None = None
@@ -82,8 +89,13 @@ class Hearing:
             advertisements = advertisements[:allowed]
         wall = time.time()
         name, hear, outcomes = self.name, self.hear, self.outcomes
+        sparing, foreign = self.let_go is not None, 0
         for advertisement in advertisements:
             data = advertisement.data
+            # Half of all that is on air: its other fields are not even read.
+            if sparing and SERVICE_DATA_16 not in data and len(data) <= LONGEST:
+                foreign += 1
+                continue
             address = advertisement.address
             kind = advertisement.address_type
             rssi = advertisement.rssi
@@ -94,6 +106,9 @@ class Hearing:
                 outcomes[hear(name, address, kind, rssi, data, wall, heard)] += 1
             except Exception as error:  # noqa: BLE001  one bad advertisement must not lose its batch-mates
                 self._failed(error)
+        if foreign and self.let_go is not None:
+            outcomes[_NOT_OURS] += foreign
+            self.let_go(foreign)
 
     def parsed(self, advertisement: BluetoothLEAdvertisement) -> None:
         """One advertisement of the stream that firmware before 2023.6 has, its fields taken apart by the node."""
@@ -117,10 +132,11 @@ class Hearing:
         if heard - self._window >= _WINDOW:
             self._roll(heard)
         self._window_count += count
+        if count <= BATCH and self._window_count <= self._room:
+            return count
         if count > BATCH:
             self._misbehaves(f"it sent {count} advertisements in one message; firmware sends 16")
-        room = int(self._timing.flood_rate * self._timing.flood) - (self._window_count - count)
-        allowed = max(0, min(count, BATCH, room))
+        allowed = max(0, min(count, BATCH, self._room - (self._window_count - count)))
         self.dropped += count - allowed
         return allowed
 
@@ -130,12 +146,13 @@ class Hearing:
         limit = self._timing.flood_rate * elapsed
         if self._window_count > limit and elapsed < 4 * _WINDOW:
             self._over += elapsed
-        else:
+            if self._over >= self._timing.flood:
+                rate = int(self._window_count / elapsed)
+                self._misbehaves(f"it sent {rate} advertisements a second; no radio hears so many")
+        elif self._over:
             self._over = max(0.0, self._over - elapsed * self._timing.flood / _FORGIVEN)
-        if self._over >= self._timing.flood:
-            rate = int(self._window_count / elapsed)
-            self._misbehaves(f"it sent {rate} advertisements a second; no radio hears so many")
-        self._settle_rate(heard)
+        if heard - self._minute >= _SETTLE:
+            self._settle_rate(heard)
         self._window = heard
         self._window_count = 0
 

@@ -23,7 +23,7 @@ from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.proxies.gate import Ending, Gate
 from proxy_listener.proxies.handshake import Lanes, Node, make_client
-from proxy_listener.proxies.hearing import Hear, Hearing
+from proxy_listener.proxies.hearing import Hear, Hearing, LetGo
 from proxy_listener.proxies.remembered import Remembered
 from proxy_listener.proxies.session import Session, Slots
 from proxy_listener.proxies.stream import Stream
@@ -52,6 +52,7 @@ class Surroundings(Protocol):
     remembered: Remembered
     discovery: DiscoverySettings
     hear: Hear
+    let_go: LetGo | None
 
     @property
     def zeroconf(self) -> AsyncZeroconf | None:
@@ -92,7 +93,7 @@ class Proxy:
         self.targets = Targets(entry)
         self._around = surroundings
         self._timing = surroundings.timing
-        self.hearing = Hearing(name, surroundings.hear, surroundings.timing, self._clock)
+        self.hearing = Hearing(name, surroundings.hear, surroundings.timing, self._clock, surroundings.let_go)
         self.stream = Stream(surroundings.timing)
         self.gate = Gate(surroundings.timing)
         self._session: Session | None = None
