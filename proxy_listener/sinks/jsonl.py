@@ -10,11 +10,10 @@ ten times a second, so log rotation needs no signal. What a full disk cut off is
 
 import asyncio
 import os
+import queue
 import select
 import stat
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 
 import attrs
 import structlog
@@ -60,9 +59,16 @@ class _Sink:
     behind: bool = False
 
     async def run(self) -> None:
+        hand = _Hand()
+        try:
+            await self._write_all(hand)
+        finally:
+            hand.rest()
+
+    async def _write_all(self, hand: "_Hand") -> None:
         async for row in self.feed:
             rows = [row, *self.feed.take(AT_ONCE - 1)]
-            writing = _beside(_write, self.path, b"".join(map(_line, rows)))
+            writing = hand.write(self.path, b"".join(map(_line, rows)))
             while not (await asyncio.wait({writing}, timeout=PATIENCE))[0]:
                 self._count_lost()
             self._count_lost()
@@ -132,29 +138,44 @@ def _put(fd: int, data: bytes) -> None:
             select.select([], [fd], [])
 
 
-def _beside(work: Callable[[str, bytes], None], path: str, data: bytes) -> asyncio.Future[None]:
-    """Runs blocking work in a thread that nobody waits for at the end: a write to a pipe whose reader sleeps never
+class _Hand:
+    """Does the blocking work in a thread that nobody waits for at the end: a write to a pipe whose reader sleeps never
     returns, and threads of an executor are joined before the program may end.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
 
-    def tell(error: OSError | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._orders: queue.SimpleQueue[tuple[str, bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="jsonl", daemon=True).start()
 
-    def body() -> None:
-        outcome: OSError | None = None
-        try:
-            work(path, data)
-        except OSError as error:
-            outcome = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, outcome)
+    def write(self, path: str, data: bytes) -> asyncio.Future[None]:
+        """Done when the lines are written; OSError where they were not."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._orders.put((path, data, done))
+        return done
 
-    threading.Thread(target=body, name="jsonl", daemon=True).start()
-    return done
+    def rest(self) -> None:
+        """End the thread, as soon as it can."""
+        self._orders.put(None)
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            path, data, done = order
+            outcome: OSError | None = None
+            try:
+                _write(path, data)
+            except OSError as error:
+                outcome = error
+            try:
+                self._loop.call_soon_threadsafe(_tell, done, outcome)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+
+def _tell(done: asyncio.Future[None], error: OSError | None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
