@@ -125,6 +125,13 @@ def measured(values: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
+def fetched(log: Mapping[str, Any]) -> str:
+    """How the fetching of a device's own log ended, in words."""
+    skipped = f", {log['skipped']} unusable" if log["skipped"] else ""
+    end = "" if log["complete"] else "; not complete, the next one goes on from there"
+    return f"log of {log['count']} entries: {log['stored']} new, {log['known']} known{skipped}{end}"
+
+
 def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
     """``[{"event": "dimmer", "type": "rotate_left", "steps": 3}]`` -> ``dimmer rotate left (steps 3)``."""
     return ", ".join(map(_event, events))

@@ -20,11 +20,13 @@ from proxy_listener.cli.rows import (
     coverage_row,
     covered_row,
     device_row,
+    fetched,
     history_row,
     measured,
     proxy_row,
     route_row,
 )
+from proxy_listener.cli.steps import told
 from proxy_listener.cli.tables import age, cell, drawn, print_json, show
 from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, main
 from proxy_listener.errors import ProxyListenerError
@@ -154,15 +156,13 @@ def read(options: Options, device: str, history: bool) -> None:
 
     async def question(service: "Service") -> dict[str, Any]:
         mac = (await service.device(device))["mac"]
-        async for line in service.lines("POST", f"/devices/{mac}/read", {"history": history}):
-            document: dict[str, Any] = json.loads(line)
-            if "result" in document:
-                result: dict[str, Any] = document["result"]
-                return result
-            step = document["progress"]
-            through = f" through {step['proxy']}" if step["proxy"] else ""
-            counted = f" {step['done']} of {step['total']}" if step["total"] else ""
-            click.echo(cell(f"{step['step']}{through}{counted}"), err=True)
+        with told(plain=options.no_color) as tell:
+            async for line in service.lines("POST", f"/devices/{mac}/read", {"history": history}):
+                document: dict[str, Any] = json.loads(line)
+                if "result" in document:
+                    result: dict[str, Any] = document["result"]
+                    return result
+                tell(document["progress"])
         raise ProxyListenerError("the service stopped before the read ended")
 
     result = ask(options.state_directory(), question)
@@ -174,6 +174,8 @@ def read(options: Options, device: str, history: bool) -> None:
         click.echo(cell(result["detail"]), err=not result["ok"])
         if result["values"]:
             click.echo(measured(result["values"]))
+        if log := result["log"]:
+            click.echo(fetched(log))
     if not result["ok"]:
         sys.exit(FAILED)
 
