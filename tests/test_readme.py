@@ -64,6 +64,32 @@ def test_the_verbs_that_this_page_names_exist():
     assert named <= set(main.commands), named - set(main.commands)
 
 
+def test_every_verb_is_on_this_page():
+    from proxy_listener.cli import main
+
+    verbs = README.split("## Verbs")[1].split("```")[0]
+    assert set(re.findall(r"^\| (.*?) \|", verbs, re.MULTILINE)) >= {"`run`", "`read`"}
+    assert set(main.commands) <= set(re.findall(r"`([a-z]+)", verbs))
+
+
+def test_the_tables_of_the_verbs_are_theirs():
+    """The headings of the samples are those that the verbs print."""
+    from proxy_listener.cli.rows import HISTORY_HEAD, PROXY_COVERAGE_HEAD, PROXY_HEAD, ROUTE_HEAD
+
+    lines = {" ".join(line.split()) for line in README.split("## Verbs")[1].splitlines()}
+    for head in (PROXY_HEAD, HISTORY_HEAD, ROUTE_HEAD, PROXY_COVERAGE_HEAD):
+        assert " ".join(head) in lines
+
+
+def test_the_paths_of_the_api_are_those_that_are_served():
+    """Each path of the table is a route, and each route is in it."""
+    from proxy_listener.web.routes import ROUTES
+
+    table = README.split("### The API")[1].split("## Verbs")[0]
+    named = set(re.findall(r"/[a-z.{}/]+", " ".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
+    assert named | {"/openapi.json"} == {route.path for route in ROUTES if route.summary}
+
+
 def test_the_first_screens_bytes_make_its_line():
     """Bytes in, line out: the example at the top is what the listener gives, but for its time."""
     top = README.split("## Start")[0]

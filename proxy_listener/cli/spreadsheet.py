@@ -8,6 +8,7 @@ import csv
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -78,6 +79,8 @@ async def exported(lines: AsyncIterator[str], form: str, output: str) -> None:
     """Write the lines in the form that is asked for, to a file or (``-``) to standard output."""
     if form == "parquet" and output == "-":
         raise ProxyListenerError("Parquet is not for a terminal: name a file with -o")
+    if form == "parquet" and find_spec("pyarrow") is None:
+        raise ProxyListenerError("Parquet needs: pip install pyarrow")
     if form == "jsonl":
         with opened(output) as file:
             async for line in lines:
@@ -96,11 +99,9 @@ async def exported(lines: AsyncIterator[str], form: str, output: str) -> None:
 
 def write_parquet(readings: Iterable[dict[str, Any]], path: Path) -> None:
     """Parquet, its times as text as everywhere else; ``readings`` is gone through twice."""
-    try:
-        import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
-        import pyarrow.parquet as pq  # type: ignore[import-not-found, unused-ignore]
-    except ModuleNotFoundError:
-        raise ProxyListenerError("Parquet needs: pip install pyarrow") from None
+    import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-not-found, unused-ignore]
+
     kinds = {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}
     wanted = columns(readings)
     schema = pa.schema([(name, kinds[kind]) for name, kind in wanted.items()])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import attrs
 import pytest
@@ -299,6 +300,22 @@ def test_export_to_a_file(call, state, tmp_path):
     assert len((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(READINGS)
     result = call("export", "-o", tmp_path / "no" / "x", "--state", state)
     assert (result.exit_code, result.stderr) == (1, f"{tmp_path}/no/x: No such file or directory\n")
+
+
+def test_parquet_where_pyarrow_is_there(call, state, tmp_path):
+    """A row for each reading with a column for each quantity; without pyarrow, what to install, and no file."""
+    path = tmp_path / "x.parquet"
+    result = call("export", "--format", "parquet", "-o", path, "--state", state)
+    if find_spec("pyarrow") is None:
+        assert (result.exit_code, result.stderr) == (1, "Parquet needs: pip install pyarrow\n")
+        assert not path.exists()
+        return
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    assert table.num_rows == len(READINGS)
+    assert {"temperature", "humidity", "door", "events"} <= set(table.column_names)
+    assert call("export", "--format", "parquet", "--state", state).exit_code == 1
 
 
 def test_record_takes_the_service_s_stream(call, state, tmp_path):
