@@ -5,8 +5,9 @@ apart by the MAC that they prove, and never displace an entry or one another.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import structlog
@@ -33,6 +34,8 @@ _LATELY = 10.0
 """Seconds in which another proxy must have heard something for silence to be judged."""
 _STOPPED = 5.0
 """Seconds between two ticks that only a stopped or suspended process sees: the silence is ours, not the proxies'."""
+_ANEW: Mapping[str, Any] = {"room": None, "insist": False, "noise_psk": None, "password": None}
+"""What an entry may change without its session being made anew."""
 Changed = Callable[[ProxyStatus], None]
 
 
@@ -333,8 +336,10 @@ class Fleet:
             return
         proxy = self._proxies.get(name)
         if before is not None and proxy is not None:
-            if entry == attrs.evolve(before, room=entry.room, insist=entry.insist):
+            if attrs.evolve(entry, **_ANEW) == attrs.evolve(before, **_ANEW):
+                # A live session is as good as before; one that fails is tried with the new key soon.
                 proxy.entry = entry
+                proxy.lift()
                 return
             self._stop(proxy)
         elif proxy is not None:
