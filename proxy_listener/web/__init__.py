@@ -5,6 +5,6 @@ until the guard has let them through, and nothing that they send reaches anythin
 """
 
 from proxy_listener.web.actions import Actions
-from proxy_listener.web.server import serve_control, serve_page
+from proxy_listener.web.doors import serve_control, serve_page
 
 __all__ = ["Actions", "serve_control", "serve_page"]

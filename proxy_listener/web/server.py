@@ -11,7 +11,6 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,11 +18,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from proxy_listener.errors import ProxyListenerError
-from proxy_listener.history import Journal
 from proxy_listener.settings import WebSettings
-from proxy_listener.status import View
-from proxy_listener.web.actions import Actions
-from proxy_listener.web.control import BACKLOG, control_socket
+from proxy_listener.web.control import BACKLOG
 from proxy_listener.web.guard import Handler, errors, guard, headers
 from proxy_listener.web.house import HOUSE, STUCK_TIMEOUT, House
 from proxy_listener.web.routes import ROUTES
@@ -183,24 +179,11 @@ def tcp_socket(listen: str, family: socket.AddressFamily, address: Any) -> Itera
         yield listener
 
 
-async def serve_control(state: Path, view: View, journal: Journal, actions: Actions) -> None:
-    """The control socket in ``state``, until cancelled. ProxyListenerError where another service serves it."""
-    with control_socket(state) as control:
-        async with serving(House(view, journal, actions), control):
-            await asyncio.Event().wait()
-
-
-async def serve_page(settings: WebSettings, view: View, journal: Journal, actions: Actions) -> None:
-    """The page and the API at ``settings.listen``, until cancelled.
-
-    ProxyListenerError: the port is taken, the address is open to the network and there is no token.
-    """
-    if settings.listen is None:
-        return
-    house = House(view, journal, actions, token=settings.token)
+async def serve_tcp(listen: str, settings: WebSettings, house: House) -> None:
+    """The page and the API at ``listen``, until cancelled. ProxyListenerError where that cannot or must not be."""
     async with AsyncExitStack() as stack:
-        for family, address in await tcp_addresses(settings.listen, settings.token is not None):
-            listener = stack.enter_context(tcp_socket(settings.listen, family, address))
+        for family, address in await tcp_addresses(listen, settings.token is not None):
+            listener = stack.enter_context(tcp_socket(listen, family, address))
             await stack.enter_async_context(serving(house, listener, guard(settings)))
-        log.info("the page is served", listen=settings.listen, token=settings.token is not None)
+        log.info("the page is served", listen=listen, token=settings.token is not None)
         await asyncio.Event().wait()
