@@ -4,6 +4,7 @@ The rule of this file: nothing is written and nothing is installed; where it goe
 """
 
 import sys
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,12 +23,15 @@ def deployment(kind: str, prefix: Path | None = None) -> str:
     return text.replace(INSTALLED, f"{prefix or sys.prefix}/") if kind == "systemd" else text
 
 
-def doubt(kind: str, prefix: Path | None = None) -> str | None:
-    """Why the file would not work as it stands, with what to do; None where it would."""
-    place = Path(prefix or sys.prefix)
-    if kind != "systemd" or not any(place.is_relative_to(hidden) for hidden in HIDDEN):
+def doubt(kind: str, places: Iterable[str] = (sys.prefix, sys.base_prefix)) -> str | None:
+    """Why the file would not work as it stands, with what to do; None where it would.
+
+    ``places``: where the environment and its Python are; it may have a Python of a home directory.
+    """
+    hidden = [place for place in places if any(Path(place).resolve().is_relative_to(one) for one in HIDDEN)]
+    if kind != "systemd" or not hidden:
         return None
     return (
-        f"the unit starts the program in {place}, which its ProtectHome and PrivateTmp hide from the service; "
-        "install it in /opt/proxy-listener and print the unit with that one"
+        f"the unit hides {' and '.join(hidden)} from the service (ProtectHome, PrivateTmp), and the program is there; "
+        "make its environment in /opt/proxy-listener, with the system's own Python, and print the unit with that one"
     )

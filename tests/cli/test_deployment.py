@@ -89,10 +89,11 @@ def test_systemd_takes_the_unit(tmp_path):
 
 
 def test_a_program_that_the_unit_could_not_see_is_told():
-    """ProtectHome hides what is in a home directory."""
-    assert "install it in /opt" in doubt("systemd", Path("/home/someone/.venv"))
-    assert doubt("systemd", Path("/opt/proxy-listener")) is None
-    assert doubt("compose", Path("/home/someone/.venv")) is None
+    """ProtectHome hides what is in a home directory, be it the environment or the Python that it is made of."""
+    assert "hides /home/someone/.venv from" in doubt("systemd", ["/home/someone/.venv", "/usr"])
+    assert "hides /root/.pyenv from" in doubt("systemd", ["/opt/proxy-listener", "/root/.pyenv"])
+    assert doubt("systemd", ["/opt/proxy-listener", "/usr"]) is None
+    assert doubt("compose", ["/home/someone/.venv"]) is None
 
 
 def test_the_container_is_of_what_the_project_has():
