@@ -15,17 +15,23 @@ from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
 
 log = structlog.get_logger()
 
-_RETRY = 10.0
+RETRY = 10.0
+"""Seconds between attempts to open mDNS where there is no network."""
 _ROUND = 30.0
-"""Seconds between attempts to open mDNS where there is no network; between looks for new interfaces and lost nodes."""
+"""Seconds between looks for new interfaces and lost nodes."""
 
 
 class Mdns:
-    """``make`` builds a :class:`Discovery` on an AsyncZeroconf; ``lost`` says whether a node is looked for."""
+    """``make`` builds a :class:`Discovery` on an AsyncZeroconf; ``lost`` says whether a node is looked for. ``retry``:
+    seconds between attempts to open.
+    """
 
-    def __init__(self, make: Callable[[AsyncZeroconf], Discovery], lost: Callable[[], bool]) -> None:
+    def __init__(
+        self, make: Callable[[AsyncZeroconf], Discovery], lost: Callable[[], bool], retry: float = RETRY
+    ) -> None:
         self._make = make
         self._lost = lost
+        self._retry = retry
         self._tasks: set[asyncio.Task[None]] = set()
         self._current: asyncio.Task[None] | None = None
         self.zeroconf: AsyncZeroconf | None = None
@@ -42,7 +48,7 @@ class Mdns:
             self._current.cancel()
         self._current = asyncio.get_running_loop().create_task(self._browse(interfaces))
         self._tasks.add(self._current)
-        self._current.add_done_callback(self._ended)
+        self._current.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Close everything."""
@@ -56,13 +62,31 @@ class Mdns:
         if self.discovery is not None:
             self.discovery.ask(node)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("mDNS failed; proxies are found by it no more until the next start", exc_info=error)
-
     async def _browse(self, interfaces: Sequence[str]) -> None:
-        zeroconf = await _opened(interfaces)
+        told: str | None = None
+        while True:
+            try:
+                await self._browse_once(interfaces)
+            except OSError as error:
+                if error.strerror != told:
+                    told = error.strerror
+                    log.warning(
+                        "mDNS cannot be opened, trying again until it can",
+                        error=told,
+                        interfaces=list(interfaces) or "all",
+                    )
+            except Exception:  # whatever a library raises, it must not end all finding of proxies
+                log.exception("mDNS failed, and is opened anew")
+            await asyncio.sleep(self._retry)
+
+    async def _browse_once(self, interfaces: Sequence[str]) -> None:
+        zeroconf = open_zeroconf(interfaces)
+        try:
+            await self._look(zeroconf, interfaces)
+        finally:
+            await zeroconf.async_close()
+
+    async def _look(self, zeroconf: AsyncZeroconf, interfaces: Sequence[str]) -> None:
         discovery = self._make(zeroconf)
         try:
             discovery.start()
@@ -78,16 +102,3 @@ class Mdns:
             if self.discovery is discovery:
                 self.zeroconf = self.discovery = None
             await discovery.stop()
-            await zeroconf.async_close()
-
-
-async def _opened(interfaces: Sequence[str]) -> AsyncZeroconf:
-    complained = False
-    while True:
-        try:
-            return open_zeroconf(interfaces)
-        except OSError as error:
-            if not complained:
-                log.warning("mDNS cannot be opened, trying again until it can", error=error.strerror)
-            complained = True
-        await asyncio.sleep(_RETRY)

@@ -226,10 +226,15 @@ class Proxy:
                 until = self._born + self._timing.search
                 if now >= until:
                     until = None
-                    self._settle(VERDICTS[ProxyState.UNREACHABLE].because("mDNS does not show it, and it has no host"))
+                    self._settle(VERDICTS[ProxyState.UNREACHABLE].because(self._unseen()))
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._woken.wait()
+
+    def _unseen(self) -> str:
+        if self._around.zeroconf is None:
+            return "there is no network to ask for it by mDNS, and it has no host"
+        return "mDNS does not show it, and it has no host"
 
     async def _attempt(self) -> Ending:
         """One session, from the first byte to the last."""

@@ -189,6 +189,17 @@ async def test_entry_that_mdns_does_not_show():
     node = make_node(1)
     async with house([entry(node, host=None)]) as made:
         await made.state("node1", "unreachable")
+        assert made.cause("node1") == "mDNS does not show it, and it has no host"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zeroconf leaves its socket behind
+async def test_entry_that_nobody_can_be_asked_for():
+    """There is no network at the start: that is what is waited for, and so it is said."""
+    node = make_node(1)
+    nowhere = DiscoverySettings("listed", None, ("203.0.113.7",))
+    async with house([entry(node, host=None)], nowhere) as made:
+        await made.state("node1", "unreachable")
+        assert made.cause("node1") == "there is no network to ask for it by mDNS, and it has no host"
 
 
 class OtherClient:

@@ -1,0 +1,57 @@
+"""mDNS that cannot be opened yet, or fails: it is opened as soon as it can."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from proxy_listener.proxies.mdns import Mdns
+
+
+class Made:
+    """A Discovery that raises so many times when it starts."""
+
+    def __init__(self, errors):
+        self.errors = errors
+        self.started = asyncio.Event()
+        self.stopped = 0
+        self.sightings = {}
+
+    def start(self):
+        if self.errors:
+            raise self.errors.pop(0)
+        self.started.set()
+
+    async def stop(self):
+        self.stopped += 1
+
+
+async def opened(made, interfaces=("127.0.0.1",)):
+    mdns = Mdns(lambda _zeroconf: made, lambda: False, retry=0.01)
+    mdns.open(interfaces)
+    return mdns
+
+
+async def test_a_failure_of_any_kind_is_not_the_end():
+    """What failed is closed before it is opened anew."""
+    made = Made([OSError(101, "Network is unreachable"), RuntimeError("no loop"), AssertionError()])
+    with capture_logs() as lines:
+        mdns = await opened(made)
+        await asyncio.wait_for(made.started.wait(), 5.0)
+    assert mdns.discovery is made
+    assert made.stopped == 3
+    assert [line["log_level"] for line in lines] == ["warning", "error", "error"]
+    await mdns.close()
+    assert (mdns.zeroconf, mdns.discovery) == (None, None)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zeroconf leaves its socket behind
+async def test_an_interface_that_is_not_there_is_told_once_and_waited_for():
+    """One line that names it, however often it is tried."""
+    made = Made([])
+    with capture_logs() as lines:
+        mdns = await opened(made, ("203.0.113.7",))
+        await asyncio.sleep(0.2)
+        await mdns.close()
+    assert not made.started.is_set()
+    assert [(line["log_level"], line["interfaces"]) for line in lines] == [("warning", ["203.0.113.7"])]
