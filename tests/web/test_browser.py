@@ -247,6 +247,19 @@ async def test_it_goes_by_keyboard(browser):
     assert await browser.page.locator("th[aria-sort=ascending]").inner_text() == "Heard"
 
 
+async def test_what_is_drawn_anew_keeps_the_focus(browser):
+    """Curves and routes are asked for again while somebody reads them with the arrow keys."""
+    await browser.page.goto(browser.url + VIEWS[1])
+    plot = browser.page.locator(".plot svg").nth(1)
+    await plot.wait_for()
+    await plot.evaluate("node => { node.dataset.old = true; node.focus(); }")
+    await browser.page.keyboard.press("End")
+    await browser.page.clock.run_for(61_000)
+    await browser.page.locator(".plot:nth-child(2) svg:not([data-old])").wait_for()
+    assert await plot.evaluate("node => node === document.activeElement")
+    assert browser.wrong == []
+
+
 LOCKED = [((390, 900), "dark", WebSettings(token=Secret("the token")), (2, 3))]
 
 

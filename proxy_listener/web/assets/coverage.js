@@ -1,6 +1,6 @@
 // Which rooms carry the house: what would be lost without each proxy, whom only one hears, whom nobody hears.
 
-import { changed, el, mark, name, svg, table } from "./dom.js";
+import { changed, el, mark, name, replace, svg, table } from "./dom.js";
 import { get } from "./service.js";
 import { age, byName, grouped, percent } from "./words.js";
 
@@ -109,7 +109,7 @@ export function coverageView() {
 
   function draw() {
     const known = [...devices.values()].map((device) => [device.mac, device.name]);
-    if (report && changed(place, report, known)) place.replaceChildren(...drawn(report, devices));
+    if (report && changed(place, report, known)) replace(place, ...drawn(report, devices));
   }
 
   async function ask() {

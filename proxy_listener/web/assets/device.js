@@ -1,6 +1,6 @@
 // One device: what it says now, what it said before, who hears it, and how it would be read.
 
-import { ageOf, changed, el, keep, mark, name, say, setAge, table } from "./dom.js";
+import { ageOf, changed, el, keep, mark, name, replace, say, setAge, table } from "./dom.js";
 import { past } from "./past.js";
 import { readPanel } from "./read.js";
 import { get } from "./service.js";
@@ -87,7 +87,7 @@ export function deviceView(mac, range) {
   async function askRoutes() {
     try {
       const found = await get(`/devices/${mac}/routes`);
-      routes.replaceChildren(table("Routes", ROUTE_HEADS, found.map(routeRow), "No proxy could read it."));
+      replace(routes, table("Routes", ROUTE_HEADS, found.map(routeRow), "No proxy could read it."));
     } catch (error) {
       routes.replaceChildren(el("p", { class: "quiet" }, error.message));
     }
@@ -117,7 +117,7 @@ export function deviceView(mac, range) {
     const { room, key: state, trust, available, readings } = device;
     if (changed(list, room, state, trust, available, readings)) list.replaceChildren(...facts(device));
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);
-    if (changed(hears, heard)) hears.replaceChildren(table("Hearing", HEARD_HEADS, heard.map(heardRow), "No proxy hears it now."));
+    if (changed(hears, heard)) replace(hears, table("Hearing", HEARD_HEADS, heard.map(heardRow), "No proxy hears it now."));
     offerRead(device);
   }
 

@@ -62,6 +62,14 @@ export function keep(container, items, key, make, update) {
   }
 }
 
+// Puts other children in place of those that are there; what had the focus among them keeps it by its place.
+export function replace(container, ...children) {
+  const stops = () => [...container.querySelectorAll("a[href], button, [tabindex]")];
+  const place = stops().indexOf(document.activeElement);
+  container.replaceChildren(...children);
+  if (place >= 0) stops()[place]?.focus({ preventScroll: true });
+}
+
 const running = (since) => (since === null ? "never" : age((Date.now() - since) / 1000));
 
 // An age that runs on: `since` is when it began, null for never.

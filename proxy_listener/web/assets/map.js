@@ -1,6 +1,6 @@
 // Who hears whom: devices by proxies, how well as a colour and as a number.
 
-import { changed, el, name } from "./dom.js";
+import { changed, el, name, replace } from "./dom.js";
 import { byName, dbm, linkTo, state, STRENGTHS, strength } from "./words.js";
 
 function legend() {
@@ -39,7 +39,7 @@ export function mapView() {
     const cells = rows.map((device) => [device.mac, device.name, device.room, device.heard.map(({ proxy, rssi }) => [proxy, Math.round(rssi)])]);
     if (!changed(place, columns, cells)) return;
     const { scrollLeft, scrollTop } = place;
-    place.replaceChildren(rows.length && proxies.length
+    replace(place, rows.length && proxies.length
       ? el("table", {}, el("thead", {}, el("tr", {}, el("td", {}), proxies.map(head))), el("tbody", {}, rows.map((device) => row(device, proxies))))
       : el("p", { class: "quiet" }, "Nothing was heard yet."));
     place.scrollTo(scrollLeft, scrollTop);

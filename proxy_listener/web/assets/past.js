@@ -1,6 +1,6 @@
 // What a device said before: a plot of each quantity over the range that was picked, and its events.
 
-import { el, table } from "./dom.js";
+import { el, replace, table } from "./dom.js";
 import { GAP, plot, RANGES } from "./plot.js";
 import { get, house } from "./service.js";
 import { label, order, when } from "./words.js";
@@ -35,13 +35,13 @@ export function past(mac, first) {
   // How a curve is drawn follows from its device too, which may become known after its curves.
   function draw() {
     if (last === null) return;
-    const { since, until, width, series, pixels } = last;
+    const { since, until, width, series, pixels, range } = last;
     const device = house.devices.get(mac);
     const plots = Object.keys(series).sort(order).map((quantity) => plot(quantity, series[quantity], {
       since, until, range, silence: silence(device, width), width: pixels,
       flag: typeof device?.values[quantity]?.value === "boolean",
     }));
-    curves.replaceChildren(...(plots.length ? plots : [el("p", { class: "quiet" }, "It has no quantity that could be drawn.")]));
+    replace(curves, ...(plots.length ? plots : [el("p", { class: "quiet" }, "It has no quantity that could be drawn.")]));
   }
 
   async function update() {
@@ -59,9 +59,9 @@ export function past(mac, first) {
         get(`/devices/${mac}/readings?${span}&limit=${EVENTS}&events=true`),
       ]);
       if (mine !== asked) return;
-      last = { ...series, pixels };
+      last = { ...series, pixels, range };
       draw();
-      events.replaceChildren(...(happened.length ? [el("h3", {}, "Events"), table("Events", ["When", "Event", "Type", ""], eventRows(happened), "")] : []));
+      replace(events, ...(happened.length ? [el("h3", {}, "Events"), table("Events", ["When", "Event", "Type", ""], eventRows(happened), "")] : []));
     } catch (error) {
       curves.replaceChildren(el("p", { class: "quiet" }, error.message));
     }
