@@ -184,7 +184,10 @@ class _Drawing:
 
     def opened(self, frame: Frame, data: bytes, address: Address | None) -> bytes:
         if address is None:
-            raise _Stop(Outcome.NO_BINDKEY, "encrypted, and decrypting takes the MAC, which this frame leaves out: give it with --mac")
+            raise _Stop(
+                Outcome.NO_BINDKEY,
+                "encrypted, and decrypting takes the MAC, which this frame leaves out: give it with --mac",
+            )
         if not self.keys:
             digits = "24" if frame.scheme == "legacy" else "32"
             raise _Stop(Outcome.NO_BINDKEY, f"encrypted, and no bindkey of {digits} hex digits was given")
