@@ -89,7 +89,7 @@ function drawn(report, devices) {
       figure("Hang on one proxy", alone.length, "", false),
       figure("Heard by nobody", unheard.length, "", unheard.length > 0),
       figure("Proxies that hear nothing", deaf.length, `of ${proxies.length}`, deaf.length > 0),
-      figure("Proxies that add nothing", spare.length, "", false)),
+      figure("Proxies that add nothing", spare.length, spare.length > 1 ? "each by itself" : "", false)),
     unheard.length > 0 && section("unheard", "Heard by nobody",
       el("ul", { class: "names" }, unheard.map((mac) => el("li", {}, link(mac, names.get(mac) ?? mac)))),
       el("p", { class: "advice" }, "Out of reach of every proxy, or the cell is empty.")),

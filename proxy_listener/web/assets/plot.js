@@ -111,7 +111,7 @@ function axes(marks, names, places, x, y, width, height) {
 
 function curve(run, x, y) {
   const at = (k) => (point) => `${x(point[0]).toFixed(1)} ${y(point[k]).toFixed(1)}`;
-  if (run.length === 1) return [svg("circle", { class: "dot", cx: x(run[0][0]), cy: y(run[0][2]), r: 1.6 })];
+  if (run.length === 1) return [svg("circle", { class: "dot", cx: x(run[0][0]), cy: y(run[0][2]), r: 2.2 })];
   const band = `M${run.map(at(3)).join("L")}L${run.toReversed().map(at(1)).join("L")}Z`;
   return [svg("path", { class: "band", d: band }), svg("path", { class: "line", d: `M${run.map(at(2)).join("L")}` })];
 }

@@ -14,7 +14,7 @@ const COLUMNS = {
 };
 
 // Quantities that a device's own page shows: in the list they only take room.
-const DETAILS = ["battery", "weighing", "stabilized"];
+const DETAILS = ["battery", "weighing", "stabilized", "mass_non_stabilized"];
 
 function make(device) {
   return el("tr", {},
@@ -52,6 +52,7 @@ function update(row, device) {
   const charge = device.values.battery?.value;
   say(battery, charge === undefined ? "–" : `${charge} %`);
   battery.classList.toggle("low", charge <= BATTERY_LOW);
+  battery.classList.toggle("none", charge === undefined);
   setAge(heard.firstChild, device.since);
   heard.classList.toggle("gone", !device.available);
   const [kind, word] = key(device);
