@@ -18,6 +18,7 @@ class NodeSettings:
 
     ``noise_psk`` is base64 of 32 bytes (ValueError otherwise); with it the node speaks Noise only. ``password`` is the
     one of firmware before Noise. ``wifi_rssi`` is what its ``wifi_signal`` sensor says, None where it has none.
+    ``deep_sleep``: it is built with deep sleep.
     """
 
     name: str
@@ -27,6 +28,7 @@ class NodeSettings:
     password: Secret | None = None
     area: str = ""
     wifi_rssi: int | None = None
+    deep_sleep: bool = False
 
     @property
     def bluetooth_mac(self) -> Address:

@@ -117,6 +117,13 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
     )
 }
 
+RESTARTS = "it said goodbye: it restarts, or is being updated"
+ASLEEP = Verdict(
+    _S.UNREACHABLE,
+    "it said goodbye and went to sleep, as its firmware has it do",
+    "a proxy must stay awake to hear: remove deep_sleep: from its YAML",
+)
+
 
 def _system_words(error: BaseException | None) -> str:
     """What the operating system said, somewhere along the chain of causes: ``Connection refused``."""
