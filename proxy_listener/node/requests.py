@@ -126,27 +126,24 @@ class Requests:
         self.leave(session)
 
     def _connections_free(self, session: Session, _message: Message) -> None:
-        if not self._silent():
-            session.send(self._links.answer())
+        if self._firmware.active or not self._firmware.silent_when_passive:
+            session.send(self._links.report())
 
     def _scanner_mode(self, _session: Session, message: Message) -> None:
         request: api.BluetoothScannerSetModeRequest = message
         if self._firmware.tells_state:
-            self._spawn(self._scanner.change(request.mode))
+            self._spawn(self._scanner.restart(request.mode))
 
     def _device(self, _session: Session, message: Message) -> None:
-        if self._silent():
+        if not self._firmware.active and self._firmware.silent_when_passive:
             return
         request: api.BluetoothDeviceRequest = message
         address, kind = request.address, request.request_type
         kinds = api.BluetoothDeviceRequestType
-        connects = {
+        if kind in {
             kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITH_CACHE,
             kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITHOUT_CACHE,
-        }
-        if kind in connects or (
-            kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT and self._firmware.seeks_untyped
-        ):
+        }:
             cached = kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITH_CACHE
             address_type = request.address_type if request.has_address_type else None
             self._links.connect(address, address_type, cached=cached)
@@ -155,13 +152,9 @@ class Requests:
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_DISCONNECT:
             self._links.disconnect(address)
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_PAIR:
-            if self._firmware.tells_pairing or address in self._links.allocated:
-                self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
+            self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_UNPAIR:
-            if self._firmware.tells_pairing:
-                self._stream.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
-            else:
-                self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=True))
+            self._stream.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CLEAR_CACHE:
             self._stream.tell(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
         else:
@@ -169,29 +162,19 @@ class Requests:
 
     def _services(self, _session: Session, message: Message) -> None:
         request: api.BluetoothGATTGetServicesRequest = message
-        if not self._silent():
-            self._links.services(request.address)
+        self._links.services(request.address)
 
     def _gatt(self, _session: Session, message: Message) -> None:
         request: api.BluetoothGATTReadRequest = message
-        if not self._silent():
-            self._links.operate(request.address, request.handle, partial(perform, message))
+        self._links.operate(request.address, request.handle, partial(perform, message))
 
     def _connection_params(self, _session: Session, message: Message) -> None:
-        if self._silent() or not self._firmware.sets_params:
-            return
         request: api.BluetoothSetConnectionParamsRequest = message
         error = 0 if request.address in self._links.allocated else -1
         self._stream.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
 
     def _set_key(self, session: Session, _message: Message) -> None:
-        # The key is the YAML's, which no client changes. Firmware built without encryption knows no such request.
-        if self._settings.noise_psk is not None or self._firmware.provisionable:
-            session.send(api.NoiseEncryptionSetKeyResponse(success=False))
-
-    def _silent(self) -> bool:
-        """Whether requests about connections stay unanswered."""
-        return not self._firmware.active and self._firmware.silent_when_passive
+        session.send(api.NoiseEncryptionSetKeyResponse(success=False))
 
     _HANDLERS: ClassVar[dict[type[Message], Callable[["Requests", Session, Message], None]]] = {
         api.DeviceInfoRequest: _device_info,
