@@ -5,6 +5,7 @@ one node that hangs, or a hundred that pretend to be nodes, keep nobody else wai
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -110,11 +111,11 @@ def connection_of(client: APIClient) -> APIConnection | None:
     return client._connection  # noqa: SLF001  there is no public way to it
 
 
-def socket_of(client: APIClient) -> int | None:
-    """The file descriptor of its connection: what coalescing needs, and the library has no word for."""
+def socket_of(client: APIClient) -> socket.socket | None:
+    """Its socket, for what coalescing and traffic need and the library has no word for. Only to look at."""
     connection = connection_of(client)
     sock = connection._socket if connection is not None else None  # noqa: SLF001  there is no public way to it
-    return sock.fileno() if sock is not None and sock.fileno() >= 0 else None
+    return sock if sock is not None and sock.fileno() >= 0 else None
 
 
 async def leave(client: APIClient, seconds: float) -> None:

@@ -24,6 +24,7 @@ from proxy_listener.proxies.handshake import Lanes, Node, connection_of, dial, g
 from proxy_listener.proxies.hearing import Hearing
 from proxy_listener.proxies.stream import Manners, Step, Stream
 from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.traffic import Traffic
 from proxy_listener.proxies.wifi import WifiSignal
 from proxy_listener.status import ProxyState
 
@@ -31,6 +32,8 @@ _NEWEST_WINS = (2026, 7)
 """ESPHome 2026.7.0 (esphome#17423): the newest subscriber takes the stream."""
 _SLOTS = 16
 """Allocated addresses that are kept; an ESP32 has nine slots at most."""
+_JUDGE_AGAIN = 0.1
+"""Seconds between looks at the stream because its scanner said something: a node may say it without end."""
 
 
 @attrs.frozen
@@ -70,6 +73,8 @@ class Session:
         self._probed = float("-inf")
         self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._socket: int | None = None
+        self._traffic: Traffic | None = None
+        self._judged = float("-inf")
         client.add_connection_closed_callback(self._closed)
 
     @property
@@ -117,7 +122,9 @@ class Session:
         self._ask_for_stream()
         if (connection := connection_of(self.client)) is not None:
             self._wifi = WifiSignal(connection)
-        self._socket = socket_of(self.client)
+        if (sock := socket_of(self.client)) is not None:
+            self._socket = sock.fileno()
+            self._traffic = Traffic(sock, self._timing.flood_rate, self._timing.flood, self.up)
         self.pace()
 
     def _ask_for_stream(self) -> None:
@@ -136,13 +143,22 @@ class Session:
                 unsubscribe()
 
     def _told(self, state: BluetoothScannerStateResponse) -> None:
+        now = self._clock()
+        self._received()
         self.scanner = state
-        self._stream.told(self._clock())
-        self._changed()
+        self._stream.told(now)
+        if now - self._judged >= _JUDGE_AGAIN:
+            self._judged = now
+            self._changed()
 
     def _counted(self, free: int, limit: int, allocated: list[int]) -> None:
+        self._received()
         self.slots = Slots(free, limit, tuple(allocated[:_SLOTS]))
         self.pace()
+
+    def _received(self) -> None:
+        if self._traffic is not None:
+            self._traffic.message()
 
     def pace(self) -> None:
         """Read its socket together with the other proxies', unless somebody waits for answers from a device."""
@@ -153,6 +169,9 @@ class Session:
         """Judge the stream and act on it. False where there is no stream to judge."""
         if self.up is None or self.ended.done():
             return False
+        if self._traffic is not None and (misbehaviour := self._traffic.judge(now)):
+            self._benched(misbehaviour)
+            return True
         step = self._stream.tick(now, self._hearing.heard, others=others, busy=self.busy)
         try:
             self._act(step)
