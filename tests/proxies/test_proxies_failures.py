@@ -169,6 +169,7 @@ async def test_wedged_scanner_is_mended_by_a_new_scan():
 
         await made.until(mended)
         await made.hears(node)
+        await made.state("node1", "live")
         assert [state for name, state in made.changes if name == "node1"] == ["live", "silent", "live"]
 
 
