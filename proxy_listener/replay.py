@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import attrs
+import structlog
 
 from proxy_listener.advertisement import ADDRESS_LIMIT, Advertisement
 from proxy_listener.capture import Capture
@@ -20,9 +21,11 @@ from proxy_listener.config import Config
 from proxy_listener.engine import Engine
 from proxy_listener.errors import ProxyListenerError
 from proxy_listener.history import Journal
-from proxy_listener.instance import single_instance
+from proxy_listener.instance import LOCK, single_instance
 from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Reading, as_json
+
+log = structlog.get_logger()
 
 BATCH = 500
 """Advertisements between commits. Nothing waits for these: a replay that is killed is played again."""
@@ -58,9 +61,13 @@ async def replay(files: Iterable[tuple[Path | None, str]], config: Config, state
     ProxyListenerError where a file or the state directory cannot be used.
     """
     with ExitStack() as stack:
+        ran_before = state is not None and (state / LOCK).exists()
         if state is not None:
             stack.enter_context(single_instance(state))
-        player = _Player(config, _journal(config, state), out)
+        journal = _journal(config, state)
+        if journal.fresh and ran_before and not journal.alarm:
+            log.warning("the history is lost: there is none in this state directory, which was used before")
+        player = _Player(config, journal, out)
         try:
             for path, name in files:
                 with _opened(path) as file:

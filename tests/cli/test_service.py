@@ -65,6 +65,18 @@ def test_replay_with_a_state_is_a_restart(call, house, tmp_path):
     assert [call(*words).stdout, call(*words).stdout] == [LINE, ""]
 
 
+def test_replay_says_once_that_the_history_of_a_used_state_is_gone(call, house, tmp_path):
+    """What was read is new once more; nothing is said of a state that is new."""
+    path = tmp_path / "capture.jsonl"
+    path.write_text(CAPTURE, encoding="utf-8")
+    words = ["replay", path, "-c", house, "--state", tmp_path / "state"]
+    first = call(*words)
+    (tmp_path / "state" / "history.db").unlink()
+    after = [call(*words) for _ in range(2)]
+    assert [result.stderr.count("history is lost") for result in (first, *after)] == [0, 1, 0]
+    assert [result.stdout for result in (first, *after)] == [LINE, LINE, ""]
+
+
 def test_replay_of_what_is_no_capture_fails_in_words(call, house, tmp_path):
     """A file that is missing, and one in which no line is an advertisement."""
     assert call("replay", tmp_path / "no.jsonl", "-c", house).exit_code == 1
