@@ -56,7 +56,7 @@ def node_row(found: "Found") -> list[object]:
     return [found.name, found.room, found.address, mac, found.version, found.proxy, found.used, found.why]
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="Find ESPHome nodes, and say which are used.")
 @click.option("--seconds", type=click.FloatRange(1, 60), default=BROWSE, show_default=True, help="How long to look.")
 @click.pass_obj
 def discover(options: Options, seconds: float) -> None:
@@ -72,7 +72,7 @@ def discover(options: Options, seconds: float) -> None:
     show(NODE_HEAD, [node_row(each) for each in found], colored=options.colored())
 
 
-@main.command(cls=Verb)
+@main.command(cls=Verb, short_help="Find the proxies, write a first devices.toml.")
 @click.option("--seconds", type=click.FloatRange(1, 60), default=BROWSE, show_default=True, help="How long to look.")
 @click.option(
     "--interface", "interfaces", multiple=True, metavar="ADDRESS", help="Look on this address of this machine only."
@@ -192,7 +192,7 @@ def written(path: Path, text: str) -> None:
         file.write(text)
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="Say in plain words what is in the way.")
 @click.pass_obj
 def doctor(options: Options) -> None:
     """Look at configuration, network, proxies, keys, broker and service; say in plain words what is wrong."""

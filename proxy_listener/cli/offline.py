@@ -20,7 +20,7 @@ PROXY_HEAD = ("proxy", "mac", "room", "address", "key")
 DEVICE_HEAD = ("device", "mac", "key", "read every", "proxies")
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="Say what the configuration would make run.")
 @click.pass_obj
 def check(options: Options) -> None:
     """Read the configuration and say what would run. Connects to nothing."""
@@ -141,7 +141,7 @@ def _state_doubts(state: Path) -> Iterator[str]:
         yield f"{there} is not writable for this user, and the state directory belongs there"
 
 
-@main.command(cls=Verb)
+@main.command(cls=Verb, short_help="Explain a frame byte by byte.")
 @click.argument("data", metavar="HEX")
 @click.option("--mac", help="The MAC of the device that sent it; needed to decrypt where it is not in the frame.")
 @click.option("--bindkey", "keys", multiple=True, help="A key to try. Without one: that of the device's entry.")

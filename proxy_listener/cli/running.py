@@ -89,7 +89,7 @@ def devices(options: Options) -> None:
     show(DEVICE_HEAD, [device_row(device) for device in documents], colored=options.colored())
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="Devices as they speak.")
 @click.pass_obj
 def watch(options: Options) -> None:
     """Devices as they speak: a live table, or JSON Lines where there is no terminal."""
@@ -129,7 +129,7 @@ async def _live(service: "Service") -> None:
             await asyncio.sleep(REDRAW)
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="Who might read a device, and why.")
 @click.argument("device")
 @click.pass_obj
 def route(options: Options, device: str) -> None:
@@ -146,7 +146,7 @@ def route(options: Options, device: str) -> None:
     show(ROUTE_HEAD, [route_row(one) for one in candidates], colored=options.colored())
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="Read a device now.")
 @click.argument("device")
 @click.option("--history", is_flag=True, help="Also fetch the measurements that the device kept itself.")
 @click.pass_obj
@@ -231,7 +231,7 @@ def history(options: Options, device: str, since: float | None, until: float | N
         show(HISTORY_HEAD, [history_row(one) for one in readings], colored=options.colored())
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="What would be lost without a proxy.")
 @click.pass_obj
 def coverage(options: Options) -> None:
     """Which rooms carry the house: what would be lost without a proxy, and what nobody hears."""
@@ -257,7 +257,7 @@ def coverage(options: Options) -> None:
         click.echo("no proxy hears: " + ", ".join(cell(names.get(mac, mac)) for mac in document["unheard"]))
 
 
-@main.command()
+@main.command(short_help="Readings as CSV, JSON Lines or Parquet.")
 @click.argument("device", required=False)
 @click.option("--since", callback=moment, metavar="WHEN", help='From then on: a time, or how long ago ("24h").')
 @click.option("--until", callback=moment, metavar="WHEN", help="Before then.")

@@ -40,7 +40,7 @@ def run(options: Options) -> None:
         runner.run(app.run(config, options.state_directory()))
 
 
-@main.command(cls=Listing)
+@main.command(cls=Listing, short_help="A simulated house through the same engine.")
 @click.option("--seconds", type=click.FloatRange(0), default=30, show_default=True, help="0: until Ctrl-C.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed is another house.")
 @click.option("--rooms", type=click.IntRange(1, 50), default=4, show_default=True)
@@ -92,7 +92,7 @@ def shown_live(options: Options) -> "Iterator[Show]":
     options.start_logs()
 
 
-@main.command(cls=Verb)
+@main.command(cls=Verb, short_help="Run captures through the engine.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.pass_obj
 def replay(options: Options, files: tuple[str, ...]) -> None:
@@ -111,7 +111,7 @@ def replay(options: Options, files: tuple[str, ...]) -> None:
         sys.exit(FAILED)
 
 
-@main.command(cls=Verb)
+@main.command(cls=Verb, short_help="Write every advertisement as a capture.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Standard output where not given.")
 @click.option("--seconds", type=click.FloatRange(0.1), help="Stop after so long; otherwise with Ctrl-C.")
 @click.pass_obj
