@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 import budgets
+import click
 import costs
 from mix import Mix
 from rounds import COUNTING, OURS, STACK, UNCOALESCED, Round, play
@@ -209,20 +210,20 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     bench = Bench(QUICK if asked.quick else FULL, asked.seed)
     began = time.monotonic()
-    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
+    click.echo(f"{os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
     if not bench.stack:
-        print("without Home Assistant's stack: pip install '.[oracle]'")
+        click.echo("without Home Assistant's stack: pip install '.[oracle]'")
     for title, chapter in bench.chapters():
-        print(f"\n{title}", flush=True)
+        click.echo(f"\n{title}")
         if time.monotonic() - began > asked.limit:
-            print("  left out: no time")
+            click.echo("  left out: no time")
             continue
         for line in chapter():
-            print(f"  {line}", flush=True)
-    print("\nbudgets")
+            click.echo(f"  {line}")
+    click.echo("\nbudgets")
     for line in budgets.lines(bench.figures):
-        print(f"  {line}")
-    print(f"\n{time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}; all figures in {asked.json}")
+        click.echo(f"  {line}")
+    click.echo(f"\n{time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}; all figures in {asked.json}")
     asked.json.write_text(json.dumps(bench.document(), indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""What single steps cost, in this process: decoding, letting go, the hot path at full load beside Home Assistant's stack.
+"""What single steps cost in this process: decoding, letting go, the hot path at full load beside the HA stack.
 
 Out: microseconds. The rule of this file: the best of several interleaved rounds, because whatever else the machine does
 can only make a step slower; and each answer is looked at before its time counts.

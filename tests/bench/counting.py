@@ -37,7 +37,7 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
-    print(json.dumps({"received": received}), flush=True)
+    json.dump({"received": received}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -149,11 +149,12 @@ def air(mix: Mix) -> Air:
         found.append(Frame(sensor.mac, counter, celsius, begin))
         _hear(mix, rng, heard, sensor, data, begin, repeats)
 
-    for half in (0, 1):
+    for half in (0, 1) if mix.warm else ():
         for n, sensor in enumerate(house):
             send(sensor, mix.warm / 2 * (half + n / len(house)), 1)
-    for n in range(mix.frames):
-        send(house[n % len(house)], mix.warm + mix.seconds * n / mix.frames, REPEATS)
+    # Sensors know nothing of one another: their frames come at random, not in step.
+    for n, begin in enumerate(sorted(rng.random() * mix.seconds for _ in range(mix.frames))):
+        send(house[n % len(house)], mix.warm + begin, REPEATS)
     warm = round(mix.proxies * mix.rate * mix.warm * FOREIGN)
     _foreign(mix, rng, heard, warm, 0.0, mix.warm)
     _foreign(mix, rng, heard, round(mix.proxies * mix.rate * mix.seconds * FOREIGN), mix.warm, mix.seconds)

@@ -97,8 +97,8 @@ class Process:
             text=True,
             cwd=HERE.parent.parent,
             env={**os.environ, "PYTHONPATH": str(HERE.parent.parent), "JOURNAL_STREAM": ""},
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
+        os.sched_setaffinity(self.child.pid, {core})
         self.lines: list[tuple[float, str]] = []
         self.state: Path | None = None
         self._arrived = threading.Condition()
@@ -148,6 +148,9 @@ class Process:
                 self.child.kill()
                 self.child.wait()
         self._reader.join(5)
+        for pipe in (self.child.stdin, self.child.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def cores() -> tuple[int, int]:

@@ -48,7 +48,8 @@ def flood(mix: Mix, count: int) -> list[Message]:
 
 
 def say(**what: object) -> None:
-    print(json.dumps(what), flush=True)
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 async def play(

@@ -81,8 +81,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
     seen = [(address, value) for address, values in manager.seen.items() for value in values]
-    print(json.dumps({"received": None, "seen": seen}), flush=True)
-    sys.stdout.flush()
+    json.dump({"seen": seen}, sys.stdout)
 
 
 if __name__ == "__main__":
