@@ -121,7 +121,8 @@ def network(options: Options, config: "Config") -> Iterator[Finding]:
     try:
         found = surveyed(config.discovery, config.proxies, options.state_directory(), BROWSE)
     except ProxyListenerError as error:
-        yield Finding("fail", "mDNS", f"{error}; give the proxies host = ... in [[proxy]] entries")
+        words = f"{error}; is the network up? One without mDNS wants host = ... in [[proxy]] entries"
+        yield Finding("fail", "mDNS", words)
         return
     yield Finding("ok", "mDNS", f"{len(found)} nodes") if found else Finding("warn", "mDNS", "no node")
     ours = [node for node in found if not _stranger(node)]

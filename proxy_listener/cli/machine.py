@@ -18,6 +18,7 @@ from typing import Literal
 import attrs
 
 from proxy_listener import __version__
+from proxy_listener.cli.verb import nearest
 
 BUILT = 1_750_000_000
 """June 2025: a clock before this was never set."""
@@ -72,7 +73,7 @@ def state_directory(state: Path) -> Iterator[Finding]:
     """Whether this user can keep a history there, whether there is room, and who else can read it."""
     from proxy_listener.web.control import NAME, PATH_LIMIT
 
-    there = next(path for path in (state, *state.absolute().parents) if path.exists())
+    there = nearest(state)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         words = f"{there} is not a directory that this user can write to; name another one with --state"
         yield Finding("fail", "state directory", words)

@@ -11,7 +11,7 @@ import click
 
 from proxy_listener.cli.deployment import FILES, deployment, doubt
 from proxy_listener.cli.tables import cell, print_json, show
-from proxy_listener.cli.verb import FAILED, Listing, Options, Verb, main
+from proxy_listener.cli.verb import FAILED, Listing, Options, Verb, main, nearest
 from proxy_listener.errors import ProxyListenerError
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def refuse(path: Path) -> None:
     """A configuration is never overwritten, and what could not be written is not asked for first."""
     if path.exists() or path.is_symlink():
         raise ProxyListenerError(f"{path} exists and is not overwritten; name another file with -c")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
+    there = nearest(path.absolute().parent)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ProxyListenerError(f"{there} is not a folder that you can write to; name another file with -c")
 

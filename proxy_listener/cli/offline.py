@@ -10,7 +10,7 @@ import attrs
 import click
 
 from proxy_listener.cli.tables import cell, print_json, show
-from proxy_listener.cli.verb import Listing, Options, Verb, main
+from proxy_listener.cli.verb import Listing, Options, Verb, main, nearest
 
 if TYPE_CHECKING:
     from proxy_listener.config import Config
@@ -134,7 +134,7 @@ def _doubts(config: "Config") -> list[Any]:
 
 def _state_doubts(state: Path) -> Iterator[str]:
     """Why the service could not keep anything there."""
-    there = next(path for path in (state, *state.absolute().parents) if path.exists())
+    there = nearest(state)
     if not there.is_dir():
         yield f"{there} is not a directory, and the state directory would be in it"
     elif not os.access(there, os.W_OK | os.X_OK):

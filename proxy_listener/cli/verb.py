@@ -149,6 +149,18 @@ class Listing(Verb):
     listing = True
 
 
+def nearest(path: Path) -> Path:
+    """The path itself, or the nearest above it that is there, as far as this user can see."""
+    for there in (path, *path.absolute().parents):
+        try:
+            if there.exists():
+                return there
+        except PermissionError:
+            # It is in a folder that this user cannot look into; what is above that can be seen.
+            continue
+    return Path("/")
+
+
 def _tell(text: str) -> None:
     from proxy_listener.logs import escaped
 

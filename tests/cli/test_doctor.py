@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -65,6 +66,15 @@ def test_a_state_directory_that_cannot_be_one(tmp_path):
     warned = [one.detail for one in machine.state_directory(tmp_path / "open") if one.state == "warn"]
     assert f"chmod 700 {tmp_path}/open" in warned[0]
     assert not (tmp_path / "xx").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is hidden from root")
+def test_a_state_directory_in_a_folder_that_cannot_be_looked_into(tmp_path):
+    """Another user's: what is above it is told, and nothing fails in another way."""
+    (tmp_path / "theirs").mkdir(mode=0)
+    found = only(machine.state_directory(tmp_path / "theirs" / "state"))
+    assert found.state == "fail"
+    assert str(tmp_path / "theirs") in found.detail
 
 
 @pytest.mark.parametrize(("free", "state"), [(5 << 20, "fail"), (100 << 20, "warn"), (8 << 30, "ok")])
