@@ -57,6 +57,18 @@ NEVER = float("-inf")
 FOREVER = float("inf")
 UNHEARD = -(2**31)
 
+_HALF, _ROUND = 2**31, 2**32
+
+
+def _tenths(heard: float) -> int:
+    """Tenths of a second in 32 bits. They come round in 13 years, so that a clock which began in 1970 stops nobody."""
+    return (int(heard * 10) + _HALF) % _ROUND - _HALF
+
+
+def _apart(now: int, then: int) -> int:
+    return (now - then + _HALF) % _ROUND - _HALF
+
+
 Known: TypeAlias = Callable[[bytes], bool]
 """Was the authenticated frame with this identity ever accepted from this device?"""
 
@@ -218,10 +230,12 @@ class Plain:
     def touch(self, counter: int, digest: int, heard: float) -> bool:
         """Note another copy; False where the frame is not known, or was last heard too long ago."""
         if self._digests[counter] == digest and self._heard[counter] != UNHEARD:
-            now = int(heard * 10)
-            if now - self._heard[counter] > PLAIN_TTL * 10:
+            now = _tenths(heard)
+            age = _apart(now, self._heard[counter])
+            if age > PLAIN_TTL * 10:
                 return False
-            self._heard[counter] = max(now, self._heard[counter])
+            if age > 0:
+                self._heard[counter] = now
             return True
         last = self._more.get((counter, digest), NEVER)
         if heard - last > PLAIN_TTL:
@@ -230,8 +244,8 @@ class Plain:
         return True
 
     def _remember(self, counter: int, digest: int, heard: float) -> None:
-        now = int(heard * 10)
-        alive = self._heard[counter] != UNHEARD and now - self._heard[counter] <= PLAIN_TTL * 10
+        now = _tenths(heard)
+        alive = self._heard[counter] != UNHEARD and _apart(now, self._heard[counter]) <= PLAIN_TTL * 10
         if alive and self._digests[counter] != digest:
             same = sorted((last, key) for key, last in self._more.items() if key[0] == counter)
             if len(same) >= PLAIN_DIGESTS - 1:
@@ -297,10 +311,12 @@ class Uncounted:
             at = self._digests.index(digest)
         except ValueError:
             return False
-        now = int(heard * 10)
-        if self._heard[at] == UNHEARD or now - self._heard[at] > UNCOUNTED_TTL * 10:
+        now = _tenths(heard)
+        age = _apart(now, self._heard[at])
+        if self._heard[at] == UNHEARD or age > UNCOUNTED_TTL * 10:
             return False
-        self._heard[at] = max(now, self._heard[at])
+        if age > 0:
+            self._heard[at] = now
         return True
 
     def alive(self) -> Iterator[tuple[bytes, float]]:
@@ -318,7 +334,7 @@ class Uncounted:
             at = self._digests.index(digest)
         except ValueError:
             at, self._next = self._next, (self._next + 1) % UNCOUNTED_KEPT
-        self._digests[at], self._heard[at] = digest, int(heard * 10)
+        self._digests[at], self._heard[at] = digest, _tenths(heard)
 
 
 class Constant:

@@ -268,3 +268,13 @@ def test_renamed_proxies_do_not_gather_in_a_device():
         air.say(sealed(1000 + n), proxy=f"rogue-{n}", after=0.01)
     assert len(air.status().heard) == 128
     assert "rogue-999" in {heard.proxy for heard in air.status().heard}
+
+
+def test_a_clock_that_starts_in_1970_stops_nobody():
+    """A machine without a battery clock: rows of 1970 in the history, then the true time, then a restart."""
+    air = Air(wall=0.0)
+    air.say(plain(1, product=LYWSDCGQ))
+    air.say(frames.scale_v1(14_000, datetime(2026, 1, 1)), uuid=0x181D)  # noqa: DTZ001  a scale knows no zone
+    again = air.restarted(pause=1_800_000_000.0)
+    assert again.say(plain(2, product=LYWSDCGQ), after=1) is Outcome.DECODED
+    assert again.say(plain(3, product=LYWSDCGQ), after=1_800_000_000.0) is Outcome.DECODED
