@@ -21,8 +21,9 @@ CLIENT_CONFIGURATION = 0x2902
 INVALID_HANDLE, INSUFFICIENT_RESOURCES, BUSY, NOT_CONNECTED = 1, 17, 132, -1
 """Codes of GATT errors: ATT's own; Bluedroid's GATT_BUSY; ESPHome's for an operation without a link."""
 
-OPEN_FAILED, TIMED_OUT, HUNG_UP_BY_PEER, HUNG_UP_BY_US = 133, 0x08, 0x13, 0x16
-"""Why there is no link: Bluedroid's catch-all 133, and HCI reasons."""
+OPEN_FAILED, OPEN_CANCELLED = 133, 0x100
+TIMED_OUT, HUNG_UP_BY_PEER, HUNG_UP_BY_US = 0x08, 0x13, 0x16
+"""Why there is no link: Bluedroid's catch-all 133 and its ESP_GATT_CONN_CONN_CANCEL, and HCI reasons."""
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ Sources: the firmware's C++ of nineteen releases from 2023.4 to 2026.10, and mea
 esphome-proxy).
 """
 
-from enum import IntFlag
+from enum import Enum, IntFlag, auto
 
 import attrs
 
@@ -21,6 +21,14 @@ class Feature(IntFlag):
     RAW_ADVERTISEMENTS = 32
     STATE_AND_MODE = 64
     CONNECTION_PARAMS = 128
+
+
+class Login(Enum):
+    """When a session needs an AuthenticationRequest after its hello. When it does not, none is answered either."""
+
+    ALWAYS = auto()
+    WHERE_SET = auto()  # a password is set
+    NEVER = auto()  # passwords are gone (2026.1)
 
 
 @attrs.frozen
@@ -42,12 +50,20 @@ class Firmware:
     batch: int = 16
     flush: float = 0.1
     busy_flush: float = 0.1
+    login: Login = Login.NEVER
+    long_hello: bool = False  # the hello's server_info is more than the version
     parsed: bool = False  # serves one parsed message per advertisement to those who do not ask for raw ones
     tells_allocated: bool = True  # ConnectionsFree names the addresses
+    answers_allocated: bool = True  # also in the answer to a request for it
+    says_stopped: bool = False  # between STOPPING and IDLE
+    tells_configured_mode: bool = True  # the scanner's state names the YAML's mode too
+    seeks_untyped: bool = False  # a connect without an address type waits to hear the device; since, it is refused
+    tells_pairing: bool = False  # an unpair request has an answer of its own, a pair request without a link has one
     hello_mac: bool = True  # the Noise server hello carries the MAC (since 2025.4)
     announces_encryption: bool = True  # the TXT record says that a key is set
     reports_drop_twice: bool = False  # a passive drop gives connected=False two times
-    frees_at_once: bool = False  # a disconnect request during an open frees the slot immediately
+    frees_unopened: bool = False  # a disconnect request before the open began frees the slot immediately
+    frees_at_once: bool = False  # one during the open does, too
     one_operation: bool = False  # a second GATT operation on a connection is refused as busy
     cached_mtu_known: bool = False  # a with-cache connect reports 23; before, what was negotiated last
     silent_when_passive: bool = False  # a passive node answers no connection request at all
@@ -67,6 +83,11 @@ class Firmware:
     def capable(self) -> bool:
         """Knows DeviceCapabilitiesRequest."""
         return self.api >= (1, 15)
+
+    @property
+    def sets_params(self) -> bool:
+        """Knows BluetoothSetConnectionParamsRequest; a passive node refuses it."""
+        return self.api >= (1, 14)
 
     def passive(self) -> "Firmware":
         """The same generation, configured with ``active: false``."""
@@ -106,8 +127,11 @@ PARSED = Firmware(
     clients=None,
     flush=0.016,
     busy_flush=0.016,
+    login=Login.ALWAYS,
+    long_hello=True,
     parsed=True,
     tells_allocated=False,
+    seeks_untyped=True,
     hello_mac=False,
     announces_encryption=False,
     reports_drop_twice=True,
@@ -123,11 +147,17 @@ ESPHOME_2025_6 = Firmware(
     legacy_version=5,
     clients=None,
     batch=8,
+    login=Login.ALWAYS,
+    long_hello=True,
     parsed=True,
+    answers_allocated=False,
+    says_stopped=True,
+    tells_configured_mode=False,
+    seeks_untyped=True,
     reports_drop_twice=True,
 )
-ESPHOME_2025_12 = Firmware("2025.12.7", (1, 13), Feature(127), reports_drop_twice=True)
-ESPHOME_2026_6 = Firmware("2026.6.4", (1, 14), _CURRENT, reports_drop_twice=True)
+ESPHOME_2025_12 = Firmware("2025.12.7", (1, 13), Feature(127), login=Login.WHERE_SET, reports_drop_twice=True)
+ESPHOME_2026_6 = Firmware("2026.6.5", (1, 14), _CURRENT, reports_drop_twice=True)
 ESPHOME_2026_7 = attrs.evolve(ESPHOME_2026_6, version="2026.7.2", newest_wins=True)
 ESPHOME_2026_8 = Firmware(
     "2026.8.1",
@@ -138,6 +168,8 @@ ESPHOME_2026_8 = Firmware(
     one_operation=True,
     cached_mtu_known=True,
     silent_when_passive=True,
+    tells_pairing=True,
+    frees_unopened=True,
 )
 ESPHOME_2026_10 = attrs.evolve(ESPHOME_2026_8, version="2026.10.0", api=(1, 19), frees_at_once=True, provisionable=True)
 

@@ -16,6 +16,7 @@ from proxy_listener.node.air import (
     BUSY,
     HUNG_UP_BY_US,
     NOT_CONNECTED,
+    OPEN_CANCELLED,
     OPEN_FAILED,
     Air,
     Link,
@@ -38,12 +39,15 @@ Operation = Callable[[Link], Awaitable[Sequence[Message]]]
 class Slot:
     """One of the few connections, from the request to its end.
 
-    ``leaving``: given back while the open was still going on. ``closing``: the open link is being closed.
+    ``asked``: a request that can be met came for it. ``opening``: the open has begun. ``leaving``: given back while it
+    was still going on. ``closing``: the open link is being closed.
     """
 
     address: int
-    cached: bool
+    cached: bool = False
     link: Link | None = None
+    asked: bool = False
+    opening: bool = False
     leaving: bool = False
     closing: bool = False
     services_sent: bool = False
@@ -86,27 +90,38 @@ class Links:
         return list(self._slots)
 
     def report(self) -> Message:
-        """Free slots, as a message."""
-        told = self.allocated if self._firmware.tells_allocated else []
+        """Free slots, as the holder is told of them unasked."""
+        return self._report(named=self._firmware.tells_allocated)
+
+    def answer(self) -> Message:
+        """Free slots, as whoever asks is told of them."""
+        return self._report(named=self._firmware.tells_allocated and self._firmware.answers_allocated)
+
+    def _report(self, *, named: bool) -> Message:
+        told = self.allocated if named else []
         message: Message = api.BluetoothConnectionsFreeResponse(free=self.free, limit=self.limit, allocated=told)
         return message
 
     def connect(self, address: int, address_type: int | None, *, cached: bool) -> None:
-        """A client asks for a link."""
+        """A client asks for a link. ``address_type``: None where the request does not say."""
         slot = self._slots.get(address)
-        if slot is not None:
+        if slot is None and self.free:
+            slot = self._slots[address] = Slot(address)
+        if slot is None or (address_type is None and not self._firmware.seeks_untyped):
+            # The firmware takes the slot before it looks at the type, and keeps it although it refuses.
+            self._state(address)
+        elif slot.asked:
             # A request for a link that is closing is passed over: the firmware takes it for one that is going on.
             slot.leaving = False
             if slot.link is not None and not slot.closing:
                 self._state(address, connected=True)
                 self._tell(self.report())
-            return
-        if not self.free or address_type is None:
-            self._state(address)
-            return
-        slot = self._slots[address] = Slot(address, cached)
-        self._tell(self.report())
-        self._run(slot, self._open(slot, address_type))
+        else:
+            slot.asked, slot.cached, slot.leaving = True, cached, False
+            self._tell(self.report())
+            # Without a type, 2025.6 would take it from an advertisement, of which its parsers get none in the raw mode.
+            if address_type is not None:
+                self._run(slot, self._open(slot, address_type))
 
     def disconnect(self, address: int) -> None:
         """A client gives a link back."""
@@ -114,10 +129,10 @@ class Links:
         if slot is None:
             self._state(address)
             self._tell(self.report())
-        elif slot.link is None and not self._firmware.frees_at_once:
+        elif slot.link is None and not self._frees(slot):
             slot.leaving = True
         elif slot.link is None:
-            self._free(slot, HUNG_UP_BY_US)
+            self._free(slot, OPEN_CANCELLED if slot.opening else NOT_CONNECTED)
         elif not slot.closing:
             slot.closing = True
             self._run(slot, self._hang_up(slot))
@@ -125,10 +140,14 @@ class Links:
     def drop_all(self) -> None:
         """The stream holder is gone: close what is open, silently; an open in progress ends when the radio says."""
         for slot in list(self._slots.values()):
-            if slot.link is None and not self._firmware.frees_at_once:
+            if slot.link is None and not self._frees(slot):
                 slot.leaving = True
             else:
                 self._forget(slot)
+
+    def _frees(self, slot: Slot) -> bool:
+        """Whether a slot without a link can be given back at once."""
+        return self._firmware.frees_at_once if slot.opening else self._firmware.frees_unopened
 
     def services(self, address: int) -> None:
         """A client asks for the services. With a cached connect, and the second time, there are none."""
@@ -155,6 +174,7 @@ class Links:
         async with self._turn:
             code = HUNG_UP_BY_US
             if not slot.leaving:
+                slot.opening = True
                 await self._scanner.stop()
                 try:
                     code = await self._reach(slot, address_type)

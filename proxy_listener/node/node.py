@@ -54,7 +54,7 @@ class Node:
     def _boot(self) -> None:
         self.stream = Stream(self.firmware)
         tell = self.stream.tell
-        self.scanner = Scanner(self.timing, tell if self.firmware.tells_state else _unheard)
+        self.scanner = Scanner(self.firmware, self.timing, tell if self.firmware.tells_state else _unheard)
         self.links = Links(self.firmware, self.timing, self._air, self.scanner, tell, self.spawn)
         self._requests = Requests(
             self.settings, self.firmware, self.stream, self.scanner, self.links, self.spawn, self.timing.teardown

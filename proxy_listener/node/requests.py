@@ -13,7 +13,7 @@ import structlog
 from google.protobuf.message import Message
 
 from proxy_listener.advertisement import mac_text
-from proxy_listener.node.firmware import Firmware
+from proxy_listener.node.firmware import Firmware, Login
 from proxy_listener.node.gatt import perform
 from proxy_listener.node.links import Links, Spawn
 from proxy_listener.node.messages import api
@@ -71,7 +71,7 @@ class Requests:
         settings, firmware = self._settings, self._firmware
         session.send(
             api.DeviceInfoResponse(
-                uses_password=settings.password is not None,
+                uses_password=settings.password is not None and firmware.login is not Login.NEVER,
                 name=settings.name,
                 friendly_name=settings.friendly_name,
                 mac_address=mac_text(settings.mac),
@@ -126,24 +126,25 @@ class Requests:
         self.leave(session)
 
     def _connections_free(self, session: Session, _message: Message) -> None:
-        if self._firmware.active or not self._firmware.silent_when_passive:
-            session.send(self._links.report())
+        if not self._silent():
+            session.send(self._links.answer())
 
     def _scanner_mode(self, _session: Session, message: Message) -> None:
         request: api.BluetoothScannerSetModeRequest = message
         if self._firmware.tells_state:
-            self._spawn(self._scanner.restart(request.mode))
+            self._spawn(self._scanner.change(request.mode))
 
     def _device(self, _session: Session, message: Message) -> None:
-        if not self._firmware.active and self._firmware.silent_when_passive:
+        if self._silent():
             return
         request: api.BluetoothDeviceRequest = message
         address, kind = request.address, request.request_type
         kinds = api.BluetoothDeviceRequestType
-        if kind in {
+        connects = {
             kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITH_CACHE,
             kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITHOUT_CACHE,
-        }:
+        }
+        if kind in connects or (kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT and self._firmware.seeks_untyped):
             cached = kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CONNECT_V3_WITH_CACHE
             address_type = request.address_type if request.has_address_type else None
             self._links.connect(address, address_type, cached=cached)
@@ -152,9 +153,13 @@ class Requests:
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_DISCONNECT:
             self._links.disconnect(address)
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_PAIR:
-            self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
+            if self._firmware.tells_pairing or address in self._links.allocated:
+                self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_UNPAIR:
-            self._stream.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
+            if self._firmware.tells_pairing:
+                self._stream.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
+            else:
+                self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=True))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CLEAR_CACHE:
             self._stream.tell(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
         else:
@@ -162,19 +167,29 @@ class Requests:
 
     def _services(self, _session: Session, message: Message) -> None:
         request: api.BluetoothGATTGetServicesRequest = message
-        self._links.services(request.address)
+        if not self._silent():
+            self._links.services(request.address)
 
     def _gatt(self, _session: Session, message: Message) -> None:
         request: api.BluetoothGATTReadRequest = message
-        self._links.operate(request.address, request.handle, partial(perform, message))
+        if not self._silent():
+            self._links.operate(request.address, request.handle, partial(perform, message))
 
     def _connection_params(self, _session: Session, message: Message) -> None:
+        if self._silent() or not self._firmware.sets_params:
+            return
         request: api.BluetoothSetConnectionParamsRequest = message
         error = 0 if request.address in self._links.allocated else -1
         self._stream.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
 
     def _set_key(self, session: Session, _message: Message) -> None:
-        session.send(api.NoiseEncryptionSetKeyResponse(success=False))
+        # The key is the YAML's, which no client changes. Firmware built without encryption knows no such request.
+        if self._settings.noise_psk is not None or self._firmware.provisionable:
+            session.send(api.NoiseEncryptionSetKeyResponse(success=False))
+
+    def _silent(self) -> bool:
+        """Whether requests about connections stay unanswered."""
+        return not self._firmware.active and self._firmware.silent_when_passive
 
     _HANDLERS: ClassVar[dict[type[Message], Callable[["Requests", Session, Message], None]]] = {
         api.DeviceInfoRequest: _device_info,

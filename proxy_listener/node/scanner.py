@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from google.protobuf.message import Message
 
-from proxy_listener.node.firmware import Timing
+from proxy_listener.node.firmware import Firmware, Timing
 from proxy_listener.node.messages import api
 
 
@@ -22,6 +22,7 @@ class ScannerState(IntEnum):
     RUNNING = 2
     FAILED = 3
     STOPPING = 4
+    STOPPED = 5
 
 
 PASSIVE, ACTIVE = 0, 1
@@ -35,12 +36,13 @@ class Scanner:
     ``"power"`` until the node is.
     """
 
-    def __init__(self, timing: Timing, tell: Callable[[Message], None]) -> None:
+    def __init__(self, firmware: Firmware, timing: Timing, tell: Callable[[Message], None]) -> None:
+        self._firmware = firmware
         self._timing = timing
         self._tell = tell
         self._turn = asyncio.Lock()
         self.state = ScannerState.RUNNING
-        self.mode = ACTIVE
+        self.configured = self.mode = ACTIVE
         self.wedged: str | None = None
 
     @property
@@ -50,8 +52,9 @@ class Scanner:
 
     def report(self) -> Message:
         """The state and mode, as a message."""
+        configured = self.configured if self._firmware.tells_configured_mode else None
         message: Message = api.BluetoothScannerStateResponse(
-            state=self.state, mode=self.mode, configured_mode=self.mode
+            state=self.state, mode=self.mode, configured_mode=configured
         )
         return message
 
@@ -65,6 +68,8 @@ class Scanner:
             self._become(ScannerState.RUNNING)
             self._turn.release()
             raise
+        if self._firmware.says_stopped:
+            self._become(ScannerState.STOPPED)
         self._become(ScannerState.IDLE)
 
     async def start(self) -> None:
@@ -78,12 +83,18 @@ class Scanner:
         finally:
             self._turn.release()
 
-    async def restart(self, mode: int | None = None) -> None:
-        """Stop and start, in another mode where one is given."""
+    async def restart(self) -> None:
+        """Stop and start."""
         await self.stop()
-        if mode is not None:
-            self.mode = mode
         await self.start()
+
+    async def change(self, mode: int) -> None:
+        """Scan in another mode. It is told at once; a scan that is not running has it from its next start."""
+        if mode == self.mode:
+            return
+        self.mode = mode
+        if self.state is ScannerState.RUNNING and not self._turn.locked():
+            await self.restart()
 
     async def cycle(self) -> None:
         """The firmware's own restart every 300 s, until cancelled."""

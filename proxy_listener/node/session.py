@@ -14,7 +14,7 @@ import attrs
 import structlog
 from google.protobuf.message import Message
 
-from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.firmware import Firmware, Login, Timing
 from proxy_listener.node.messages import NUMBERS, api, parse
 from proxy_listener.node.wire import Wire, WireError
 from proxy_listener.secret import Secret
@@ -199,7 +199,7 @@ class Session(asyncio.Protocol):
             return
         if isinstance(message, api.HelloRequest):
             self._hello(message)
-        elif isinstance(message, api.AuthenticationRequest):
+        elif isinstance(message, api.AuthenticationRequest) and self._wants_login():
             self._authenticate(message)
         elif isinstance(message, api.DisconnectRequest):
             self.send(api.DisconnectResponse())
@@ -224,15 +224,18 @@ class Session(asyncio.Protocol):
             api.HelloResponse(
                 api_version_major=major,
                 api_version_minor=minor,
-                server_info=f"{name} (esphome v{firmware.version})",
+                server_info=f"{name} (esphome v{firmware.version})" if firmware.long_hello else firmware.version,
                 name=name,
             )
         )
-        self._authenticated = self._door.password is None
+        self._authenticated = not self._wants_login()
+
+    def _wants_login(self) -> bool:
+        login = self._door.firmware.login
+        return login is Login.ALWAYS or (login is Login.WHERE_SET and self._door.password is not None)
 
     def _authenticate(self, message: Message) -> None:
         request: api.AuthenticationRequest = message
-        password = self._door.password
-        right = password is None or password == Secret(request.password)
+        right = (self._door.password or Secret("")) == Secret(request.password)
         self._authenticated = right and self._greeted
         self.send(api.AuthenticationResponse(invalid_password=not right))

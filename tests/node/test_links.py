@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from proxy_listener.node.air import OperationError
-from proxy_listener.node.firmware import ESPHOME_2026_6, ESPHOME_2026_10, GENERATIONS, Timing
+from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6, ESPHOME_2026_10, GENERATIONS, Timing
 from proxy_listener.node.gatt import perform
 from proxy_listener.node.links import Links
 from proxy_listener.node.messages import api
@@ -27,9 +27,11 @@ class Everyone:
         self.gate.set()
         self.answer = asyncio.Event()
         self.answer.set()
+        self.asked = asyncio.Event()
 
     async def open(self, address, address_type, lost, notified):
         self.opened.append(address)
+        self.asked.set()
         await self.gate.wait()
         self.losts[address] = lost
         return self
@@ -55,7 +57,7 @@ class Desk:
 
     def __init__(self, firmware, timing=FAST):
         self.air, self.told, self.frees = Everyone(), asyncio.Queue(), []
-        self.scanner = Scanner(timing, lambda _: None)
+        self.scanner = Scanner(firmware, timing, lambda _: None)
         self.tasks = set()
         self.links = Links(firmware, timing, self.air, self.scanner, self.tell, self.spawn)
 
@@ -132,11 +134,63 @@ async def test_the_fourth_device_finds_no_slot(desk):
     assert desk.links.allocated == [1, 2, 3]
 
 
-async def test_no_address_type_is_refused(desk):
-    """As the firmware does since it needs one."""
+async def test_a_request_without_address_type_is_refused_and_keeps_the_slot(desk):
+    """As the firmware does, each time; a request with the type then uses the same slot."""
+    for _ in range(2):
+        desk.links.connect(PLANT, None, cached=True)
+        assert await desk.state() == (False, 0, 0)
+    assert (desk.links.allocated, desk.frees, desk.air.opened) == ([PLANT], [], [])
+    desk.links.connect(PLANT, 0, cached=True)
+    assert (await desk.state())[0]
+    assert desk.links.allocated == [PLANT]
+
+
+async def test_a_slot_kept_for_nothing_is_given_back_since_2026_8():
+    """A disconnect request says -1 and frees it; before, it says nothing and changes nothing."""
+    new, old = Desk(ESPHOME_2026_10), Desk(ESPHOME_2026_6)
+    for desk in (new, old):
+        desk.links.connect(PLANT, None, cached=True)
+        await desk.state()
+        desk.links.disconnect(PLANT)
+    assert await new.state() == (False, 0, -1)
+    assert new.frees == [(3, [])]
+    assert old.told.empty()
+    assert (old.links.allocated, old.frees) == ([PLANT], [])
+
+
+async def test_2025_6_takes_a_slot_without_address_type_and_waits():
+    """No refusal, the slot is told, and nothing ends the wait: neither a request with the type nor a disconnect."""
+    desk = Desk(ESPHOME_2025_6)
     desk.links.connect(PLANT, None, cached=True)
-    assert await desk.state() == (False, 0, 0)
+    desk.links.connect(PLANT, 0, cached=True)
+    desk.links.disconnect(PLANT)
+    assert desk.frees == [(2, [PLANT])]
+    assert desk.told.empty()
+    assert not desk.tasks
+
+
+async def test_giving_up_during_the_open_is_a_cancelled_open_in_2026_10():
+    """256, Bluedroid's own code; in the line for the radio it is -1."""
+    desk = Desk(ESPHOME_2026_10, attrs.evolve(FAST, open=5.0))
+    desk.air.gate.clear()
+    desk.links.connect(PLANT, 0, cached=True)
+    desk.links.connect(OTHER, 0, cached=True)
+    desk.links.disconnect(OTHER)
+    assert await desk.state() == (False, 0, -1)
+    await desk.air.asked.wait()
+    desk.links.disconnect(PLANT)
+    assert await desk.state() == (False, 0, 256)
     assert desk.links.free == 3
+
+
+@pytest.mark.parametrize(("firmware", "named"), [(ESPHOME_2025_6, []), (ESPHOME_2026_6, [PLANT])])
+async def test_who_asks_for_free_slots_is_told_the_addresses_since_2025_12(firmware, named):
+    """The holder is told them unasked in both."""
+    desk = Desk(firmware)
+    desk.links.connect(PLANT, 0, cached=True)
+    answer = desk.links.answer()
+    assert (answer.free, list(answer.allocated)) == (2, named)
+    assert desk.frees == [(2, [PLANT])]
 
 
 async def test_an_operation_without_a_link_is_minus_one(desk):

@@ -1,61 +1,12 @@
 """Sessions of a node at their edges: limits, timers, full buffers, batches."""
 
-import asyncio
-from contextlib import asynccontextmanager
-
 import attrs
-import pytest
+from plain_client import FAST, running
 
-from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6, ESPHOME_2026_10, Timing
-from proxy_listener.node.messages import NUMBERS, api, parse
-from proxy_listener.node.node import Node
+from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6
+from proxy_listener.node.messages import api
 from proxy_listener.node.session import SEND_BUFFER
-from proxy_listener.node.settings import NodeSettings
-from proxy_listener.node.wire import PlainWire
 from proxy_listener.secret import Secret
-
-FAST = Timing().divided(100)
-
-
-class Client:
-    """A plaintext client that says what it is told to."""
-
-    def __init__(self, reader, writer):
-        self.reader, self.writer, self.wire, self.ready = reader, writer, PlainWire(), []
-
-    def send(self, *messages):
-        self.writer.write(self.wire.pack([(NUMBERS[type(m)], m.SerializeToString()) for m in messages]))
-
-    async def receive(self):
-        while not self.ready:
-            data = await self.reader.read(65_536)
-            if not data:
-                return None
-            self.ready += self.wire.receive(data)
-        return parse(*self.ready.pop(0))
-
-    async def hello(self):
-        self.send(api.HelloRequest(client_info="test", api_version_major=1, api_version_minor=10))
-        assert isinstance(await self.receive(), api.HelloResponse)
-        return self
-
-
-@asynccontextmanager
-async def running(firmware=ESPHOME_2026_10, timing=FAST, **settings):
-    node = Node(NodeSettings("hall-proxy", 0xA0B1C2D3E4F5, **settings), firmware, None, timing)
-    await node.start()
-    clients = []
-
-    async def client():
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", node.port)))
-        return clients[-1]
-
-    try:
-        yield node, client
-    finally:
-        for one in clients:
-            one.writer.close()
-        await node.stop()
 
 
 async def test_nothing_but_hello_before_hello():
@@ -149,19 +100,6 @@ async def test_a_client_that_never_reads_its_answers_is_dropped():
         assert answers > 8
 
 
-@pytest.mark.parametrize(("firmware", "size"), [(ESPHOME_2025_6, 8), (ESPHOME_2026_6, 16)])
-async def test_batches_have_the_generations_size(firmware, size):
-    """Full ones go at once, without the timer."""
-    async with running(firmware) as (node, connect):
-        client = await (await connect()).hello()
-        client.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
-        await client.receive()
-        for index in range(size * 2 + 1):
-            node.hear(index, 1, -50, b"\x01")
-        assert node.stream.sent == size * 2
-        assert [len((await client.receive()).advertisements) for _ in range(3)] == [size, size, 1]
-
-
 async def test_unsubscribing_stops_the_stream_and_frees_it():
     """Nothing more comes; the next subscriber is accepted, also where the first wins."""
     async with running(ESPHOME_2026_6) as (node, connect):
@@ -173,17 +111,6 @@ async def test_unsubscribing_stops_the_stream_and_frees_it():
         assert not node.hear(1, 0, -50, b"\x01")
         second.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
         assert isinstance(await second.receive(), api.BluetoothScannerStateResponse)
-
-
-async def test_a_change_of_mode_restarts_the_scan():
-    """STOPPING, IDLE, STARTING, RUNNING, the last two in the new mode."""
-    async with running() as (node, connect):
-        client = await (await connect()).hello()
-        client.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
-        assert ((await client.receive()).state, node.scanner.mode) == (2, 1)
-        client.send(api.BluetoothScannerSetModeRequest(mode=0))
-        states = [await client.receive() for _ in range(4)]
-        assert [(message.state, message.mode) for message in states] == [(4, 1), (0, 1), (1, 0), (2, 0)]
 
 
 async def test_the_scan_cycle_restarts_the_scan():
