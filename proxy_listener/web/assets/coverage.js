@@ -46,8 +46,8 @@ function proxyRow(proxy, names, most) {
     el("th", { scope: "row" }, name(proxy.room || proxy.proxy), el("small", {}, name(proxy.proxy))),
     el("td", { class: "number", "data-label": "devices" }, String(proxy.devices)),
     el("td", { class: "number", "data-label": "frames" }, grouped(proxy.frames)),
-    el("td", { class: "lost" }, size > 0 ? meter(size) : null, lost(proxy, names)),
-    el("td", { class: "verdict" }, mark(kind), " ", el("span", { class: kind === "bad" ? "word bad" : null }, word), advice && el("small", {}, advice)));
+    el("td", { class: "lost" }, advice ? el("span", { class: "quiet" }, advice) : [meter(size), lost(proxy, names)]),
+    el("td", { class: "verdict" }, mark(kind), " ", el("span", { class: kind === "bad" ? "word bad" : null }, word)));
 }
 
 function deviceRow(device) {
