@@ -176,7 +176,8 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
             extended = low | high << 16
             tag = data[end + 3 :] if control >= 0x4000 else b""
         else:
-            start = _start_of_plain(data, start, size, wide)
+            if wide or size - start < OBJECT_HEADER:
+                start = _start_of_plain(data, start, size, wide)
             body = data[start:]
     return _new(
         Frame,

@@ -327,13 +327,14 @@ def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
     """
     readers = _READERS.get(model.product_id, _STRANGER)
     read = readers.get(payload[:OBJECT_HEADER])
-    if read is None or payload[2] + OBJECT_HEADER != len(payload):
+    length = len(payload) - OBJECT_HEADER
+    if read is None or payload[2] != length:
         return _walk(payload, readers, strict)
     # Nine frames in ten are one object that has a row.
     values: Values = {}
     events: Events = []
     try:
-        read(payload, OBJECT_HEADER, payload[2], values, events)
+        read(payload, OBJECT_HEADER, length, values, events)
     except Implausible as problem:
         if strict:
             raise
