@@ -28,6 +28,10 @@ class Hearing(Protocol):
         """Whom."""
 
     @property
+    def hour(self) -> int:
+        """When: so many hours since 1970."""
+
+    @property
     def heard(self) -> int:
         """How many frames."""
 
@@ -85,15 +89,16 @@ def coverage(
     """The report from the record. ``rooms``: every proxy that there is, and its room."""
     heard: dict[Address, dict[str, int]] = {}
     alone: dict[Address, dict[str, int]] = {}
-    spans: dict[Address, dict[str, int]] = {}
+    hourly: dict[Address, dict[int, int]] = {}
     for row in record:
-        heard.setdefault(row.mac, {}).setdefault(row.proxy, 0)
-        heard[row.mac][row.proxy] += row.heard
-        alone.setdefault(row.mac, {}).setdefault(row.proxy, 0)
-        alone[row.mac][row.proxy] += row.alone
-        spans.setdefault(row.mac, {}).setdefault(row.proxy, 0)
-        spans[row.mac][row.proxy] += row.frames
-    totals = {mac: max(by_proxy.values()) for mac, by_proxy in spans.items()}
+        # A proxy's row counts all frames of the hour since it first heard the device; the fullest row counts them all.
+        hours_frames = hourly.setdefault(row.mac, {})
+        hours_frames[row.hour] = max(row.frames, hours_frames.get(row.hour, 0))
+        for counts, count in ((heard, row.heard), (alone, row.alone)):
+            by_proxy = counts.setdefault(row.mac, {})
+            by_proxy[row.proxy] = by_proxy.get(row.proxy, 0) + count
+    heard = {mac: {proxy: count for proxy, count in by_proxy.items() if count > 0} for mac, by_proxy in heard.items()}
+    totals = {mac: sum(frames.values()) for mac, frames in hourly.items()}
     devices = [
         DeviceCoverage(
             mac=mac,
@@ -103,10 +108,10 @@ def coverage(
             only=next(iter(heard[mac])) if len(heard[mac]) == 1 else None,
         )
         for mac in sorted(heard, key=lambda mac: names.get(mac, ""))
-        if totals[mac]
+        if totals[mac] and heard[mac]
     ]
     proxies = [_proxy(proxy, room, heard, alone, totals) for proxy, room in sorted(rooms.items())]
-    return Coverage(hours, devices, proxies, [mac for mac in listed if mac not in heard])
+    return Coverage(hours, devices, proxies, [mac for mac in listed if not heard.get(mac)])
 
 
 def _proxy(

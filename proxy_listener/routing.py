@@ -123,15 +123,16 @@ class Routes:
             self.by_proxy[first].alone -= 1
 
     def counted(self) -> list[Counted]:
-        """What each proxy heard since the last call, for the record of hearing."""
+        """What each proxy heard since the last call, for the record of hearing; also those that missed it all."""
         _, of = self._counted.get("", (0, 0))
         self._counted[""] = (0, self.frames)
         rows = []
         for proxy, route in self.by_proxy.items():
             frames, alone = self._counted.get(proxy, (0, 0))
             self._counted[proxy] = (route.frames, route.alone)
-            if route.frames > frames:
-                rows.append(Counted(proxy, route.frames - frames, route.alone - alone, self.frames - of))
+            row = Counted(proxy, route.frames - frames, route.alone - alone, self.frames - of)
+            if any(row[1:]):
+                rows.append(row)
         return rows
 
     def settle(self, heard: float) -> bool:

@@ -82,7 +82,17 @@ def test_frames_are_counted_per_proxy_and_those_that_it_heard_alone():
     counted = {row.proxy: row[1:] for row in routes.counted()}
     assert counted == {"hall": (2, 1, 3), "kitchen": (2, 1, 3)}
     hear(routes, 4, 3.0, {"kitchen": -60})
-    assert {row.proxy: row[1:] for row in routes.counted()} == {"kitchen": (1, 1, 1)}
+    assert {row.proxy: row[1:] for row in routes.counted()} == {"hall": (0, 0, 1), "kitchen": (1, 1, 1)}
+    assert routes.counted() == []
+
+
+def test_a_frame_that_was_heard_alone_when_it_was_counted_may_be_shared_later():
+    """Its other copy comes after the count: the next one takes it back."""
+    routes = Routes()
+    hear(routes, 1, 0.0, {"hall": -80})
+    assert [tuple(row) for row in routes.counted()] == [("hall", 1, 1, 1)]
+    hear(routes, 1, 0.5, {"kitchen": -60})
+    assert [tuple(row) for row in routes.counted()] == [("hall", 0, -1, 0), ("kitchen", 1, 0, 0)]
 
 
 def test_an_unknown_rssi_moves_no_average_and_makes_no_route():
