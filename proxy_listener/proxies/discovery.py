@@ -13,6 +13,7 @@ costs one look per node and tenth of a second, and no record by itself starts a 
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -245,6 +246,10 @@ class Discovery(RecordUpdateListener):
 
 def open_zeroconf(interfaces: Sequence[str]) -> AsyncZeroconf:
     """The one AsyncZeroconf of the process: on these addresses, or on all. OSError where there is no network."""
+    for address in interfaces:
+        # Asked before zeroconf is, which leaves sockets behind where it fails.
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.bind((address, 0))
     try:
         return AsyncZeroconf(interfaces=list(interfaces) if interfaces else InterfaceChoice.All)
     except RuntimeError as error:

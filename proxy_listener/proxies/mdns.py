@@ -81,7 +81,10 @@ class Mdns:
 
     async def _browse_once(self, interfaces: Sequence[str]) -> None:
         zeroconf = open_zeroconf(interfaces)
+        # Who is cancelled while waiting for zeroconf's start cancels the start itself, and its sockets stay open.
+        starting = asyncio.create_task(zeroconf.zeroconf.async_wait_for_start())
         try:
+            await asyncio.shield(starting)
             await self._look(zeroconf, interfaces)
         finally:
             await zeroconf.async_close()

@@ -226,7 +226,6 @@ async def test_survey_asks_and_never_subscribes(mdns):
         assert [node.mac for node in found[:2]] == [MAC + 1, MAC + 2]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zeroconf leaves its socket behind
 async def test_no_network_is_waited_for():
     """Interfaces that do not exist: the fleet says so and goes on; entries with a host are connected."""
     node = make_node(1)

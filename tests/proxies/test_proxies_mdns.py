@@ -1,6 +1,7 @@
 """mDNS that cannot be opened yet, or fails: it is opened as soon as it can."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -45,7 +46,21 @@ async def test_a_failure_of_any_kind_is_not_the_end():
     assert (mdns.zeroconf, mdns.discovery) == (None, None)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zeroconf leaves its socket behind
+@pytest.mark.parametrize("steps", range(8))
+async def test_closing_in_the_middle_of_opening_leaves_no_socket(steps):
+    """Whatever step of the loop it is cancelled in: a service that is stopped as soon as it was started."""
+    before = open_files()
+    mdns = await opened(Made([]))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await mdns.close()
+    assert open_files() == before
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_an_interface_that_is_not_there_is_told_once_and_waited_for():
     """One line that names it, however often it is tried."""
     made = Made([])

@@ -192,7 +192,6 @@ async def test_entry_that_mdns_does_not_show():
         assert made.cause("node1") == "mDNS does not show it, and it has no host"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zeroconf leaves its socket behind
 async def test_entry_that_nobody_can_be_asked_for():
     """There is no network at the start: that is what is waited for, and so it is said."""
     node = make_node(1)
