@@ -81,6 +81,7 @@ class Service:
             self._devices,
             self.fleet.status,
             self.engine.outcomes,
+            skipped=lambda: self.engine.listener.skipped,
             unlisted=self._shows_unlisted,
             behind=journal.behind,
             reads=lambda: self._reads.ended,

@@ -228,10 +228,13 @@ class Device:
                 self.written[name] = (stream, order)
 
     def available(self, now: float) -> bool:
-        """Heard by any proxy within its model's expected interval; sleepy models stay available once heard."""
+        """Heard by any proxy within its model's expected interval; sleepy models stay available once heard.
+
+        While we were not listening it may have spoken: from a start on, it has its interval anew.
+        """
         if self.model is None or self.heard == NEVER:
             return False
-        return self.model.sleepy or now - self.heard <= self.model.interval
+        return self.model.sleepy or now - max(self.heard, self._started) <= self.model.interval
 
     def status(self, now: float, room: Callable[[str], str]) -> DeviceStatus:
         """The device as it is at ``now`` (monotonic)."""

@@ -177,7 +177,7 @@ class Devices:
     def valueless(self, address: Address) -> bool:
         """The device is heard, and never sent a value by itself."""
         device = self.by_address.get(address)
-        return device is not None and device.heard != NEVER and not device.readings
+        return device is not None and device.heard != NEVER and not device.values and not device.readings
 
     def alive(self) -> Iterator[tuple[Address, bytes, float]]:
         """``(mac, identity, wall time last heard)`` of the remembered frames that lapse with silence."""
@@ -194,6 +194,7 @@ class Devices:
         for row in self.memory.newest(address):
             heard = self._started - max(0.0, self._started_time - row.time)
             device.restore(row.identity, row.counter, heard, row.late)
+            device.heard = max(device.heard, heard)
         device.values.update(self.memory.latest(address))
         device.model = self.memory.product(address)
         device.product_id = device.model.product_id if device.model else None

@@ -38,7 +38,8 @@ from proxy_listener.xiaomi.objects import Decoded, decode_objects
 RSSI_SECONDS = 2.0
 """A copy of an authenticated frame says where the device is only so long after the first: later it may be a replay."""
 
-UNKNOWN_OBJECTS = 256
+SKIPPED = 256
+"""Kinds of skipped things that are told apart: anybody can make up object ids."""
 
 _ours = re.compile(
     b"\x16(?:%s)"
@@ -64,12 +65,14 @@ class Hearing(NamedTuple):
 
 
 class Listener:
-    """``outcomes`` counts by :class:`Outcome`, ``unknown_objects`` by object id; ``emit`` takes each reading."""
+    """``outcomes`` counts by :class:`Outcome`, ``skipped`` what frames held beside what was read: unknown objects by
+    id, those that were cut off, and quantities outside their range. ``emit`` takes each reading.
+    """
 
     def __init__(self, devices: Devices, emit: Callable[[Reading], None]) -> None:
         self.devices = devices
         self.outcomes = [0] * len(Outcome)
-        self.unknown_objects: dict[int, int] = {}
+        self.skipped: dict[str, int] = {}
         self._by_address = devices.by_address
         self._emit = emit
         self._formats = {
@@ -284,10 +287,9 @@ class Listener:
         return Outcome.LATE if late else Outcome.DECODED
 
     def require_content(self, decoded: Decoded, model: Model) -> None:
-        """NoReadingError where a frame with objects gave no value and no event. Unknown objects are counted."""
-        for object_id in decoded.unknown:
-            if object_id in self.unknown_objects or len(self.unknown_objects) < UNKNOWN_OBJECTS:
-                self.unknown_objects[object_id] = self.unknown_objects.get(object_id, 0) + 1
+        """NoReadingError where a frame with objects gave no value and no event. What was skipped is counted."""
+        if decoded.unknown or decoded.short or decoded.implausible:
+            self._count_skipped(decoded)
         if decoded.values or decoded.events:
             return
         if decoded.implausible:
@@ -297,6 +299,15 @@ class Listener:
         if not model.known:
             raise NoReadingError(Outcome.UNKNOWN_PRODUCT)
         raise NoReadingError(Outcome.UNKNOWN_OBJECT if decoded.unknown else Outcome.EMPTY)
+
+    def _count_skipped(self, decoded: Decoded) -> None:
+        names = [f"unknown object 0x{object_id:04X}" for object_id in decoded.unknown]
+        names += [f"implausible {quantity}" for quantity in decoded.implausible]
+        if decoded.short:
+            names.append("object cut off")
+        for name in names:
+            if name in self.skipped or len(self.skipped) < SKIPPED:
+                self.skipped[name] = self.skipped.get(name, 0) + 1
 
     def _alive(self, device: Device, hearing: Hearing, serial: int = 0) -> None:
         """A well-formed frame, be it a reading or not, says that the device lives, and where."""

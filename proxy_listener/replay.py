@@ -41,6 +41,7 @@ class Summary:
     advertisements: int
     readings: int
     outcomes: dict[str, int]
+    skipped: dict[str, int]
     bad_lines: int
     problems: tuple[str, ...]
 
@@ -49,6 +50,8 @@ class Summary:
         yield f"{self.advertisements} advertisements, {self.readings} readings"
         for outcome, count in sorted(self.outcomes.items(), key=lambda item: -item[1]):
             yield f"{count:>9}  {outcome}"
+        for name, count in sorted(self.skipped.items()):
+            yield f"{count:>9}  {name}, skipped"
         if self.bad_lines:
             yield f"{self.bad_lines:>9}  lines that are no advertisement:"
         for problem in self.problems:
@@ -167,6 +170,7 @@ class _Player:
             self._advertisements,
             self._readings,
             {outcome: count for outcome, count in outcomes.items() if count},
+            dict(self._engine.listener.skipped) if self._engine else {},
             self.capture.bad,
             tuple(map(str, self.capture.problems)),
         )

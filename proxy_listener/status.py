@@ -114,13 +114,15 @@ class DeviceStatus:
 class View:
     """What a sink or the page may ask about the house, as callables that app hands out.
 
-    ``unlisted``: whether devices without an entry are shown. ``behind``: durable sink -> rows of the journal that wait
-    for it. ``reads``: how active reads ended -> how many did, since start.
+    ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
+    are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
+    how many did since start.
     """
 
     devices: Callable[[], Sequence[DeviceStatus]]
     proxies: Callable[[], Sequence[ProxyStatus]]
     outcomes: Callable[[], Mapping[str, int]]
+    skipped: Callable[[], Mapping[str, int]] = dict
     unlisted: Callable[[], bool] = lambda: True
     behind: Callable[[], Mapping[str, int]] = dict
     reads: Callable[[], Mapping[str, int]] = dict

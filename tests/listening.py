@@ -11,6 +11,7 @@ from proxy_listener.reading import Reading
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.simulator import frames
 from proxy_listener.status import DeviceStatus
+from proxy_listener.xiaomi.models import model_of
 
 MAC = 0xA4C1380283F4
 
@@ -31,6 +32,7 @@ class SetMemory:
         self.identities: set[tuple[int, bytes]] = set()
         self.sealed: list[bytes] = []
         self.unlisted: set[int] = set()
+        self.models: dict[int, int] = {}
 
     def known(self, mac, identity):
         return (mac, identity) in self.identities
@@ -42,7 +44,7 @@ class SetMemory:
         return {}
 
     def product(self, mac):
-        return None
+        return model_of(self.models[mac]) if mac in self.models else None
 
     def admitted(self, mac):
         return mac in self.unlisted

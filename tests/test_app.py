@@ -26,8 +26,12 @@ from proxy_listener.status import ProxyState
 PATIENCE = 20.0
 
 
-def write_configuration(path: Path, house: House, **more) -> Path:
-    path.write_text(tomlkit.dumps(house.configuration(static=True) | more))
+def write_configuration(path: Path, house: House) -> Path:
+    """Without active reads, whose readings are of no frame on air."""
+    document = house.configuration(static=True)
+    for entry in document["device"]:
+        entry["read"] = "off"
+    path.write_text(tomlkit.dumps(document))
     path.chmod(0o600)
     return path
 

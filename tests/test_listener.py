@@ -193,3 +193,28 @@ def test_a_device_heard_in_eight_rooms_costs_less_than_ten_kilobytes():
 
     assert grown(keyed) / count < 10_000
     assert grown(unkeyed) / count < 10_000
+
+
+def test_what_a_frame_holds_beside_what_is_read_is_counted():
+    air = Air()
+    cut = temperature(215) + frames.obj(0x1006, b"\xd3\x01")[:-1]
+    strange = temperature(216) + frames.obj(0x3FFF, b"\x01") + frames.obj(0x1006, b"\xff\xff")
+    for counter, objects in enumerate((cut, strange)):
+        assert air.say(frames.frame(LYWSDCGQ, counter, objects, mac=MAC, version=4)) is Outcome.DECODED
+    assert [reading.values for reading in air.readings] == [{"temperature": 21.5}, {"temperature": 21.6}]
+    assert air.listener.skipped == {"object cut off": 1, "unknown object 0x3FFF": 1, "implausible humidity": 1}
+
+
+def test_after_a_restart_a_device_has_its_interval_anew_and_a_sleepy_one_stays():
+    door = frames.obj(0x1019, b"\x01")
+    air = Air()
+    air.say(plain(1))
+    air.say(frames.frame(0x098B, 1, door, mac=MAC + 1, version=5), mac=MAC + 1)
+    again = air.restarted(pause=100_000)
+    again.memory.models = {MAC: LYWSDCGQ, MAC + 1: 0x098B}
+    assert again.devices.admit(MAC, 0.0, 0.0).available(0.0)
+    assert again.devices.admit(MAC + 1, 0.0, 0.0).available(90_000.0)
+    assert again.status().available
+    again.now += 900.5
+    assert not again.status().available
+    assert 100_900 <= again.status().heard_age <= 100_901

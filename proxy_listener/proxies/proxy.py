@@ -350,7 +350,8 @@ class Proxy:
         before, self.verdict = self.verdict, verdict
         if before.state is verdict.state:
             return
-        say = log.warning if verdict.advice else log.info
+        # Of nodes that nobody listed, most in a mixed house are none of ours.
+        say = log.warning if verdict.advice and self.listed else log.info
         more = {"advice": verdict.advice} if verdict.advice else {}
         if verdict.state is ProxyState.CONNECTING:
             say = log.debug

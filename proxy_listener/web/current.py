@@ -20,6 +20,7 @@ async def status(request: web.Request) -> web.Response:
             "uptime": round(time.monotonic() - house.started, 1),
             "storage": plain(house.journal.storage),
             "outcomes": dict(house.view.outcomes()),
+            "skipped": dict(house.view.skipped()),
             "proxies": [proxy_document(proxy) for proxy in house.view.proxies()],
         }
     )

@@ -62,6 +62,7 @@ WRITTEN: Mapping[str, Document] = {
             "uptime": {"type": "number"},
             "storage": {"$ref": "#/components/schemas/Storage"},
             "outcomes": COUNTS,
+            "skipped": COUNTS,
             "proxies": {"type": "array", "items": {"$ref": "#/components/schemas/ProxyStatus"}},
         }
     ),

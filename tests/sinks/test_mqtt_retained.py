@@ -9,7 +9,7 @@ from made_status import ID, MAC, PROXY_MAC, device, proxy, reading
 
 from proxy_listener.reading import Event
 from proxy_listener.sinks.mqtt.records import Records, read
-from proxy_listener.sinks.mqtt.retained import Retained, available, moved
+from proxy_listener.sinks.mqtt.retained import Retained, moved
 from proxy_listener.sinks.mqtt.topics import Message, Topics
 from proxy_listener.status import DeviceStatus, ProxyState, ProxyStatus
 
@@ -230,21 +230,6 @@ def test_a_proxy_of_the_last_run_has_a_minute_to_be_found() -> None:
     assert say(after, [], [], now=59) == {}
     assert set(say(after, [], [], now=60).values()) == {""}
     assert not after.records.proxies
-
-
-KNOWN_YET: list[tuple[dict[str, Any], float, bool | None]] = [
-    ({"heard_age": 1.0, "available": True}, 5, True),
-    ({"heard_age": 9000.0, "available": False}, 9000, False),
-    ({"heard_age": None, "available": False, "sleepy": True}, 90_000, True),
-    ({"heard_age": None, "available": False}, 3599, None),
-    ({"heard_age": None, "available": False}, 3600, False),
-]
-
-
-@pytest.mark.parametrize(("changes", "up", "expected"), KNOWN_YET)
-def test_a_restart_makes_no_device_unavailable(changes: dict[str, Any], up: float, expected: bool | None) -> None:
-    """Not heard since the start is not gone: a sleepy model stays, another has its interval."""
-    assert available(device(**changes), up) is expected
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class Retained:
         self._learn_rooms(ours, shown)
         found: list[Message] = []
         for device in shown:
-            found += self._of_device(device, now)
+            found += self._of_device(device)
         for proxy in ours:
             found += self._of_proxy(proxy, now)
         return [*found, *self._left({device.mac for device in shown}, {_proxy_id(proxy) for proxy in ours}, now)]
@@ -133,7 +133,7 @@ class Retained:
         if len(rooms) != len(self.rooms):
             self.rooms = tuple(sorted(rooms))
 
-    def _of_device(self, device: DeviceStatus, now: float) -> list[Message]:
+    def _of_device(self, device: DeviceStatus) -> list[Message]:
         id_, record = device_id(device.mac), self._record(device.mac)
         found: list[Message] = []
         wanted = self.discovery == "all" or (self.discovery == "listed" and device.listed)
@@ -142,9 +142,7 @@ class Retained:
             found += self._config(self.topics.device_config(id_), payload, record)
         elif record.announced is not None:
             found += self._announced(Message(self.topics.device_config(id_), "", retain=True), record)
-        there = available(device, now - self.started)
-        if there is not None:
-            found += self._changed(self.topics.availability(id_), ONLINE if there else OFFLINE)
+        found += self._changed(self.topics.availability(id_), ONLINE if device.available else OFFLINE)
         return found
 
     def _discovery(self, device: DeviceStatus, record: Record) -> str:
@@ -223,15 +221,6 @@ class Retained:
                 found += proxy_taken_back(self.topics, id_, record)
                 self._leaving[self.topics.proxy(id_)] = self.records.proxies, id_
         return found
-
-
-def available(device: DeviceStatus, up: float) -> bool | None:
-    """Whether a device is there; None where that is not known yet, because it was not heard since the start."""
-    if device.heard_age is not None:
-        return device.available
-    if device.sleepy:
-        return True
-    return None if up < device.interval else False
 
 
 def proxy_state(proxy: ProxyStatus) -> str:
