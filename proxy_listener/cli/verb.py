@@ -96,6 +96,17 @@ def _option(*names: str, **more: Any) -> click.Option:
     return click.Option(list(names), expose_value=False, callback=_keep, **more)
 
 
+def _fill_standard_streams() -> None:
+    """Where a standard stream is closed, the next file opened would take its number, and be written readings into."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
 class Verb(click.Command):
     """A verb with the options of all verbs. Its function takes the :class:`Options` first (``click.pass_obj``)."""
 
@@ -120,6 +131,7 @@ class Verb(click.Command):
         """Run it; expected errors end here."""
         # A core file of this process would hold keys.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _fill_standard_streams()
         options = ctx.ensure_object(Options)
         options.start_logs()
         if isinstance(sys.stdout, io.TextIOWrapper):

@@ -102,6 +102,9 @@ class Remembered:
 
     def _load(self, path: Path) -> None:
         try:
+            if path.exists() and not path.is_file():
+                # A pipe without a writer would be waited for.
+                raise ValueError("not a plain file")  # noqa: TRY301  read like any other damage
             with path.open(encoding="utf-8") as file:
                 document = json.loads(file.read(_LARGEST))
             self._bound = {str(name): parse_mac(mac) for name, mac in document["bound"].items()}

@@ -1,4 +1,5 @@
 import json
+import os
 
 from proxy_listener.proxies.remembered import FILE, LIMIT, Remembered
 
@@ -34,6 +35,14 @@ def test_damaged_file_costs_only_what_it_held(tmp_path):
     for text in ("", "{", "[]", '{"bound": 1}', json.dumps({"bound": {"a": "zz"}, "encrypted": [], "not_proxies": {}})):
         (tmp_path / FILE).write_text(text)
         assert Remembered(tmp_path).bound("a") is None
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / FILE)
+    remembered = Remembered(tmp_path)
+    remembered.bind("kitchen", MAC)
+    remembered.write(remembered.snapshot())
+    assert Remembered(tmp_path).bound("kitchen") == MAC
 
 
 def test_it_is_bounded():
