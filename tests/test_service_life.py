@@ -268,3 +268,39 @@ async def test_a_stopped_process_resumes_without_a_storm(tmp_path, seconds):
             after = {name: len(times) - before[name] for name, times in attempts.times.items()}
     assert set(before.values()) == {1}
     assert max(after.values()) <= 1
+
+
+HANGING = """
+import asyncio, pathlib, sys, time, types
+import attrs
+from proxy_listener import app
+from proxy_listener.config import load
+
+async def run(settings, journal, view):
+    journal._thread.submit(time.sleep, 1000)
+    print("hangs", flush=True)
+
+module = sys.modules["proxy_listener.sinks.hanging"] = types.ModuleType("hanging")
+module.run = run
+config = attrs.evolve(load(pathlib.Path(sys.argv[1])), sinks={"hanging": None})
+asyncio.run(app.run(config, pathlib.Path(sys.argv[2])))
+"""
+
+
+async def test_a_process_whose_disk_hangs_ends_all_the_same(tmp_path):
+    """A thread that does not come back cannot be ended; the process says what is lost and ends with status 1."""
+    async with standing_house() as house:
+        path = write_configuration(tmp_path / "devices.toml", house)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HANGING, str(path), str(tmp_path / "state"), stdout=-1, stderr=-1
+        )
+        async with asyncio.timeout(PATIENCE):
+            while (await process.stdout.readline()).strip() != b"hangs":
+                pass
+            await until(lambda: all(proxy.node.stream.holder for proxy in house.proxies))
+            process.send_signal(signal.SIGTERM)
+            stopping = asyncio.get_running_loop().time()
+            assert await process.wait() == 1
+        assert asyncio.get_running_loop().time() - stopping < CLOSING + 4.0
+        await process.communicate()
+        assert not any(proxy.node.stream.holder for proxy in house.proxies)

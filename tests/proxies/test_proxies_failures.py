@@ -207,3 +207,23 @@ async def test_change_of_address_is_reached_by_its_announcement(mdns):
         for session in left:
             session.abort()
         await asyncio.sleep(0)
+
+
+async def test_a_proxys_task_that_dies_comes_back_and_stops_no_other():
+    """An error of our own outside of any session: told, and the entry begins anew; its neighbour does not notice."""
+    nodes = (make_node(1), make_node(2))
+    patient = attrs.evolve(FAST, silence=60.0, silence_alone=60.0)
+    async with running(*nodes), house([entry(node) for node in nodes], timing=patient) as made:
+        await made.until(lambda: sorted(made.states().values()) == ["live"] * 2)
+        beside = set(nodes[1].sessions)
+
+        async def broken():
+            raise ZeroDivisionError
+
+        made.fleet["node1"]._turn = broken
+        await nodes[0].power_off()
+        await made.until(lambda: "node1" not in made.states())
+        await nodes[0].start()
+        await made.hears(nodes[0])
+        assert nodes[1].sessions == beside
+        assert [change for change in made.changes if change[0] == "node2"] == [("node2", "live")]
