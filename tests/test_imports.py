@@ -11,7 +11,7 @@ import proxy_listener
 
 PACKAGE = Path(proxy_listener.__file__).parent
 
-VALUES = {"advertisement", "errors", "naming", "outcome", "reading", "secret", "settings", "status"}
+VALUES = {"advertisement", "endpoint", "errors", "naming", "outcome", "reading", "secret", "settings", "status"}
 
 RULES = {"dedup", "routing", "budget", "rivals", "slope"}
 """Each decides one thing about one device."""

@@ -4,7 +4,7 @@ import tomlkit
 from tomlkit.items import AoT, Table
 
 from proxy_listener.advertisement import Address, mac_text
-from proxy_listener.config import fields
+from proxy_listener.endpoint import loopback
 from proxy_listener.secret import Secret
 from proxy_listener.settings import DiscoverySettings
 
@@ -43,7 +43,7 @@ class Beginning:
             table["user"] = user
             if password:
                 table["password"] = password
-            if not fields.loopback(host):
+            if not loopback(host):
                 table["tls" if encrypted else "insecure"] = True
         table.add(tomlkit.nl())
         self._broker = table

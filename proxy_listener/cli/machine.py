@@ -105,9 +105,9 @@ def disk(where: Path, free: int) -> Finding:
 
 def port(listen: str) -> Finding:
     """Whether the page could be served there, while no service runs."""
-    from proxy_listener.config.fields import split_listen
+    from proxy_listener.endpoint import split_endpoint
 
-    place = split_listen(listen)
+    place = split_endpoint(listen)
     assert place is not None  # the configuration was checked
     try:
         with socket.create_server(place, family=socket.AF_INET6 if ":" in place[0] else socket.AF_INET):

@@ -119,11 +119,11 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
 
 def asked(discovery: "DiscoverySettings", nodes: "Sequence[Found]") -> "list[Found]":
     """The same nodes, each spoken to at the address where it was seen, as if it had an entry."""
-    from proxy_listener.config.fields import split_listen
+    from proxy_listener.endpoint import split_endpoint
     from proxy_listener.settings import ProxySettings
 
     seen = {node.name: node for node in nodes}
-    places = {name: place for name, node in seen.items() if (place := split_listen(node.address))}
+    places = {name: place for name, node in seen.items() if (place := split_endpoint(node.address))}
     entries = [ProxySettings(name, seen[name].mac, host=host, port=port) for name, (host, port) in places.items()]
     return surveyed(discovery, entries, None, 0.0) if entries else []
 

@@ -22,6 +22,7 @@ from proxy_listener.config.fields import FieldError, shown
 from proxy_listener.config.places import NAME
 from proxy_listener.config.secrets import Secrets, refuse_readable
 from proxy_listener.config.structure import converter_for, meant, structured, unknown
+from proxy_listener.endpoint import loopback, split_endpoint
 from proxy_listener.errors import ConfigError, Problem
 from proxy_listener.settings import (
     DeviceSettings,
@@ -124,8 +125,8 @@ class _Reader:
             for name in sorted({*device.only} & {*device.avoid}):
                 self.problem(f"device[{index}].avoid", f'"{shown(name)}" is also in only')
         web = self.table(document, "web", WebSettings)
-        bound = fields.split_listen(web.listen) if web.listen else None
-        if bound and not fields.loopback(bound[0]) and web.token is None:
+        bound = split_endpoint(web.listen) if web.listen else None
+        if bound and not loopback(bound[0]) and web.token is None:
             self.problem("web.token", "missing: compulsory when listen is not on loopback")
         return Config(
             service=self.table(document, "service", ServiceSettings),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from proxy_listener.advertisement import Address, parse_mac
+from proxy_listener.endpoint import split_endpoint
 from proxy_listener.naming import LIMIT, printable
 
 Fault: TypeAlias = tuple[str, str]
@@ -158,25 +159,9 @@ def ip_address(value: Any, wanted: Any) -> str:
 def listen(value: Any, wanted: Any) -> str:
     """``host:port``, an IPv6 address in brackets."""
     address = text(value, wanted)
-    if split_listen(address) is None:
+    if split_endpoint(address) is None:
         raise wrong('expected "host:port", such as "127.0.0.1:8099" or "[::1]:8099"')
     return address
-
-
-def split_listen(address: str) -> tuple[str, int] | None:
-    """``"[::1]:8099"`` -> ``("::1", 8099)``; None where it is no such thing."""
-    parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", address)
-    if parts is None or int(parts[3]) > 65_535:
-        return None
-    return parts[1] or parts[2], int(parts[3])
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def listed(value: Any, item: Callable[[Any], T]) -> tuple[T, ...]:

@@ -13,7 +13,7 @@ The rule of this file: as Home Assistant has it, ``lock`` (and ``antilock``, ``c
 from proxy_listener.reading import Event
 from proxy_listener.xiaomi.layout import Events, Implausible, Reader, Values
 
-_RESULTS = (
+FINGERPRINT_RESULTS = (
     "match_successful",
     "match_failed",
     "timeout",
@@ -23,7 +23,7 @@ _RESULTS = (
     "skin_is_too_wet",
 )
 
-_ACTIONS = {
+LOCK_ACTIONS = {
     0: ("lock", True, "unlock_outside_the_door"),
     1: ("lock", False, "locked"),
     2: ("antilock", False, "turn_on_antilock"),
@@ -52,7 +52,7 @@ _METHODS = {
     15: "abnormal",
 }
 
-_ERRORS = {
+LOCK_ERRORS = {
     0xC0DE0000: "frequent_unlocking_with_incorrect_password",
     0xC0DE0001: "frequent_unlocking_with_wrong_fingerprints",
     0xC0DE0002: "operation_timeout_password_input_timeout",
@@ -110,7 +110,7 @@ def lock(*, of_its_own: frozenset[str] = frozenset({"lock"})) -> Reader:
     """
 
     def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        action, method = _ACTIONS.get(data[at] & 0x0F), _METHODS.get(data[at] >> 4)
+        action, method = LOCK_ACTIONS.get(data[at] & 0x0F), _METHODS.get(data[at] >> 4)
         if action is None or method is None:
             raise Implausible("lock", f"action and method 0x{data[at]:02X}")
         subject, is_open, name = action
@@ -118,8 +118,8 @@ def lock(*, of_its_own: frozenset[str] = frozenset({"lock"})) -> Reader:
         values["lock_method"] = method
         events.append(Event("lock", name))
         key_id = int.from_bytes(data[at + 1 : at + 5], "little")
-        if key_id in _ERRORS:
-            events.append(Event("error", _ERRORS[key_id]))
+        if key_id in LOCK_ERRORS:
+            events.append(Event("error", LOCK_ERRORS[key_id]))
         else:
             values["key_id"] = key_text(key_id)
 
@@ -140,14 +140,14 @@ _LOCK = lock()
 def fingerprint(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
     """0x0006. An invalid operator's id has been seen in either byte order."""
     result = data[at + 4]
-    if result >= len(_RESULTS):
+    if result >= len(FINGERPRINT_RESULTS):
         raise Implausible("fingerprint", f"result {result}")
     key_id = int.from_bytes(data[at : at + 4], "little")
     if data[at : at + 4] == b"\xde\xad\xbe\xef":
         key_id = 0xDEADBEEF
     values["fingerprint"] = result == 0
     values["key_id"] = _PERSONS.get(key_id, str(key_id))
-    events.append(Event("fingerprint", _RESULTS[result]))
+    events.append(Event("fingerprint", FINGERPRINT_RESULTS[result]))
 
 
 def bolts(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001

@@ -15,9 +15,8 @@ from made_status import ID
 
 from proxy_listener.sinks.mqtt.entities import _EITHER, _ENTITIES
 from proxy_listener.sinks.mqtt.homeassistant import Subject, device_payload, proxy_payload
-from proxy_listener.sinks.mqtt.reports import EVENT_TYPES, reports, types_of, words
+from proxy_listener.sinks.mqtt.reports import reports, types_of, words
 from proxy_listener.sinks.mqtt.topics import Topics
-from proxy_listener.xiaomi import locks
 from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, Model
 from proxy_listener.xiaomi.quantities import QUANTITIES
 
@@ -202,13 +201,6 @@ def test_every_word_of_the_model_table_is_understood(model: Model) -> None:
 
 def test_the_table_has_a_row_for_every_quantity() -> None:
     assert {*_ENTITIES, *(name for name, _ in _EITHER)} == {*QUANTITIES, "firmware"}
-
-
-def test_the_types_of_locks_are_those_that_are_decoded() -> None:
-    """Home Assistant refuses an event of a type that was not announced."""
-    assert EVENT_TYPES["lock"] == tuple(name for _, _, name in locks._ACTIONS.values())
-    assert EVENT_TYPES["fingerprint"] == locks._RESULTS
-    assert EVENT_TYPES["error"] == tuple(locks._ERRORS.values())
 
 
 def test_soil_and_leak_are_told_apart() -> None:

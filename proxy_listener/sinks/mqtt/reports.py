@@ -12,6 +12,7 @@ from functools import lru_cache
 import attrs
 
 from proxy_listener.sinks.mqtt.entities import Form, usual_form
+from proxy_listener.xiaomi.locks import FINGERPRINT_RESULTS, LOCK_ACTIONS, LOCK_ERRORS
 from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, NUMBERED, SCALE_V1, SCALE_V2, Model, model_of
 
 PRESSES = ("press", "double_press", "long_press")
@@ -28,52 +29,9 @@ EVENT_TYPES: Mapping[str, tuple[str, ...]] = {
         "rotate_left_pressed",
         "rotate_right_pressed",
     ),
-    "error": (
-        "frequent_unlocking_with_incorrect_password",
-        "frequent_unlocking_with_wrong_fingerprints",
-        "operation_timeout_password_input_timeout",
-        "lock_picking",
-        "reset_button_is_pressed",
-        "the_wrong_key_is_frequently_unlocked",
-        "foreign_body_in_the_keyhole",
-        "the_key_has_not_been_taken_out",
-        "error_nfc_frequently_unlocks",
-        "timeout_is_not_locked_as_required",
-        "failure_to_unlock_frequently_in_multiple_ways",
-        "unlocking_the_face_frequently_fails",
-        "failure_to_unlock_the_vein_frequently",
-        "hijacking_alarm",
-        "unlock_inside_the_door_after_arming",
-        "palmprints_frequently_fail_to_unlock",
-        "the_safe_was_moved",
-        "the_battery_level_is_less_than_10_percent",
-        "the_battery_level_is_less_than_5_percent",
-        "the_fingerprint_sensor_is_abnormal",
-        "the_accessory_battery_is_low",
-        "mechanical_failure",
-        "the_lock_sensor_is_faulty",
-    ),
-    "fingerprint": (
-        "match_successful",
-        "match_failed",
-        "timeout",
-        "low_quality_too_light_fuzzy",
-        "insufficient_area",
-        "skin_is_too_dry",
-        "skin_is_too_wet",
-    ),
-    "lock": (
-        "unlock_outside_the_door",
-        "locked",
-        "turn_on_antilock",
-        "release_the_antilock",
-        "unlock_inside_the_door",
-        "lock_inside_the_door",
-        "turn_on_child_lock",
-        "turn_off_child_lock",
-        "lock_outside_the_door",
-        "abnormal",
-    ),
+    "error": tuple(LOCK_ERRORS.values()),
+    "fingerprint": FINGERPRINT_RESULTS,
+    "lock": tuple(action for _, _, action in LOCK_ACTIONS.values()),
     "motion": ("motion_detected",),
 }
 """Every type of an event's kind: Home Assistant refuses a type that was not announced. Single buttons of a device with

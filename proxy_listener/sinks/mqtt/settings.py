@@ -4,27 +4,19 @@ The rule of this file: a message says what is wrong and never repeats a value, b
 line.
 """
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
+from proxy_listener.endpoint import loopback
 from proxy_listener.secret import Secret
 
 PORT, TLS_PORT = 1883, 8883
 
 _TOPIC = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _CLIENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _topic(_settings: Any, _field: Any, value: str) -> None:

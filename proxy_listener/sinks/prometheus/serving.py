@@ -12,16 +12,17 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from proxy_listener.endpoint import loopback, split_endpoint
 from proxy_listener.errors import ProxyListenerError
 from proxy_listener.sinks.prometheus.metrics import Metrics
-from proxy_listener.sinks.prometheus.settings import Settings, loopback, split
+from proxy_listener.sinks.prometheus.settings import Settings
 
 log = structlog.get_logger()
 
 
 async def serve(settings: Settings, metrics: Metrics) -> None:
     """Until cancelled. ProxyListenerError where the port cannot be had."""
-    bound = split(settings.listen or "")
+    bound = split_endpoint(settings.listen or "")
     assert bound is not None
 
     async def answer(_request: web.Request) -> web.Response:

@@ -1,30 +1,15 @@
 """``[sink.prometheus]`` of ``devices.toml``, as a value that has been checked."""
 
-import ipaddress
-import re
 from typing import Any
 
 import attrs
 
+from proxy_listener.endpoint import loopback, split_endpoint
 from proxy_listener.secret import Secret
 
 
-def split(listen: str) -> tuple[str, int] | None:
-    """``"[::1]:9750"`` -> ``("::1", 9750)``; None where it is no such thing."""
-    parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", listen)
-    return (parts[1] or parts[2], int(parts[3])) if parts and int(parts[3]) <= 65_535 else None
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _listen(_settings: Any, _field: Any, value: str | None) -> None:
-    if value is not None and split(value) is None:
+    if value is not None and split_endpoint(value) is None:
         raise ValueError('expected "host:port", such as "127.0.0.1:9750"')
 
 
@@ -40,6 +25,6 @@ class Settings:
     rssi: bool = False
 
     def __attrs_post_init__(self) -> None:
-        bound = split(self.listen) if self.listen is not None else None
+        bound = split_endpoint(self.listen) if self.listen is not None else None
         if bound is not None and self.token is None and not loopback(bound[0]):
             raise ValueError("a token is compulsory when listen is not on loopback")
