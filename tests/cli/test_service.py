@@ -128,16 +128,9 @@ def test_record_without_a_service_connects_by_itself(house, tmp_path):
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_not_taken_for_another_file(tmp_path, closed):
     """Readings meant for a standard output that is closed do not end up in the history's file."""
-    (tmp_path / "capture.jsonl").write_text(CAPTURE * 3, encoding="utf-8")
-    words = [
-        sys.executable,
-        "-m",
-        "proxy_listener",
-        "replay",
-        tmp_path / "capture.jsonl",
-        "--state",
-        tmp_path / "state",
-    ]
+    file, state = tmp_path / "capture.jsonl", tmp_path / "state"
+    file.write_text(CAPTURE * 3, encoding="utf-8")
+    words = [sys.executable, "-m", "proxy_listener", "replay", file, "--state", state]
     assert subprocess.run(["bash", "-c", f'exec "$@" {closed}', "bash", *words], check=False).returncode == 0
     assert subprocess.run(words, check=False, capture_output=True).returncode == 0
     assert not list(state.glob("*damaged*"))
