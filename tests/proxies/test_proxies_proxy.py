@@ -9,6 +9,7 @@ from edge import DATA, FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, runni
 
 from proxy_listener.node import firmware
 from proxy_listener.proxies.remembered import Remembered
+from proxy_listener.proxies.timing import Timing
 from proxy_listener.secret import Secret
 from proxy_listener.settings import DiscoverySettings
 
@@ -61,14 +62,27 @@ async def test_comes_back_after_power_loss():
 
 
 async def test_dead_link_is_noticed():
-    """A node that stops answering without closing anything is given up after 4.5 keepalives, and found again."""
+    """A node that stops answering without closing anything is given up after 6.5 keepalives, and found again."""
     node = make_node(1)
     async with running(node), house([entry(node)]) as made:
         await made.state("node1", "live")
         node.freeze()
-        await made.state("node1", "unreachable", FAST.keepalive * 5.5 + 1.0)
+        await made.state("node1", "unreachable", FAST.keepalive * 6.5 + 1.0)
         node.thaw()
         await made.hears(node)
+
+
+@pytest.mark.long
+async def test_dead_link_is_noticed_within_thirty_seconds():
+    """With the waits of a house."""
+    node = make_node(1)
+    async with running(node), house([entry(node)], timing=Timing()) as made:
+        await made.hears(node)
+        node.freeze()
+        began = asyncio.get_running_loop().time()
+        await made.state("node1", "unreachable", 30.0)
+        assert asyncio.get_running_loop().time() - began > 20.0
+        node.thaw()
 
 
 @pytest.mark.parametrize(
