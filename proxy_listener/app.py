@@ -133,7 +133,8 @@ class Service:
     async def _stop(self) -> None:
         """Leave the proxies first: nothing more comes in. Then commit what came, and let the sinks say it."""
         sinks = [name for name in self._parts.names if name.startswith("sink ")]
-        await self._end("proxies", *(set(self._parts.names) - {"journal", *sinks}))
+        await self._end("proxies")
+        await self._end(*(set(self._parts.names) - {"journal", *sinks}))
         self.engine.note_alive()
         self.engine.note_hearing(time.time())
         await self._end("journal")
@@ -153,8 +154,7 @@ class Service:
             log.error("the history could not be closed", exc_info=error)
 
     async def _end(self, *names: str) -> None:
-        for name in names:
-            self.stuck |= not await self._parts.end(name)
+        self.stuck |= not all(await asyncio.gather(*map(self._parts.end, names)))
 
     def _start_sink(self, name: str, settings: Any) -> None:
         async def run() -> None:
