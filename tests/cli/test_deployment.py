@@ -3,7 +3,6 @@
 import configparser
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -78,7 +77,7 @@ def test_the_watchdog_waits_longer_than_the_service_is_silent(unit):
     assert int(unit["WatchdogSec"]) > 3 * HOUSEKEEPING
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+@pytest.mark.systemd
 def test_systemd_takes_the_unit(tmp_path):
     """Without a word: a key that it does not know, or a program that is not there, is one."""
     path = tmp_path / "proxy-listener.service"
