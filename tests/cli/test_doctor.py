@@ -74,12 +74,12 @@ def as_nobody():
     """Root sees everything; whoever runs the tests as root is nobody meanwhile."""
     root = os.geteuid() == 0
     if root:
-        os.seteuid(65534)
+        os.setresuid(65534, 65534, 0)
     try:
         yield
     finally:
         if root:
-            os.seteuid(0)
+            os.setresuid(0, 0, 0)
 
 
 def test_a_state_directory_in_a_folder_that_cannot_be_looked_into():
