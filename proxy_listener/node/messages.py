@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 api: Any = api_pb2
 
 NUMBERS = {kind: number for number, kind in MESSAGE_TYPE_TO_PROTO.items()}
+KNOWN = frozenset(MESSAGE_TYPE_TO_PROTO)
 
 
 def parse(number: int, payload: bytes) -> Message | None:

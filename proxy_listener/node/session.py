@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import Message
 
 from proxy_listener.node.firmware import Firmware, Login, Timing
-from proxy_listener.node.messages import NUMBERS, api, parse
+from proxy_listener.node.messages import KNOWN, NUMBERS, api, parse
 from proxy_listener.node.wire import Wire, WireError
 from proxy_listener.secret import Secret
 
@@ -196,8 +196,9 @@ class Session(asyncio.Protocol):
     def _take(self, number: int, payload: bytes) -> None:
         message = parse(number, payload)
         if message is None:
-            return
-        if isinstance(message, api.HelloRequest):
+            if not self._authenticated and (number in KNOWN or self._door.firmware.guards_unknown):
+                self._refuse()
+        elif isinstance(message, api.HelloRequest):
             self._hello(message)
         elif isinstance(message, api.AuthenticationRequest) and self._wants_login():
             self._authenticate(message)
@@ -211,8 +212,11 @@ class Session(asyncio.Protocol):
         elif self._authenticated or (self._greeted and isinstance(message, api.DeviceInfoRequest)):
             self._door.serve(self, message)
         else:
-            log.debug("a client did not authenticate", node=self._door.name)
-            self.close()
+            self._refuse()
+
+    def _refuse(self) -> None:
+        log.debug("a client did not authenticate", node=self._door.name)
+        self.close()
 
     def _hello(self, message: Message) -> None:
         request: api.HelloRequest = message

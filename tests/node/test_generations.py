@@ -53,6 +53,19 @@ async def test_new_firmware_answers_no_login_and_needs_none(firmware, password):
         assert await client.receive() is None
 
 
+@pytest.mark.parametrize(("firmware", "goes_on"), [(ESPHOME_2025_6, True), (ESPHOME_2025_12, False)])
+async def test_an_unknown_request_before_the_hello(firmware, goes_on):
+    """2025.6 passes it over; since, it ends the session. A broken one does so in both."""
+    async with running(firmware) as (_, connect):
+        client = await connect()
+        client.writer.write(client.wire.pack([(9_999, b"")]))
+        client.send(api.PingRequest())
+        assert (await client.receive() is not None) is goes_on
+        client = await connect()
+        client.writer.write(client.wire.pack([(68, b"\xff\xff\xff")]))
+        assert await client.receive() is None
+
+
 @pytest.mark.parametrize(
     ("firmware", "info"),
     [(ESPHOME_2025_6, "hall-proxy (esphome v2025.6.3)"), (ESPHOME_2025_12, "2025.12.7"), (ESPHOME_2026_6, "2026.6.5")],
