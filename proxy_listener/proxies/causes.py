@@ -64,7 +64,11 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
         (
             _S.WRONG_KEY,
             "the node refused our key",
-            "copy the key from the node's YAML (api: encryption: key) into noise_psk of its [[proxy]] entry",
+            # A node of 2026.10 with encryption but no key refuses in the same words, name and MAC.
+            (
+                "copy the key from the node's YAML (api: encryption: key) into noise_psk of its [[proxy]] entry; "
+                "if the YAML has no key, add ours there"
+            ),
         ),
         (
             _S.NEEDS_KEY,

@@ -52,6 +52,13 @@ def test_unprovisioned_node_is_not_a_wrong_key():
     assert diagnose(InvalidEncryptionKeyAPIError("x"), unprovisioned=True).state is ProxyState.NOT_ENCRYPTED
 
 
+def test_the_advice_on_a_refused_key_serves_a_node_that_has_none():
+    """Without mDNS nobody can tell it from a wrong key: the sentence covers both."""
+    advice = diagnose(InvalidEncryptionKeyAPIError("x", "name", "mac")).advice
+    assert "copy the key from the node's YAML" in advice
+    assert "if the YAML has no key, add ours there" in advice
+
+
 def test_system_words_are_told_and_the_nodes_are_not():
     """What the operating system said is shown; an error's own text may be a node's and is not."""
     error = SocketAPIError("\x1b[31mhostile")

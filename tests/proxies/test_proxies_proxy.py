@@ -100,6 +100,13 @@ async def test_keys_that_do_not_fit(generation, psk, ours, state):
         await made.state("node1", state)
 
 
+async def test_a_node_that_supports_encryption_and_has_no_key_refuses_ours():
+    """2026.10, found without mDNS: the library's error is that of a wrong key, and so is the state."""
+    node = make_node(1, psk=None)
+    async with running(node), house([entry(node, noise_psk=KEY)]) as made:
+        await made.state("node1", "wrong_key")
+
+
 async def test_key_error_is_retried_seldom():
     """One attempt, then none before the minute is over (here 0.6 s)."""
     node = make_node(1)
