@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import sqlite3
 import sys
@@ -206,19 +207,24 @@ async def test_run_prints_json_lines_and_ends_cleanly_on_sigterm(tmp_path):
     assert not any(secret in errors for secret in [*secrets, house.noise_psk.reveal()])
 
 
-async def test_kill_9_loses_nothing_that_was_told(tmp_path):
-    async with standing_house() as house:
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
+async def test_kill_9_loses_nothing_that_was_told_and_tells_nothing_twice(tmp_path, kills):
+    """At random moments under load, lines that lay in the pipe included."""
+    chance, told = random.Random(kills), []
+    async with standing_house(pace=5.0) as house:
         write_configuration(tmp_path / "devices.toml", house)
-        told = set()
-        for _ in range(2):
+        for _ in range(kills):
             async with running_process(tmp_path, "run") as process:
-                for line in await lines_of(process, 10):
-                    key = (line["mac"].replace(":", ""), line["counter"], line["time"])
-                    assert key not in told
-                    told.add(key)
+                told += await lines_of(process, chance.randint(1, 20))
+                await asyncio.sleep(chance.random())
                 process.kill()
-                await process.wait()
-    assert {(mac, counter) for mac, counter, _ in told} <= stored(tmp_path / "state" / "history.db")
+                told += [
+                    json.loads(line) for line in (await process.stdout.read()).splitlines(True) if line[-1:] == b"\n"
+                ]
+    sent = [(line["mac"].replace(":", ""), line["counter"], str(line["values"]), line["trust"]) for line in told]
+    authentic = [frame for frame in sent if frame[-1] == "authenticated"]
+    assert len(authentic) == len(set(authentic)) > kills
+    assert {frame[:2] for frame in sent} <= stored(tmp_path / "state" / "history.db")
 
 
 async def test_a_configuration_with_an_error_changes_nothing_on_sighup(tmp_path):
