@@ -113,7 +113,7 @@ async def soak(plan, directory):
             async with asyncio.timeout(plan.seconds):
                 await house.fail()
             await all_live(running, plan.rooms, 150.0)
-            after = Sample.now()
+            after = await settled(before)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             outcome = await house.silence()
@@ -124,6 +124,15 @@ async def soak(plan, directory):
     result = compare(outcome.truth, readings, unreadable={device.mac for device in plan.house().neighbours})
     stored = (directory / "state" / "history.db").stat().st_size
     return Soaked(result, outcome.faults, before, after, watcher, stored, len(readings), left)
+
+
+async def settled(before):
+    """What the process holds, once what is short-lived (a question by mDNS, a probe) is over."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 10.0
+    while (after := Sample.now()).tasks > before.tasks and loop.time() < until:
+        await asyncio.sleep(0.1)
+    return after
 
 
 async def all_live(running, count, seconds):
