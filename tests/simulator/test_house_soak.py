@@ -130,7 +130,7 @@ async def settled(before):
     """What the process holds, once what is short-lived (a question by mDNS, a probe) is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + 10.0
-    while (after := Sample.now()).tasks > before.tasks and loop.time() < until:
+    while (after := Sample.now()).tasks > before.tasks and loop.time() < until:  # noqa: ASYNC110  nobody tells
         await asyncio.sleep(0.1)
     return after
 
