@@ -115,7 +115,7 @@ class Service:
         self._reads.reload(config.devices)
         if (config.discovery, config.proxies) != (old.discovery, old.proxies):
             self.fleet.reload(config.discovery, config.proxies)
-        if config.web != old.web:
+        if (config.web, config.sinks.get("prometheus")) != (old.web, old.sinks.get("prometheus")):
             await self._end("page")
             self._parts.start("page", self._page)
         for name in old.sinks.keys() | config.sinks.keys():

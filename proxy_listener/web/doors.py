@@ -7,6 +7,7 @@ aiohttp before it is needed. It costs 12 MB, and most houses never ask their ser
 import asyncio
 import importlib
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from proxy_listener.web.control import control_socket
 
 async def serve_control(state: Path, view: View, journal: Journal, actions: Actions) -> None:
     """The control socket in ``state``, until cancelled. ProxyListenerError where another service serves it."""
+    started = time.monotonic()
     with control_socket(state) as control:
         await _knock(control)
         server = await _server()
-        async with server.serving(server.House(view, journal, actions), control):
+        async with server.serving(server.House(view, journal, actions, started=started), control):
             await asyncio.Event().wait()
 
 
@@ -32,8 +34,9 @@ async def serve_page(settings: WebSettings, view: View, journal: Journal, action
     ProxyListenerError: the port is taken, the address is open to the network and there is no token.
     """
     if settings.listen is not None:
+        started = time.monotonic()
         server = await _server()
-        house = server.House(view, journal, actions, token=settings.token)
+        house = server.House(view, journal, actions, token=settings.token, started=started)
         await server.serve_tcp(settings.listen, settings, house)
 
 
