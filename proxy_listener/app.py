@@ -263,7 +263,7 @@ class Service:
     def _summary(self) -> str:
         proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
         rate = sum(status.rate for status in proxies)
-        devices = sum(device.available for device in self._devices())
+        devices = self.engine.devices.available(asyncio.get_running_loop().time())
         text = f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
         storage = self.journal.storage
         return text if storage.ok else f"{text}; history storage fails: {storage.error}"

@@ -169,6 +169,10 @@ class Devices:
         devices = sorted(self.by_address.values(), key=lambda device: (device.entry is None, device.name.casefold()))
         return [device.status(now, self.room) for device in devices]
 
+    def available(self, now: float) -> int:
+        """How many devices are heard as often as their models promise."""
+        return sum(device.available(now) for device in self.by_address.values())
+
     def status(self, address: Address, now: float) -> DeviceStatus | None:
         """One device as it is; None where it has no state."""
         device = self.by_address.get(address)
