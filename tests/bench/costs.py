@@ -4,6 +4,7 @@ Out: microseconds. The rule of this file: the best of several interleaved rounds
 can only make a step slower; and each answer is looked at before its time counts.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -85,9 +86,12 @@ def best(steps: list[Step], rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         for step in steps:
             once = step.make()
+            gc.collect()
+            gc.disable()  # as timeit does: what is kept here for the look would be walked over and over
             began = time.process_time()
             answer = once()
             spent = (time.process_time() - began) / step.count * 1e6
+            gc.enable()
             answer = step.look(answer)
             if answer != step.wanted:
                 raise AssertionError(f"{step.name}: {answer!r}, expected {step.wanted!r}")
