@@ -75,7 +75,11 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
             "the node wants encryption and we have no key for it",
             "copy the key from the node's YAML (api: encryption: key) into noise_psk of its [[proxy]] entry",
         ),
-        (_S.WRONG_PASSWORD, "the node refused our password", "set password in its [[proxy]] entry"),
+        (
+            _S.WRONG_PASSWORD,
+            "the node refused our password",
+            "copy it from the YAML (api: password) into its [[proxy]] entry; if the YAML has none, remove it there",
+        ),
         (
             _S.NOT_ENCRYPTED,
             "we have a key for the node, and it speaks plaintext; it is not spoken to without encryption",

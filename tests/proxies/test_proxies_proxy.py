@@ -140,6 +140,13 @@ async def test_wrong_password_on_old_firmware():
         await made.state("node1", "live")
 
 
+async def test_a_password_where_the_node_has_none_is_refused_too():
+    """2025.6 compares it with the empty one."""
+    node = make_node(1, firmware.ESPHOME_2025_6, psk=None)
+    async with running(node), house([entry(node, password=Secret("needless"))]) as made:
+        await made.state("node1", "wrong_password")
+
+
 async def test_full_node_is_no_key_problem():
     """The sixth client is hung up on in the middle of the encrypted hello."""
     node = make_node(1)
