@@ -10,12 +10,11 @@ import importlib
 import os
 import resource
 import signal
-import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -23,12 +22,11 @@ from proxy_listener import sinks, web
 from proxy_listener.advertisement import Address
 from proxy_listener.config import Config, load
 from proxy_listener.coverage import Coverage, coverage
-from proxy_listener.engine import Engine
-from proxy_listener.errors import ConfigError, ProxyListenerError
+from proxy_listener.engine import Engine, open_journal
+from proxy_listener.errors import ConfigError
 from proxy_listener.history import Journal
 from proxy_listener.history.journal import STALLED
 from proxy_listener.instance import LOCK, Pulse, ServiceManager, single_instance
-from proxy_listener.outcome import Outcome
 from proxy_listener.parts import Parts
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.gatt import connection
@@ -292,7 +290,7 @@ async def service(config: Config, state: Path) -> AsyncIterator[Service]:
     """The only service of this state directory, running inside the block. ProxyListenerError where it cannot be."""
     ran_before = (state / LOCK).exists()
     with single_instance(state):
-        journal = _open(config, state)
+        journal = open_journal(config, state)
         if journal.alarm:
             log.error("the history had to be started anew", detail=journal.alarm)
         elif journal.fresh and ran_before:
@@ -304,14 +302,6 @@ async def service(config: Config, state: Path) -> AsyncIterator[Service]:
         made = Service(config, state, journal)
         async with made.running():
             yield made
-
-
-def _open(config: Config, state: Path) -> Journal:
-    path = state / config.history.path
-    try:
-        return Journal(path, config.history)
-    except (OSError, sqlite3.Error) as error:
-        raise ProxyListenerError(f"the history {path} cannot be opened: {error}") from error
 
 
 async def run(config: Config, state: Path) -> None:
@@ -362,39 +352,3 @@ async def _reload_when(again: asyncio.Event, running: Service) -> None:
         else:
             log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))
         running.manager.tell("READY=1")
-
-
-async def record(config: Config, state: Path, file: TextIO, seconds: float | None) -> None:
-    """Connect as :func:`run` does and write every advertisement as a line of a capture, until told to stop."""
-    with single_instance(state):
-        fleet = Fleet(config.discovery, config.proxies, _unheard, state=state)
-        taps = Taps(_unheard, fleet.listen)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        tasks = [asyncio.create_task(part) for part in (_write_lines(taps.lines(), file), fleet.run(), _until(stop))]
-        try:
-            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _unheard(
-    _proxy: str, _address: int, _address_type: int, _rssi: int, _data: bytes, _time: float, _heard: float
-) -> Outcome:
-    return Outcome.NOT_OURS
-
-
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
-
-
-async def _write_lines(lines: AsyncGenerator[str, None], file: TextIO) -> None:
-    async with aclosing(lines):
-        async for line in lines:
-            file.write(line + "\n")
-            file.flush()

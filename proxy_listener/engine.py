@@ -7,7 +7,9 @@ no listener; what one asks of the other is here.
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import attrs
 import structlog
@@ -15,7 +17,7 @@ import structlog
 from proxy_listener.advertisement import Address, mac_text, parse_mac
 from proxy_listener.config import Config
 from proxy_listener.devices import Devices, Notice
-from proxy_listener.errors import NoReadingError
+from proxy_listener.errors import NoReadingError, ProxyListenerError
 from proxy_listener.history import Hearing, Journal, Known
 from proxy_listener.listener import Listener
 from proxy_listener.outcome import Outcome
@@ -116,6 +118,15 @@ class Remembered:
     def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, payload: bytes) -> None:
         """Kept with the history, bounded."""
         self._journal.seal(mac, time, proxy, rssi, address_type, payload)
+
+
+def open_journal(config: Config, state: Path | None) -> Journal:
+    """The history of a state directory; in memory without one. ProxyListenerError where it cannot be opened."""
+    path = None if state is None else state / config.history.path
+    try:
+        return Journal(path, config.history)
+    except (OSError, sqlite3.Error) as error:
+        raise ProxyListenerError(f"the history {path} cannot be opened: {error}") from error
 
 
 class Engine:

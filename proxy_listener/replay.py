@@ -5,7 +5,6 @@ decides the same on every machine and at every speed. With a state directory the
 goes on from there as a restarted service would; without one it is in memory.
 """
 
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ import structlog
 from proxy_listener.advertisement import ADDRESS_LIMIT, Advertisement
 from proxy_listener.capture import Capture
 from proxy_listener.config import Config
-from proxy_listener.engine import Engine
+from proxy_listener.engine import Engine, open_journal
 from proxy_listener.errors import ProxyListenerError
 from proxy_listener.history import Journal
 from proxy_listener.instance import LOCK, single_instance
@@ -67,7 +66,7 @@ async def replay(files: Iterable[tuple[Path | None, str]], config: Config, state
         ran_before = state is not None and (state / LOCK).exists()
         if state is not None:
             stack.enter_context(single_instance(state))
-        journal = _journal(config, state)
+        journal = open_journal(config, state)
         if journal.fresh and ran_before and not journal.alarm:
             log.warning("the history is lost: there is none in this state directory, which was used before")
         player = _Player(config, journal, out)
@@ -78,14 +77,6 @@ async def replay(files: Iterable[tuple[Path | None, str]], config: Config, state
         finally:
             await player.close()
     return player.summary()
-
-
-def _journal(config: Config, state: Path | None) -> Journal:
-    path = None if state is None else state / config.history.path
-    try:
-        return Journal(path, config.history)
-    except (OSError, sqlite3.Error) as error:
-        raise ProxyListenerError(f"the history {path} cannot be opened: {error}") from error
 
 
 @contextmanager

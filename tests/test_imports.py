@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "engine": (VALUES | CORE | {"config", "history"}, {"attrs", "structlog"}),
 }
 
-LEAVES = {"app", "cli", "demo", "replay", "__main__"}
+LEAVES = {"app", "cli", "demo", "recording", "replay", "__main__"}
 """They may import everything; nobody but each other imports them."""
 
 SINKS = VALUES | {"history"}

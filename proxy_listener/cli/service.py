@@ -139,9 +139,9 @@ def record(options: Options, output: str, seconds: float | None) -> None:
 
 
 def _record_alone(options: Options, file: TextIO, seconds: float | None) -> None:
-    from proxy_listener import app
+    from proxy_listener.recording import record as write
 
-    asyncio.run(app.record(options.load(), options.state_directory(), file, seconds))
+    asyncio.run(write(options.load(), options.state_directory(), file, seconds))
 
 
 @contextmanager
