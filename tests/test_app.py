@@ -211,11 +211,11 @@ async def test_run_prints_json_lines_and_ends_cleanly_on_sigterm(tmp_path):
 async def test_kill_9_loses_nothing_that_was_told_and_tells_nothing_twice(tmp_path, kills):
     """At random moments under load, lines that lay in the pipe included."""
     chance, told = random.Random(kills), []
-    async with standing_house(pace=5.0) as house:
+    async with standing_house(pace=20.0) as house:
         write_configuration(tmp_path / "devices.toml", house)
         for _ in range(kills):
             async with running_process(tmp_path, "run") as process:
-                told += await lines_of(process, chance.randint(1, 20))
+                told += await lines_of(process, chance.randint(1, 5))
                 await asyncio.sleep(chance.random())
                 process.kill()
                 told += [
