@@ -1,7 +1,7 @@
 """``python tests/bench``: what listening costs, as a table and as JSON.
 
 Chapters run one after the other; within one, contestants take turns round by round, so that whatever else the machine
-does hits all alike, and a figure is the median of its rounds. ``--quick`` takes about two minutes, ``--full`` about
+does hits all alike, and a figure is the median of its rounds. ``--quick`` takes about four minutes, ``--full`` about
 fifteen; a chapter that would begin after ``--limit`` seconds is left out, and its budgets are not measured.
 """
 
@@ -201,7 +201,7 @@ def _received(one: Round) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.partition("\n")[0])
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--quick", action="store_true", help="about two minutes")
+    form.add_argument("--quick", action="store_true", help="about four minutes")
     form.add_argument("--full", action="store_true", help="about fifteen (the default)")
     parser.add_argument("--limit", type=float, default=1200.0, metavar="SECONDS", help="begin no chapter after this")
     parser.add_argument("--seed", type=int, default=1)
