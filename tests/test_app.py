@@ -215,7 +215,7 @@ async def test_kill_9_loses_nothing_that_was_told_and_tells_nothing_twice(tmp_pa
         write_configuration(tmp_path / "devices.toml", house)
         for _ in range(kills):
             async with running_process(tmp_path, "run") as process:
-                told += await lines_of(process, chance.randint(1, 5))
+                told += await lines_of(process, chance.randint(5, 10))
                 await asyncio.sleep(chance.random())
                 process.kill()
                 told += [
