@@ -4,8 +4,9 @@ What comes in: for one device, each copy that may count (proxy, RSSI, monotonic 
 goes out: per proxy a smoothed RSSI, when it last heard, how many frames it heard and how many nobody else did; and the
 nearest proxy.
 
-The rule of this file: the nearest proxy changes only for a lead of 6 dB that lasted 20 s, or because it stopped hearing
-a device that others hear; so a sensor on a shelf never hops, and one that is carried follows within half a minute.
+The rule of this file: the nearest proxy changes only for a lead of 6 dB that lasted 20 s and three frames, or because
+it heard nothing for five minutes of what others heard; so a sensor on a shelf never hops, and one that is carried
+follows within half a minute. Silence of the device itself, or of a stalled proxy, changes nothing.
 """
 
 from collections.abc import Iterator
@@ -13,20 +14,18 @@ from typing import NamedTuple
 
 import attrs
 
-SMOOTHING = 0.15
-"""Weight of a new RSSI: single packets scatter by 5 to 10 dB indoors, and a burst of copies has four to ten of them."""
+SMOOTHING = 0.1
+"""Weight of a new RSSI: single packets scatter by 3 to 5 dB indoors, so what is smoothed by this does by one. More
+weight after a silence would make each burst of a seldom sender a new guess."""
 
-RESTART_AFTER = 120.0
-"""Seconds of silence after which the old smoothed RSSI says little: the next one weighs half."""
-
-LEAD, LEAD_SECONDS = 6.0, 20.0
+LEAD, LEAD_SECONDS, LEAD_FRAMES = 6.0, 20.0, 3
 """habluetooth wants 16 dB and freezes to one room; 6 dB for 20 s is what walls differ by and people do not wait for."""
+
+LOST_SECONDS, LOST_FRAMES = 300.0, 8
+"""Beyond the longest stalls seen (four minutes) a proxy that misses frame after frame has lost the device."""
 
 SETTLE_SECONDS = 1.0
 """Until then not every room has delivered its copy of the first frame: firmware batches for 100 to 200 ms."""
-
-LOST_SECONDS, LOST_GAPS = 60.0, 3.0
-"""A proxy has lost a device that it did not hear for three of the device's usual gaps, and a minute at least."""
 
 UNKNOWN_RSSI = 0
 
@@ -67,11 +66,10 @@ class Routes:
 
     __slots__ = (
         "_challenger",
+        "_challenger_frames",
         "_challenger_heard",
         "_counted",
         "_first_heard",
-        "_gap",
-        "_new",
         "_only",
         "by_proxy",
         "frames",
@@ -84,9 +82,8 @@ class Routes:
         self.nearest: str | None = None
         self._challenger: str | None = None
         self._challenger_heard = 0.0
+        self._challenger_frames = 0
         self._first_heard: float | None = None
-        self._new = 0.0
-        self._gap = 0.0
         self._only: dict[int, str] = {}
         self._counted: dict[str, tuple[int, int]] = {}
 
@@ -101,20 +98,17 @@ class Routes:
             if self._first_heard is None:
                 self._first_heard = heard
         elif rssi != UNKNOWN_RSSI:
-            route.rssi += (SMOOTHING if heard - route.heard < RESTART_AFTER else 0.5) * (rssi - route.rssi)
+            route.rssi += SMOOTHING * (rssi - route.rssi)
         route.heard = heard
         if serial > route.serial:
-            self._count(route, proxy, serial, heard)
+            self._count(route, proxy, serial)
 
-    def _count(self, route: Route, proxy: str, serial: int, heard: float) -> None:
+    def _count(self, route: Route, proxy: str, serial: int) -> None:
         """The first copy of a frame through this proxy; is it the first through any?"""
         route.serial = serial
         route.frames += 1
         if serial > self.frames:
-            if self.frames:
-                gap = heard - self._new
-                self._gap += (SMOOTHING if self.frames > 1 else 1.0) * (gap - self._gap)
-            self.frames, self._new = serial, heard
+            self.frames = serial
             self._only[serial] = proxy
             route.alone += 1
             if len(self._only) > FRAMES_IN_FLIGHT:
@@ -137,27 +131,29 @@ class Routes:
 
     def settle(self, heard: float) -> bool:
         """Decide anew which proxy is nearest. True if it changed."""
-        lost_before = heard - max(LOST_SECONDS, LOST_GAPS * self._gap)
-        fresh = [(route.rssi, proxy) for proxy, route in self.by_proxy.items() if route.heard >= lost_before]
-        if not fresh or self._first_heard is None:
+        levels = {proxy: route.rssi for proxy, route in self.by_proxy.items() if not self._lost(route, heard)}
+        if not levels or self._first_heard is None:
             return False
-        rssi, best = max(fresh)
+        best = max(levels, key=levels.__getitem__)
         if self.nearest is None:
             if heard - self._first_heard < SETTLE_SECONDS:
                 return False
         elif best == self.nearest:
             self._challenger = None
             return False
-        elif (now := self.by_proxy[self.nearest]).heard >= lost_before:
-            if rssi - now.rssi < LEAD:
+        elif self.nearest in levels:
+            if levels[best] - levels[self.nearest] < LEAD:
                 self._challenger = None
                 return False
             if best != self._challenger:
-                self._challenger, self._challenger_heard = best, heard
-            if heard - self._challenger_heard < LEAD_SECONDS:
+                self._challenger, self._challenger_heard, self._challenger_frames = best, heard, self.frames
+            if heard - self._challenger_heard < LEAD_SECONDS or self.frames - self._challenger_frames < LEAD_FRAMES:
                 return False
         self.nearest, self._challenger = best, None
         return True
+
+    def _lost(self, route: Route, heard: float) -> bool:
+        return self.frames - route.serial >= LOST_FRAMES and heard - route.heard >= LOST_SECONDS
 
     def _make_room(self) -> None:
         """Nodes can be renamed without end: the route longest unheard goes."""

@@ -50,9 +50,37 @@ def test_a_proxy_that_hears_no_more_loses_the_device_to_one_that_does():
     routes = Routes()
     for serial in range(1, 30):
         hear(routes, serial, serial * 2.0, {"hall": -50, "kitchen": -80})
-    for serial in range(30, 65):
+    for serial in range(30, 175):
+        hear(routes, serial, serial * 2.0, {"kitchen": -80})
+    assert routes.nearest == "hall"
+    for serial in range(175, 185):
         hear(routes, serial, serial * 2.0, {"kitchen": -80})
     assert routes.nearest == "kitchen"
+
+
+def test_the_devices_own_silence_moves_it_nowhere():
+    """A motion sensor: some frames in a minute, then an hour of nothing; the first copy comes through any proxy."""
+    routes = Routes()
+    serial, now, moves = 0, 0.0, 0
+    for evening in range(50):
+        for _ in range(4):
+            serial, now = serial + 1, now + 10.0
+            first = ("hall", "attic")[evening % 2]
+            routes.note(first, -84, now, serial, 0)
+            moves += routes.settle(now)
+            routes.note("kitchen", -62, now + 0.2, serial, 0)
+        now += 3600.0
+    assert (routes.nearest, moves) == ("kitchen", 1)
+
+
+def test_a_stalled_proxy_keeps_its_devices():
+    """Four minutes without a word from the nearest proxy, while a room 3 dB weaker goes on hearing."""
+    routes = Routes()
+    for serial in range(1, 60):
+        hear(routes, serial, serial * 2.0, {"hall": -60, "kitchen": -63})
+    for serial in range(60, 180):
+        assert not hear(routes, serial, serial * 2.0, {"kitchen": -63})
+    assert routes.nearest == "hall"
 
 
 def test_a_device_that_speaks_every_ten_minutes_does_not_hop_to_the_room_that_delivers_first():

@@ -124,14 +124,17 @@ def shortest(number: float) -> float:
     # Six digits hold every decimal of up to six that a sensor means, and are what all but odd numbers need.
     decimal = float("%.6g" % number)  # noqa: UP031  half the time of the f-string, on the hot path
     packed = _FLOAT.pack(number)
-    if _FLOAT.pack(decimal) == packed and not 0 < abs(number) < _NORMAL:
+    if abs(decimal) <= _LARGEST and _FLOAT.pack(decimal) == packed and not 0 < abs(number) < _NORMAL:
         return decimal + 0.0  # so that -0.0 is 0.0
     for digits in range(1, 9):
         decimal = float(f"{number:.{digits}g}")
-        if _FLOAT.pack(decimal) == packed:
+        if abs(decimal) <= _LARGEST and _FLOAT.pack(decimal) == packed:
             return decimal
     return float(f"{number:.9g}")
 
+
+_LARGEST = 3.4028234663852886e38
+"""The largest float32; its neighbours' short decimals may lie above it."""
 
 _NORMAL = 2.0**-126
 """Below it a float32 holds fewer digits, and fewer than six may do."""

@@ -8,6 +8,8 @@ from rounds import COUNTING, OURS, play
 
 SHORT = Mix(proxies=20, rate=20.0, devices=20, seconds=2.0, warm=1.0)
 
+pytestmark = pytest.mark.bench
+
 
 def test_the_mix_is_the_one_of_the_claim():
     """Seven in ten are foreign, one in a hundred is a new frame, and the same seed gives the same air."""
