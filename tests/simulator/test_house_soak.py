@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 import time
+from array import array
 from collections import Counter
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+PAGE_CACHES = 2 * 2000
+"""kB that SQLite fills while the file is still smaller than they are: the writer's and the reader's cache (its default)."""
+
+
 class Watcher:
     """Measures every 10 ms how late the loop is and how long it had worked, and the process every second.
 
@@ -55,7 +60,8 @@ class Watcher:
     """
 
     def __init__(self):
-        self.lags, self.work, self.samples = [], [], []
+        # Arrays, because fifty thousand floats each would be three of the megabytes that are measured here.
+        self.lags, self.work, self.samples = array("f"), array("f"), []
 
     async def run(self):
         loop = asyncio.get_running_loop()
@@ -185,7 +191,7 @@ def test_ten_minutes_of_faults_leave_nothing_behind(tmp_path):
     samples = [sample.memory for sample in run.watcher.samples]
     half = len(samples) // 2
     assert max(samples) < 120 * 1024
-    assert max(samples[half:]) <= 1.05 * max(samples[:half])
+    assert max(samples[half:]) <= 1.05 * max(samples[:half]) + PAGE_CACHES
     assert run.stored < ROW_BYTES * run.rows + 200_000
     assert share_of(run.watcher.work, 0.999) < 0.05
 
