@@ -50,7 +50,7 @@ def open_files():
 
 
 PAGE_CACHES = 2 * 2000
-"""kB that SQLite fills while the file is still smaller than they are: the writer's and the reader's cache (its default)."""
+"""kB that SQLite fills while the file is smaller than they are: the writer's and the reader's cache, its default."""
 
 
 class Watcher:
