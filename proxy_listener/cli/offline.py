@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,8 @@ def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) 
         secrets = [bindkey(Secret(text)) for text in keys]
     except FieldError as error:
         raise click.BadParameter(str(error), param_hint="--bindkey") from None
-    if not secrets and address is not None:
+    sender = address if address is not None else _sender(payload)
+    if not secrets and sender is not None:
         try:
             path = find(options.config)
             listed = load(path).devices if path else ()
@@ -179,5 +181,17 @@ def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) 
             if options.config is not None:
                 raise
             listed = ()
-        secrets = [key for device in listed if device.mac == address for key in device.bindkey]
+        secrets = [key for device in listed if device.mac == sender for key in device.bindkey]
     sys.stdout.write(explain(payload, address, secrets))
+
+
+def _sender(payload: bytes) -> int | None:
+    """The MAC inside a frame, be it alone or in an advertisement; None where it has none."""
+    from proxy_listener.advertisement import MIBEACON, service_data
+    from proxy_listener.errors import DecodeError
+    from proxy_listener.xiaomi.mibeacon import parse_frame
+
+    frames = [data for uuid, data in service_data(payload) if uuid == MIBEACON] or [payload]
+    with suppress(DecodeError):
+        return parse_frame(frames[0]).mac
+    return None

@@ -149,6 +149,8 @@ def test_decode_takes_the_key_of_the_device_s_entry(call, house):
     """A device of the configuration needs no --bindkey."""
     frame = "58585b0550f4830238c1a495ef58763c26000097e2abb5"
     assert "46.7" in call("decode", frame, "--mac", "a4c1380283f4", "-c", house).stdout
+    assert "46.7" in call("decode", frame, "-c", house).stdout
+    assert "46.7" in call("decode", "0201061a1695fe" + frame, "-c", house).stdout
 
 
 def test_a_bad_key_is_a_slip_of_usage_and_is_not_repeated(call):
