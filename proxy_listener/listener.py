@@ -149,6 +149,7 @@ class Listener:
             if device.model is None:
                 self.devices.name(device, model_of(frame.product_id), hearing.heard)
             self._alive(device, hearing)
+            self._locate(device, hearing.heard)
             # Of a listed device the read over a connection tells, with its firmware's version.
             if frame.version == 0 and device.entry is None and not device.old_firmware:
                 device.old_firmware = True
@@ -187,6 +188,7 @@ class Listener:
         if device.model is None:
             self.devices.name(device, model, hearing.heard)
         self._alive(device, hearing)
+        self._locate(device, hearing.heard)
         if device.key is not KeyState.MISSING:
             device.key = KeyState.MISSING
             self.devices.tell("key_missing", device)
@@ -261,9 +263,7 @@ class Listener:
         if trust == "claimed" and not late:
             stale |= device.slopes.leaping(decoded.values, hearing.heard)
         device.write(decoded.values, stale, hearing.time, stream, judgement.order)
-        nearest = device.routes.nearest
-        if device.routes.settle(hearing.heard):
-            self.devices.moved(device, nearest)
+        self._locate(device, hearing.heard)
         self._emit(
             Reading(
                 time=hearing.time,
@@ -313,6 +313,11 @@ class Listener:
         """A well-formed frame, be it a reading or not, says that the device lives, and where."""
         device.heard = hearing.heard
         device.routes.note(hearing.proxy, hearing.rssi, hearing.heard, serial, hearing.address_type)
+
+    def _locate(self, device: Device, heard: float) -> None:
+        nearest = device.routes.nearest
+        if device.routes.settle(heard):
+            self.devices.moved(device, nearest)
 
     def _admit(self, hearing: Hearing) -> Device:
         return self.devices.admit(hearing.address, hearing.time, hearing.heard)

@@ -116,7 +116,7 @@ def test_old_plant_firmware_of_an_unlisted_device_is_noticed_once():
     silent = bytes.fromhex("31029800") + bytes([1]) + MAC.to_bytes(6, "little") + b"\x0d"
     for _ in range(3):
         assert air.say(silent, after=1) is Outcome.EMPTY
-    assert [notice.kind for notice in air.notices] == ["admitted", "old_firmware"]
+    assert [notice.kind for notice in air.notices] == ["admitted", "old_firmware", "room"]
     assert air.devices.valueless(MAC)
 
 
@@ -218,3 +218,13 @@ def test_after_a_restart_a_device_has_its_interval_anew_and_a_sleepy_one_stays()
     again.now += 900.5
     assert not again.status().available
     assert 100_900 <= again.status().heard_age <= 100_901
+
+
+def test_a_device_without_readings_is_located_too():
+    """One that encrypts and has no key yet: where it hangs is what its owner looks for."""
+    air = Air()
+    for counter in range(3):
+        payload = frames.frame(LYWSD03MMC, counter, temperature(215), mac=MAC, key=bytes.fromhex(KEY))
+        air.say(payload, proxy="hall", rssi=-85, after=2)
+        air.say(payload, proxy="kitchen", rssi=-55)
+    assert air.status().room == "Kitchen"
