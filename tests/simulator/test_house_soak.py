@@ -44,6 +44,10 @@ class Sample:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return cls(pages * resource.getpagesize() // 1024, len(asyncio.all_tasks()), open_files())
 
+    def within(self, before):
+        """Whether nothing was left over: the sample before may have caught a short-lived socket of its own."""
+        return self.tasks <= before.tasks and self.files <= before.files
+
 
 def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
@@ -132,7 +136,7 @@ async def settled(before):
     """What the process holds, once what is short-lived (a question by mDNS, a probe) is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + 10.0
-    while (after := Sample.now()).tasks > before.tasks and loop.time() < until:  # noqa: ASYNC110  nobody tells
+    while not (after := Sample.now()).within(before) and loop.time() < until:  # noqa: ASYNC110  nobody tells
         await asyncio.sleep(0.1)
     return after
 
@@ -172,9 +176,9 @@ def told(run):
 
 def test_nothing_is_lost_or_told_twice_while_proxies_fail(tmp_path):
     """Under replays, forgeries and faults: 0 lost beyond what no room heard, 0 twice, 0 made up, and every proxy is
-    live again with as many tasks and files as before."""
+    live again with no more tasks and files than before."""
     run = soaked(SHORT, tmp_path)
-    assert (run.after.tasks, run.after.files) == (run.before.tasks, run.before.files)
+    assert run.after.within(run.before)
     assert share_of(run.watcher.work, 0.999) < 0.05
 
 
@@ -183,7 +187,7 @@ def test_ten_minutes_of_faults_leave_nothing_behind(tmp_path):
     """The same in eight rooms with forty devices; memory has stopped growing, the history has the size of its rows, and
     the loop was never blocked."""
     run = soaked(LONG, tmp_path)
-    assert (run.after.tasks, run.after.files) == (run.before.tasks, run.before.files)
+    assert run.after.within(run.before)
     samples = [sample.memory for sample in run.watcher.samples]
     half = len(samples) // 2
     assert max(samples) < 120 * 1024
