@@ -1,7 +1,7 @@
 """The journal as everyone sees it: readings in, committed rows out.
 
-``append`` never waits; one task takes what has gathered, has it committed in the writing thread, and only then tells
-feeds and cursors. The rule of this file: commit, then tell. While storage fails live feeds go on, their rows marked as
+``append`` never waits; what has gathered is committed in the writing thread, and only then feeds and cursors are
+told. The rule of this file: commit, then tell. While storage fails live feeds go on, their rows marked as
 not stored; cursors wait; readings gather in a bounded buffer.
 
 A commit goes out at once after a quiet 100 ms, else every 100 ms or 200 rows.
@@ -11,9 +11,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -31,6 +32,8 @@ from proxy_listener.reading import Reading
 from proxy_listener.settings import HistorySettings
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 PACE = 0.1
 FULL_BATCH = 200
@@ -74,16 +77,18 @@ class Journal(Archive, Ledger):
     ) -> None:
         store = open_store(path)
         Archive.__init__(self, store)
-        self._work = asyncio.Event()
-        Ledger.__init__(self, store, self._work.set)
+        Ledger.__init__(self, store, self._plan)
         self.fresh, store.fresh = store.fresh, False
         self._settings = settings or HistorySettings()
         self._clock = clock
         self._buffer = buffer
         self._writer = Writer(store)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._turn = asyncio.Lock()
-        self._change = asyncio.Event()
+        self._running = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._planned: asyncio.TimerHandle | None = None
+        self._fault: asyncio.Future[None] | None = None
         self._due = 0.0
         self._stored_id, self._number = queries.place(store.connection)
         self._next_id = self._stored_id + 1
@@ -120,9 +125,8 @@ class Journal(Archive, Ledger):
         self._next_id += 1
         if reading.trust == "authenticated" and reading.identity:
             self._waiting.add((reading.mac, reading.identity))
-        self._work.set()
         if len(self._rows) in {1, FULL_BATCH}:
-            self._change.set()
+            self._plan()
 
     def known(self, mac: Address, identity: bytes) -> bool:
         """Whether an authenticated frame is in the journal, or on its way there. Microseconds.
@@ -164,18 +168,24 @@ class Journal(Archive, Ledger):
 
     async def run(self) -> None:
         """Commits and tells, and forgets what is too old, until cancelled. :meth:`close` comes after it."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._write())
-            tasks.create_task(self._thin())
-            if self._store.unchecked:
-                tasks.create_task(self._check())
+        self._fault = asyncio.get_running_loop().create_future()
+        self._running = True
+        self._plan()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._thin())
+                if self._store.unchecked:
+                    tasks.create_task(self._check())
+                await self._fault
+        finally:
+            self._rest()
 
     async def flush(self) -> bool:
         """Commits and tells all that was appended; False where storage fails."""
-        async with self._turn:
-            pass
+        await self._idle.wait()
         while self._rows or self._retry or self._small:
-            await self._commit()
+            self._begin()
+            await self._idle.wait()
             if self._error is not None:
                 return False
         return True
@@ -185,82 +195,119 @@ class Journal(Archive, Ledger):
         if self._closed:
             return
         self._closed = True
+        self._rest()
         if not await self.flush():
             log.error("history storage fails; readings are lost", readings=self.storage.waiting, error=self._error)
         for feed in list(self._feeds):
             feed.close()
-        async with self._turn:
-            self._close_index()
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
+        self._close_index()
+        await self._between_commits(self._writer.close)
         self._thread.shutdown()
 
-    async def _write(self) -> None:
-        while True:
-            await self._work.wait()
-            await self._pace()
-            # A commit under way is finished even where this task is cancelled: close() waits for its turn.
-            await asyncio.shield(asyncio.ensure_future(self._commit()))
-
-    async def _pace(self) -> None:
-        """Waits until the next commit is due."""
+    def _plan(self) -> None:
+        """Sees that the next commit begins when it is due; whoever leaves something to commit calls it."""
+        if not self._running or not self._idle.is_set():
+            return
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        while len(self._rows) < FULL_BATCH or self._error is not None:
-            due = self._due if self._rows or self._retry else max(self._due, begun + LAZY)
-            if due <= loop.time():
+        if self._rows or self._retry:
+            due = 0.0 if len(self._rows) >= FULL_BATCH and self._error is None else self._due
+        elif self._small:
+            due = max(self._due, loop.time() + LAZY)
+        else:
+            return
+        if self._planned is not None:
+            if self._planned.when() <= due:
                 return
-            self._change.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(due):
-                    await self._change.wait()
+            self._planned.cancel()
+        # By call_at even where it is due now: what else was read from the sockets in this turn goes into it.
+        self._planned = loop.call_at(due, self._begin)
 
-    async def _commit(self) -> None:
-        async with self._turn:
-            if not (self._rows or self._retry or self._small):
-                return
-            loop = asyncio.get_running_loop()
-            batch = self._retry or self._gather()
-            commit = loop.run_in_executor(self._thread, self._writer.commit, batch)
-            while not (await asyncio.wait({commit}, timeout=STALL))[0]:
-                self._failed(batch, STALLED)
-            try:
-                self._succeeded(batch, commit.result())
-            except FAULTS as error:
-                self._failed(batch, str(error))
-            self._due = loop.time() + (PACE if self._error is None else RETRY)
+    def _rest(self) -> None:
+        """Begins no commit by itself any more. One under way is finished: close() waits for it."""
+        self._running = False
+        if self._planned is not None:
+            self._planned.cancel()
+            self._planned = None
+
+    def _begin(self) -> None:
+        """Gives a batch to the writing thread. Callbacks carry it on, because each step of a task would be one more
+        turn of the loop, and for the usual batch of one row these turns cost more than the commit.
+        """
+        self._planned = None
+        if not self._idle.is_set():
+            return
+        batch = self._retry or self._gather()
+        loop = asyncio.get_running_loop()
+        self._idle.clear()
+        self._stall = loop.call_later(STALL, self._stalled, batch)
+
+        def hand_back(commit: Future[Committed]) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._ended, batch, commit)
+
+        self._thread.submit(self._writer.commit, batch).add_done_callback(hand_back)
+
+    def _stalled(self, batch: Batch) -> None:
+        self._stall = asyncio.get_running_loop().call_later(STALL, self._stalled, batch)
+        self._failed(batch, STALLED)
+
+    def _ended(self, batch: Batch, commit: Future[Committed]) -> None:
+        self._stall.cancel()
+        self._idle.set()
+        try:
+            self._succeeded(batch, commit.result())
+        except FAULTS as error:
+            self._failed(batch, str(error))
+        except Exception as error:
+            self._lost += len(batch.rows)
+            self._forget(batch)
+            if self._fault is None or self._fault.done():
+                raise
+            # Our own mistake: whoever runs us is told, and runs us again.
+            self._fault.set_exception(error)
+        self._due = asyncio.get_running_loop().time() + (PACE if self._error is None else RETRY)
+        self._plan()
+
+    async def _between_commits(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Done in the writing thread, while no commit is under way."""
+        while not self._idle.is_set():
+            await self._idle.wait()
+        self._idle.clear()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._idle.set()
 
     def _gather(self) -> Batch:
         self._number += 1
         rows = [self._rows.popleft() for _ in range(min(len(self._rows), FULL_BATCH))]
         small, self._small = self._small, Small()
-        if not self._rows:
-            self._work.clear()
         return small.batch(self._number, rows)
 
     def _failed(self, batch: Batch, error: str) -> None:
         """Storage fails: the batch is tried again, and those who listen live hear what waits, marked."""
         self._retry = batch
-        self._work.set()
         if self._error is None:
             log.error("history storage fails; readings wait in memory", error=error)
         self._error = error
         self._tell([attrs.evolve(row, stored=False) for row in (*batch.rows, *self._rows) if row.id > self._told_id])
 
-    def _succeeded(self, batch: Batch, done: Committed) -> None:
+    def _forget(self, batch: Batch) -> None:
         self._retry = None
+        self._waiting.difference_update((row.reading.mac, row.reading.identity) for row in batch.rows)
+
+    def _succeeded(self, batch: Batch, done: Committed) -> None:
+        self._forget(batch)
         if self._error is not None:
             log.warning("history storage is back", waiting=len(self._rows), lost=self._lost)
             self._error = None
             self._close_index()
         if self._store.fresh:
             self._renew()
-        if self._rows or self._small:
-            self._work.set()
         self._clashes += done.clashes
         self._refused += done.refused
         if not batch.rows:
             return
-        self._waiting.difference_update((row.reading.mac, row.reading.identity) for row in batch.rows)
         self._stored_id = batch.rows[-1].id
         self._tell([row for row in batch.rows if row.id in done.ids and row.id > self._told_id])
         for cursor in self._cursors.values():
@@ -300,10 +347,9 @@ class Journal(Archive, Ledger):
         try:
             why = await asyncio.to_thread(sound, self._store.path)
             if why is not None:
-                async with self._turn:
-                    await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.put_aside, why)
-                    self._renew()
-                    self._work.set()
+                await self._between_commits(self._writer.put_aside, why)
+                self._renew()
+                self._plan()
         except FAULTS as error:
             log.warning("history could not be checked", error=str(error))
 

@@ -90,9 +90,10 @@ class Writer:
     def commit(self, batch: Batch) -> Committed:
         """Writes the batch durably. After an error call it again with the same batch: it is written once."""
         try:
+            doubt = self._broken is not None
             if self._broken:
                 self._mend(self._broken)
-            return self._commit(batch)
+            return self._commit(batch, doubt=doubt)
         except FAULTS as error:
             self._broken = error
             raise
@@ -149,13 +150,19 @@ class Writer:
         self.store.fresh |= opened.fresh
         self._count_sealed()
 
-    def _commit(self, batch: Batch) -> Committed:
+    def _commit(self, batch: Batch, *, doubt: bool) -> Committed:
+        """``doubt``: the commit before this one failed, and may have reached the disk all the same."""
+        try:
+            return self._write(batch, doubt=doubt, singly=False)
+        except _UNSTORABLE:
+            return self._write(batch, doubt=doubt, singly=True)
+
+    def _write(self, batch: Batch, *, doubt: bool, singly: bool) -> Committed:
         with self.store.writing() as connection:
-            ((last,),) = connection.execute("SELECT number FROM batch").fetchall() or [(0,)]
-            if last == batch.number:
+            if doubt and connection.execute("SELECT 1 FROM batch WHERE number = ?", (batch.number,)).fetchone():
                 return self._found(connection, batch)
             connection.execute("INSERT OR REPLACE INTO batch VALUES (1, ?)", (batch.number,))
-            done = self._rows(connection, batch.rows)
+            done = (_write_singly if singly else _write_all)(connection, batch.rows)
             self._small(connection, batch)
             connection.executemany(_HEARING, batch.hearing)
             self._seal(connection, batch)
@@ -167,22 +174,6 @@ class Writer:
         ends = (batch.rows[0].id, batch.rows[-1].id)
         found = frozenset(i for (i,) in connection.execute("SELECT id FROM reading WHERE id BETWEEN ? AND ?", ends))
         return Committed(found, clashes=len(batch.rows) - len(found))
-
-    def _rows(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
-        ids: set[int] = set()
-        clashes = refused = 0
-        for row in rows:
-            connection.execute("SAVEPOINT one")
-            try:
-                if _write(connection, row):
-                    ids.add(row.id)
-                else:
-                    clashes += 1
-            except _UNSTORABLE:
-                connection.execute("ROLLBACK TO one")
-                refused += 1
-            connection.execute("RELEASE one")
-        return Committed(frozenset(ids), clashes, refused)
 
     def _small(self, connection: sqlite3.Connection, batch: Batch) -> None:
         for name, value in batch.notes.items():
@@ -237,6 +228,29 @@ def _thin_summaries(connection: sqlite3.Connection, before: float) -> int:
         curve = found
         removed += connection.execute(remove, (*curve, before)).rowcount
     return min(removed, THIN)
+
+
+def _write_all(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
+    ids = frozenset(row.id for row in rows if _write(connection, row))
+    return Committed(ids, clashes=len(rows) - len(ids))
+
+
+def _write_singly(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
+    """Each row by itself, because one of them cannot be stored."""
+    ids: set[int] = set()
+    clashes = refused = 0
+    for row in rows:
+        connection.execute("SAVEPOINT one")
+        try:
+            if _write(connection, row):
+                ids.add(row.id)
+            else:
+                clashes += 1
+        except _UNSTORABLE:
+            connection.execute("ROLLBACK TO one")
+            refused += 1
+        connection.execute("RELEASE one")
+    return Committed(frozenset(ids), clashes, refused)
 
 
 def _write(connection: sqlite3.Connection, row: Row) -> bool:

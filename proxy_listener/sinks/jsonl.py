@@ -14,6 +14,8 @@ import queue
 import select
 import stat
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 import structlog
@@ -57,42 +59,42 @@ class _Sink:
     unwritten: int = 0
     lost: int = 0
     behind: bool = False
+    gone: bool = False
 
     async def run(self) -> None:
-        hand = _Hand()
+        hand = _Hand(self._written)
         try:
-            await self._write_all(hand)
+            async for row in self.feed:
+                await self._wait_for(hand)
+                if self.gone:
+                    return
+                rows = [row, *self.feed.take(AT_ONCE - 1)]
+                hand.write(self.path, b"".join(map(_line, rows)), len(rows))
+            await self._wait_for(hand)
         finally:
             hand.rest()
 
-    async def _write_all(self, hand: "_Hand") -> None:
-        async for row in self.feed:
-            rows = [row, *self.feed.take(AT_ONCE - 1)]
-            writing = hand.write(self.path, b"".join(map(_line, rows)))
-            while not (await asyncio.wait({writing}, timeout=PATIENCE))[0]:
-                self._count_lost()
+    async def _wait_for(self, hand: "_Hand") -> None:
+        while not await hand.free():
             self._count_lost()
-            try:
-                writing.result()
-            except BrokenPipeError:
+        self._count_lost()
+
+    def _written(self, rows: int, error: OSError | None) -> None:
+        """A write came to its end that failed, or that came after one."""
+        if isinstance(error, BrokenPipeError):
+            if not self.gone:
                 log.info("the reader of the JSON lines is gone", path=self.path)
-                return
-            except OSError as error:
-                self._failed(len(rows), error)
-            else:
-                self._worked()
-
-    def _failed(self, rows: int, error: OSError) -> None:
-        self.unwritten += rows
-        text = error.strerror or str(error)
-        if text != self.error:
-            log.error("JSON lines cannot be written", path=self.path, error=text)
-        self.error = text
-
-    def _worked(self) -> None:
-        if self.error is not None:
+            self.gone = True
+            self.feed.close()
+        elif error is not None:
+            self.unwritten += rows
+            text = error.strerror or str(error)
+            if text != self.error:
+                log.error("JSON lines cannot be written", path=self.path, error=text)
+            self.error = text
+        elif self.error is not None:
             log.warning("JSON lines are written again", path=self.path, lost=self.unwritten)
-        self.error = None
+            self.error = None
 
     def _count_lost(self) -> None:
         more, self.lost = self.feed.lost > self.lost, self.feed.lost
@@ -141,41 +143,61 @@ def _put(fd: int, data: bytes) -> None:
 class _Hand:
     """Does the blocking work in a thread that nobody waits for at the end: a write to a pipe whose reader sleeps never
     returns, and threads of an executor are joined before the program may end.
+
+    ``told(rows, error)`` is called in the loop where a write failed, and for the first that does not fail after it. Of
+    all others nobody is told who does not wait: to wake the loop costs as much as the line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[int, OSError | None], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._orders: queue.SimpleQueue[tuple[str, bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._told = told
+        self._orders: queue.SimpleQueue[tuple[str, bytes, int] | None] = queue.SimpleQueue()
+        self._given = self._done = 0
+        self._awaited = False
+        self._over = asyncio.Event()
         threading.Thread(target=self._work, name="jsonl", daemon=True).start()
 
-    def write(self, path: str, data: bytes) -> asyncio.Future[None]:
-        """Done when the lines are written; OSError where they were not."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._orders.put((path, data, done))
-        return done
+    def write(self, path: str, data: bytes, rows: int) -> None:
+        """Takes the lines of so many rows. Only while it is free."""
+        self._given += 1
+        self._orders.put((path, data, rows))
+
+    async def free(self) -> bool:
+        """Waits for the last write; False where it takes longer than :data:`PATIENCE`."""
+        if self._given == self._done:
+            return True
+        self._over.clear()
+        self._awaited = True
+        # Looked at once more, because the thread may have come to its end before it could see that somebody waits.
+        if self._given != self._done:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._over.wait()
+        self._awaited = False
+        return self._given == self._done
 
     def rest(self) -> None:
         """End the thread, as soon as it can."""
         self._orders.put(None)
 
     def _work(self) -> None:
+        failing = False
         while (order := self._orders.get()) is not None:
-            path, data, done = order
-            outcome: OSError | None = None
+            path, data, rows = order
+            error: OSError | None = None
             try:
                 _write(path, data)
-            except OSError as error:
-                outcome = error
-            try:
-                self._loop.call_soon_threadsafe(_tell, done, outcome)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                return
+            except OSError as raised:
+                error = raised
+            failing, telling = error is not None, failing or error is not None
+            self._done += 1
+            if telling or self._awaited:
+                try:
+                    self._loop.call_soon_threadsafe(self._tell, rows, error, telling)
+                except RuntimeError:  # the loop is closed: nobody waits any more
+                    return
 
-
-def _tell(done: asyncio.Future[None], error: OSError | None) -> None:
-    if done.cancelled():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
+    def _tell(self, rows: int, error: OSError | None, telling: bool) -> None:
+        if telling:
+            self._told(rows, error)
+        self._over.set()
