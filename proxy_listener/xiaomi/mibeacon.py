@@ -24,8 +24,9 @@ presses of products known to use it come out.
 
 import struct
 from hashlib import sha256
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
@@ -93,52 +94,62 @@ class Bindkey:
         return "***"
 
 
-class Frame(NamedTuple):
+# Neither frozen nor made with arguments: one is made for every frame heard, and to set slots is what costs least.
+@attrs.define(init=False)
+class Frame:
     """A frame whose header was read. ``body``: the objects, plain or ciphertext; empty where the frame has none.
 
-    ``extended``: the 24 further bits of an encrypted frame's counter. ``mac``: the one inside the frame, None where it
-    has none. ``tag``: of v4/v5. ``start``: where in the service data the body begins; ``wide``: an I/O capability is
-    before it, and the body may begin one byte later.
+    ``counter32``: the counter, with an encrypted frame's extended counter as its upper 24 bits. ``mac``: the one inside
+    the frame, None where it has none. ``start``: where in the service data the body begins. ``tag``: of v4/v5.
     """
 
-    # A NamedTuple, not an attrs class: one is made for every frame heard, and a frozen attrs class sets each of twelve
-    # fields by a call of its own.
     control: int
-    version: int
     product_id: int
     counter: int
-    extended: int | None
-    encrypted: bool
+    counter32: int
     mac: Address | None
     capability: int | None
+    scheme: Scheme
+    encrypted: bool
+    start: int
     body: bytes
     tag: bytes
-    start: int
-    wide: bool
 
     @property
-    def counter32(self) -> int:
-        """The frame counter, with the extended counter, where there is one, as its upper 24 bits.
+    def version(self) -> int:
+        """Versions up to 3 encrypt the legacy way, from 4 with a tag."""
+        return self.control >> 12
+
+    @property
+    def extended(self) -> int | None:
+        """The 24 further bits of an encrypted frame's counter.
 
         CGG1-ENCRYPTED is said to fill the three bytes in another order; the one frame known (00 0E 00) reads the same
         either way, so it is read like every other product's.
         """
-        return self.counter if self.extended is None else self.extended << 8 | self.counter
+        return self.counter32 >> 8 if self.encrypted else None
 
     @property
-    def scheme(self) -> Scheme:
-        """How the objects are encrypted: versions up to 3 the legacy way, from 4 with a tag."""
-        if not self.encrypted:
-            return "plain"
-        return "legacy" if self.version <= 3 else "v4v5"
+    def wide(self) -> bool:
+        """An I/O capability is before the body, which may begin one byte later."""
+        return self.capability is not None and self.capability & CAPABILITY_IO != 0
 
 
-_HEAD = struct.Struct("<HHBIH").unpack_from
-"""Control, product id, counter; and the MAC, if it is there."""
+_HEAD = struct.Struct("<HHBQ").unpack_from
+"""Control, product id, counter; then eight bytes, of which the first six are the MAC, if it is there."""
 
-_EXTENDED = struct.Struct("<HB").unpack_from
+_HEAD_SIZE = 13
+_MAC_BITS = (1 << 48) - 1
 
-_new = tuple.__new__  # NamedTuple's own constructor is Python code and takes twice as long
+_TAIL = struct.Struct("<I4s").unpack_from
+_TAIL_LEGACY = struct.Struct("<I").unpack_from
+"""The extended counter as the upper bytes of four, of which the lowest is the last of the ciphertext; the tag."""
+
+_NONCE = struct.Struct("<QI").pack
+"""v4/v5, 12 bytes: the product id is above the 48 bits of the MAC, the extended counter above the counter."""
+
+_FORM = MESH | HAS_OBJECTS | HAS_CAPABILITY | HAS_MAC
+_USUAL_FORM = HAS_OBJECTS | HAS_MAC
 
 
 def parse_frame(data: bytes, address: Address | None = None) -> Frame:
@@ -148,47 +159,48 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     frames of version 0 that are known; other frames of versions 0 and 1 are NOT_A_FRAME.
     """
     size = len(data)
-    control, product_id, counter, low, high = _HEAD(data if size >= 11 else _padded(data))
-    if control & MESH or control < 0x2000:
-        _check_version(control, product_id)
-    start, mac, capability, wide = 5, None, None, False
-    if control & HAS_MAC:
-        start, mac = 11, low | high << 32
-        if address is not None and mac != address and size >= 11:
-            raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(mac)}")
-    if control & HAS_CAPABILITY:
-        capability = data[start] if start < size else 0
-        wide = capability & CAPABILITY_IO != 0
-        start += 2 if wide else 1
-    if start > size:
-        raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
-    extended, encrypted, body, tag = None, False, b"", b""
-    if control & HAS_OBJECTS and start < size:
-        if control & ENCRYPTED:
-            encrypted = True
-            end = size - (SEALED_TAIL if control >= 0x4000 else LEGACY_TAIL)
-            if end - start < OBJECT_HEADER:
-                # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285,
-                # #322). No key was tried on them, so they are no sign of a wrong one.
-                raise DecodeError(Outcome.MALFORMED, f"{size - start} encrypted bytes, too few to hold an object")
-            body = data[start:end]
-            low, high = _EXTENDED(data, end)
-            extended = low | high << 16
-            tag = data[end + 3 :] if control >= 0x4000 else b""
-        else:
-            if wide or size - start < OBJECT_HEADER:
-                start = _start_of_plain(data, start, size, wide)
-            body = data[start:]
-    return _new(
-        Frame,
-        (control, control >> 12, product_id, counter, extended, encrypted, mac, capability, body, tag, start, wide),
-    )
+    control, product_id, counter, mac = _HEAD(data if size >= _HEAD_SIZE else _padded(data))
+    start, mac, capability = 11, mac & _MAC_BITS, None
+    if control & _FORM != _USUAL_FORM or control < 0x2000:
+        start, mac, capability = _other_form(data, control, product_id, mac)
+    if mac != address and mac is not None and address is not None and size >= 11:
+        raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(mac)}")
+    frame = Frame()
+    frame.control = control
+    frame.product_id = product_id
+    frame.counter = frame.counter32 = counter
+    frame.mac = mac
+    frame.capability = capability
+    frame.scheme = "plain"
+    frame.encrypted = False
+    frame.start = start
+    frame.tag = b""
+    if size - start < OBJECT_HEADER or not control & HAS_OBJECTS:
+        frame.body = _no_objects(control, size, start)
+    elif control & ENCRYPTED:
+        _read_sealed(frame, data, size)
+    else:
+        frame.body = data[start:]
+    return frame
 
 
 def _padded(data: bytes) -> bytes:
     if len(data) < 5:
         raise DecodeError(Outcome.MALFORMED, f"{len(data)} bytes, a header has 5")
-    return data.ljust(11, b"\x00")
+    return data.ljust(_HEAD_SIZE, b"\x00")
+
+
+def _other_form(data: bytes, control: int, product_id: int, mac: Address) -> tuple[int, Address | None, int | None]:
+    """Where the body starts, the MAC and the capability of a frame that is not a MAC and objects."""
+    if control & MESH or control < 0x2000:
+        _check_version(control, product_id)
+    start, capability, size = 11 if control & HAS_MAC else 5, None, len(data)
+    if control & HAS_CAPABILITY:
+        capability = data[start] if start < size else 0
+        start += 1
+        if capability & CAPABILITY_IO:
+            start = _behind_io(data, control, start)
+    return start, mac if control & HAS_MAC else None, capability
 
 
 def _check_version(control: int, product_id: int) -> None:
@@ -198,12 +210,12 @@ def _check_version(control: int, product_id: int) -> None:
         raise DecodeError(Outcome.NOT_A_FRAME, f"version {control >> 12}")
 
 
-def _start_of_plain(data: bytes, start: int, size: int, wide: bool) -> int:
-    if wide and not _walks(data, start) and _walks(data, start + 1):
-        start += 1
-    if size - start < OBJECT_HEADER:
-        raise DecodeError(Outcome.MALFORMED, f"{size - start} bytes of objects, one has {OBJECT_HEADER} at least")
-    return start
+def _behind_io(data: bytes, control: int, start: int) -> int:
+    """The I/O capability has one byte, or two where objects in plain fit only so."""
+    after = start + 1
+    if control & HAS_OBJECTS and not control & ENCRYPTED and len(data) - after > OBJECT_HEADER:
+        return after if _walks(data, after) or not _walks(data, after + 1) else after + 1
+    return after
 
 
 def _walks(data: bytes, at: int) -> bool:
@@ -213,15 +225,42 @@ def _walks(data: bytes, at: int) -> bool:
     return at == len(data)
 
 
+def _no_objects(control: int, size: int, start: int) -> bytes:
+    """The body of a sign of life."""
+    if start > size:
+        raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
+    if control & HAS_OBJECTS and start < size:
+        raise DecodeError(Outcome.MALFORMED, f"{size - start} bytes of objects, one has {OBJECT_HEADER} at least")
+    return b""
+
+
+def _read_sealed(frame: Frame, data: bytes, size: int) -> None:
+    frame.encrypted = True
+    if frame.control >= 0x4000:
+        frame.scheme = "v4v5"
+        end = size - SEALED_TAIL
+        word, frame.tag = _TAIL(data, end - 1)
+    else:
+        frame.scheme = "legacy"
+        end = size - LEGACY_TAIL
+        (word,) = _TAIL_LEGACY(data, end - 1)
+    frame.counter32 = word & 0xFFFFFF00 | frame.counter
+    frame.body = data[frame.start : end]
+    if len(frame.body) < OBJECT_HEADER:
+        # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285, #322). No key
+        # was tried on them, so they are no sign of a wrong one.
+        raise DecodeError(Outcome.MALFORMED, f"{size - frame.start} encrypted bytes, too few to hold an object")
+
+
 def open_frame(frame: Frame, data: bytes, address: Address, key: Bindkey) -> bytes | None:
     """The objects of an encrypted frame in plain; None where the key does not fit. ``data``: the same service data.
 
     DecodeError DOWNGRADED for a scheme that is not the key's, or v2/v3 from a product that is not known to use it.
     """
     unseal = key.unseal
-    if unseal is None or frame.version <= 3 or not frame.encrypted:
+    if unseal is None or frame.scheme != "v4v5":
         return _open_legacy(frame, data, address, key)
-    nonce = address.to_bytes(6, "little") + data[2:5] + data[-7:-4]
+    nonce = _NONCE(address | frame.product_id << 48, frame.counter32)
     try:
         return unseal(nonce, frame.body + frame.tag, ASSOCIATED_DATA)
     except InvalidTag:
