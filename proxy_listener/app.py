@@ -126,7 +126,7 @@ class Service:
 
     def live(self) -> int:
         """How many proxies stream to us."""
-        return sum(status.state is ProxyState.LIVE for status in self.fleet.status())
+        return sum(proxy.live for proxy in self.fleet)
 
     async def _stop(self) -> None:
         """Leave the proxies first: nothing more comes in. Then commit what came, and let the sinks say it."""
@@ -254,6 +254,8 @@ class Service:
 
     def _show_life(self, now: float) -> None:
         """STATUS always; WATCHDOG only while readings can flow."""
+        if not self.manager.listens:
+            return
         hung = self.journal.storage.error == STALLED
         beats = self._pulse.beats(now, at_work=self._parts.at_work(FLOW), hung=hung)
         self.manager.tell(f"STATUS={self._summary()}", *["WATCHDOG=1"] * beats)

@@ -56,6 +56,11 @@ class ServiceManager:
             self._address = "\0" + self._address[1:]
         self.interval = _watchdog()
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is one to tell."""
+        return bool(self._address)
+
     def tell(self, *assignments: str) -> None:
         """Send assignments such as ``READY=1``, ``STATUS=...``, ``WATCHDOG=1``; never waits."""
         if not self._address:

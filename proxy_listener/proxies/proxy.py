@@ -177,10 +177,7 @@ class Proxy:
 
     def tick(self, now: float) -> None:
         """Judge the stream. Called by the fleet a few times a second, and when the scanner's state came."""
-        if self._session is not None and self._session.tick(now, others=self._around.others_hear(self)):
-            up = self._session.up
-            if up is not None and now - up > self._timing.auth:
-                self._strikes = 0
+        if self._session is not None and self._session.tick(now, lambda: self._around.others_hear(self)):
             self._settle(self._verdict())
 
     def give_up(self, error: Exception) -> None:
@@ -325,6 +322,8 @@ class Proxy:
 
     def _set_back(self, ending: Ending, began: float) -> None:
         """An attempt is over: show why, and say when the next one is due."""
+        if self._clock() - began > self._timing.auth:
+            self._strikes = 0
         self._strikes += ending.garbage
         if self._strikes >= _STRIKES:
             self._strikes = 0

@@ -165,14 +165,16 @@ class Session:
         if self._sockets is not None and self._socket is not None:
             (self._sockets.fast if self.busy else self._sockets.slow)(self._socket)
 
-    def tick(self, now: float, *, others: bool) -> bool:
-        """Judge the stream and act on it. False where there is no stream to judge."""
+    def tick(self, now: float, others: Callable[[], bool]) -> bool:
+        """Judge the stream and act on it. False where nothing is to be judged."""
         if self.up is None or self.ended.done():
             return False
         if self._traffic is not None and (misbehaviour := self._traffic.judge(now)):
             self._benched(misbehaviour)
             return True
-        step = self._stream.tick(now, self._hearing.heard, others=others, busy=self.busy)
+        if self._stream.flows(now, self._hearing.heard):
+            return False
+        step = self._stream.tick(now, self._hearing.heard, others=others(), busy=self.busy)
         try:
             self._act(step)
         except APIConnectionError as error:

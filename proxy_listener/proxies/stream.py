@@ -95,6 +95,11 @@ class Stream:
         """This process was stopped until now: what was not heard meanwhile is nobody's silence."""
         self._excused = now
 
+    def flows(self, now: float, heard: float | None) -> bool:
+        """Whether it is live and was heard just now: nearly always, and then there is nothing to judge."""
+        fresh = heard is not None and heard >= self._subscribed and now - heard < 2 * self._timing.tick
+        return fresh and self.state is ProxyState.LIVE
+
     def tick(self, now: float, heard: float | None, *, others: bool, busy: bool = False) -> Step:
         """Judge again. ``heard``: when the last advertisement came. ``others``: whether another proxy hears any now.
 

@@ -18,8 +18,8 @@ MESSAGES = 100
 """Of those that the library unpacks and we are called with, beside advertisements: a scanner's state, its slots. Each
 costs as much as ten advertisements, and a proxy sends a few an hour."""
 
-_WINDOW = 0.5
-"""Seconds over which the rate is measured, at least: who floods keeps us from looking so often."""
+_WINDOW, _CALM = 0.5, 1.0
+"""Seconds over which the rate is measured, at least: in doubt, and as long as there is none."""
 
 
 class Traffic:
@@ -41,7 +41,7 @@ class Traffic:
     def judge(self, now: float) -> str | None:
         """What the node did, where it is too much."""
         elapsed = now - self._since
-        if elapsed < _WINDOW:
+        if elapsed < (_WINDOW if self._over else _CALM):
             return None
         received = self._received()
         rate, messages = (received - self._before) / elapsed, self._messages / elapsed
