@@ -9,6 +9,7 @@ The rule of this file: a length that points outside the payload ends the walk; w
 (firmware appends the scan response directly, and real devices pad with zeros).
 """
 
+import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -31,6 +32,13 @@ BODY_COMPOSITION = 0x181B
 TUYA = 0xFD50
 """UUIDs: Xiaomi's own; the SIG's two scale services, which the Mi scales fill with their own bytes; Tuya's, which
 HHCCJCY10 uses (facts: xiaomi-devices)."""
+
+find_ours = re.compile(
+    b"\x16(?:%s)"
+    % b"|".join(re.escape(uuid.to_bytes(2, "little")) for uuid in (MIBEACON, WEIGHT_SCALE, BODY_COMPOSITION, TUYA))
+).search
+"""Service data of a UUID that is ours, wherever it stands; None where a payload holds none. Half of all payloads hold
+no byte 0x16, and looking for one byte is the cheapest question there is."""
 
 
 @attrs.frozen

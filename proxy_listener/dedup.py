@@ -95,6 +95,11 @@ class Judgement(NamedTuple):
     age: float = 0.0
 
 
+_new = tuple.__new__  # NamedTuple's own constructor is Python code and takes twice as long
+
+NEW, ACCEPTED = Verdict.NEW, Verdict.LATE
+"""The verdicts up to ``ACCEPTED`` are readings. Looking a member up in its enum takes a tenth of a judgement."""
+
 REPEAT = Judgement(Verdict.REPEAT)
 REPLAY = Judgement(Verdict.REPLAY, age=float("inf"))
 HELD = Judgement(Verdict.HELD)
@@ -134,7 +139,8 @@ class Authenticated:
 
     def restore(self, identity: bytes, counter: int, heard: float, late: bool) -> None:
         """A row of the history, oldest first: on start ``hi`` and the newest identities come from there."""
-        self._remember(counter, identity, heard)
+        self._top = max(self._top, counter)
+        self._remember(int.from_bytes(identity[4:], "big"), heard)
         if not late:
             self.hi = counter
 
@@ -145,12 +151,16 @@ class Authenticated:
 
     def judge(self, counter: int, identity: bytes, heard: float) -> Judgement:
         """What a verified frame is. It counts as accepted from now on, unless it is a repeat or a replay."""
-        age = heard - self._heard_first(counter, identity)
-        if age < FOREVER:
-            return Judgement(Verdict.REPEAT if age <= REPLAY_AFTER else Verdict.REPLAY, age=age)
+        within = int.from_bytes(identity[4:], "big")
+        if counter <= self._top:
+            age = heard - self._heard_first(within)
+            if age < FOREVER:
+                return Judgement(Verdict.REPEAT if age <= REPLAY_AFTER else Verdict.REPLAY, age=age)
+        else:
+            self._top = counter
         if self._known(identity):
             return REPLAY
-        self._remember(counter, identity, heard)
+        self._remember(within, heard)
         if counter > self.hi:
             return self._advance(counter, heard)
         if heard - self.hi_heard >= RESTART_SILENCE:
@@ -160,29 +170,25 @@ class Authenticated:
                 self._epoch += 1
                 return self._advance(counter, heard)
         fires = counter >= self.hi - LATE_EVENT_COUNT and heard - self.hi_heard < LATE_EVENT_SECONDS
-        return Judgement(Verdict.LATE, self._order(counter), fires)
+        return Judgement(Verdict.LATE, self._epoch << 32 | counter, fires)
 
     def _advance(self, counter: int, heard: float) -> Judgement:
         self.hi, self.hi_heard = counter, heard
         self._late_counter, self._late_heard = -1, NEVER
-        return Judgement(Verdict.NEW, self._order(counter), fires=True)
+        return _new(Judgement, (NEW, self._epoch << 32 | counter, True, 0.0))
 
-    def _order(self, counter: int) -> int:
-        return self._epoch << 32 | counter
-
-    def _heard_first(self, counter: int, identity: bytes) -> float:
-        if counter > self._top:
-            return NEVER
+    def _heard_first(self, within: int) -> float:
         try:
-            return self._first_heard[self._newest.index(int.from_bytes(identity[4:], "big"))]
+            return self._first_heard[self._newest.index(within)]
         except ValueError:
             return NEVER
 
-    def _remember(self, counter: int, identity: bytes, heard: float) -> None:
-        self._top = max(self._top, counter)
-        at, self._next = self._next, (self._next + 1) % NEWEST_KEPT
-        self._newest[at] = int.from_bytes(identity[4:], "big")
+    def _remember(self, within: int, heard: float) -> None:
+        """``within``: the identity without the bindkey's name, as it lies in the ring."""
+        at = self._next
+        self._newest[at] = within
         self._first_heard[at] = heard
+        self._next = (at + 1) % NEWEST_KEPT
 
 
 class Plain:
@@ -225,7 +231,7 @@ class Plain:
             fires = behind <= LATE_EVENT_COUNT and heard - self._last_heard < LATE_EVENT_SECONDS
             return Judgement(Verdict.LATE, self._order - behind, fires)
         self._last, self._last_heard = counter, heard
-        return Judgement(Verdict.NEW, self._order, fires=True)
+        return _new(Judgement, (NEW, self._order, True, 0.0))
 
     def touch(self, counter: int, digest: int, heard: float) -> bool:
         """Note another copy; False where the frame is not known, or was last heard too long ago."""
@@ -237,6 +243,8 @@ class Plain:
             if age > 0:
                 self._heard[counter] = now
             return True
+        if not self._more:
+            return False
         last = self._more.get((counter, digest), NEVER)
         if heard - last > PLAIN_TTL:
             return False
@@ -252,7 +260,8 @@ class Plain:
                 del self._more[same[0][1]]
             self._more[counter, self._digests[counter]] = self._heard[counter] / 10
             self._forget(heard)
-        self._more.pop((counter, digest), None)
+        if self._more:
+            self._more.pop((counter, digest), None)
         self._digests[counter], self._heard[counter] = digest, now
 
     def _forget(self, heard: float) -> None:

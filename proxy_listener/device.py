@@ -17,11 +17,14 @@ from proxy_listener.routing import Routes
 from proxy_listener.settings import DAY, DeviceSettings
 from proxy_listener.slope import Slopes
 from proxy_listener.status import DeviceStatus, Heard, KeyState
-from proxy_listener.xiaomi.mibeacon import Bindkey
+from proxy_listener.xiaomi.mibeacon import Bindkey, Scheme
 from proxy_listener.xiaomi.models import Model
 
 COPIES = 8
 """Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""
+
+VERIFIED = KeyState.VERIFIED
+"""Looking a member up in its enum takes longer than all else that is asked of a key that verified again."""
 
 WRONG_FAILURES, WRONG_SECONDS = 20, 600.0
 """Two failures in a row raise false alarms in Home Assistant (core#113833); bit errors do come through."""
@@ -36,6 +39,8 @@ CLAIMED_BYTES: Mapping[bytes, int] = {b"P": 6, b"U": 5, b"C": 5}
 class Copy:
     """The exact bytes of a frame that decoded: when first and last heard, which stream knows it and as what.
 
+    ``told``: up to when its stream knows that it was heard.
+
     Not frozen: the repeats of a frame move ``last``.
     """
 
@@ -46,10 +51,12 @@ class Copy:
     stream: Claimed | None = None  # None: authenticated, known by its tag for ever
     counter: int = 0
     digest: int = 0
+    told: float = NEVER
 
     def flush(self) -> None:
         """Tell the stream when the frame was last heard, which the fast repeat test notes only here."""
-        if self.stream is not None:
+        if self.stream is not None and self.last > self.told:
+            self.told = self.last
             self.stream.touch(self.counter, self.digest, self.last)
 
 
@@ -145,8 +152,9 @@ class Device:
 
     def contradicts(self, model: Model) -> bool:
         """Whether a frame that proves nothing names another product than the one that the device's key verified."""
-        verified = any(key.id in self._key_since for key in self.keys)
-        return verified and self.model is not None and model.product_id != self.product_id
+        if self.model is None or model.product_id == self.product_id:
+            return False
+        return any(key.id in self._key_since for key in self.keys)
 
     def authenticated(self, key_id: bytes) -> Authenticated:
         """The v4/v5 frames under one bindkey."""
@@ -162,17 +170,20 @@ class Device:
             stream = self._claimed[kind] = CLAIMED[kind]()
         return stream
 
-    def keys_in_force(self, heard: float) -> tuple[Bindkey, ...]:
-        """The bindkeys to try: the older ones retire a day after the newest first verified."""
-        if len(self.keys) > 1 and heard - self._key_since.get(self.keys[0].id, FOREVER) >= KEY_RETIRES:
-            return self.keys[:1]
-        return self.keys
+    def keys_in_force(self, scheme: Scheme, heard: float) -> tuple[Bindkey, ...]:
+        """The bindkeys of this scheme to try: the older ones retire a day after the newest first verified."""
+        keys = self.keys
+        if len(keys) == 1:
+            return keys if keys[0].scheme == scheme else ()
+        if keys and heard - self._key_since.get(keys[0].id, FOREVER) >= KEY_RETIRES:
+            keys = keys[:1]
+        return tuple(key for key in keys if key.scheme == scheme)
 
     def key_verified(self, key_id: bytes, heard: float) -> bool:
         """A frame verified under this bindkey. True if the key's state changed by it."""
         self._key_since.setdefault(key_id, heard)
         self._failures = 0
-        changed, self.key = self.key is not KeyState.VERIFIED, KeyState.VERIFIED
+        changed, self.key = self.key is not VERIFIED, VERIFIED
         return changed
 
     def key_failed(self, heard: float) -> bool:
@@ -210,7 +221,8 @@ class Device:
     def flush(self) -> None:
         """Tell the streams when the kept copies were last heard."""
         for copy in self.copies.values():
-            copy.flush()
+            if copy.last > copy.told:
+                copy.flush()
 
     def stale(self, values: Mapping[str, Value], stream: object, order: int) -> frozenset[str]:
         """The quantities that a newer frame of the same stream already wrote."""

@@ -28,6 +28,8 @@ SETTLE_SECONDS = 1.0
 """Until then not every room has delivered its copy of the first frame: firmware batches for 100 to 200 ms."""
 
 UNKNOWN_RSSI = 0
+NOTHING = float("-inf")
+"""dBm, of what is not heard at all."""
 
 PROXIES = 128
 """Routes of one device: more rooms than a signal reaches."""
@@ -84,7 +86,7 @@ class Routes:
         self._challenger_heard = 0.0
         self._challenger_frames = 0
         self._first_heard: float | None = None
-        self._only: dict[int, str] = {}
+        self._only: dict[int, Route] = {}
         self._counted: dict[str, tuple[int, int]] = {}
 
     def note(self, proxy: str, rssi: int, heard: float, serial: int, address_type: int) -> None:
@@ -101,20 +103,20 @@ class Routes:
             route.rssi += SMOOTHING * (rssi - route.rssi)
         route.heard = heard
         if serial > route.serial:
-            self._count(route, proxy, serial)
+            self._count(route, serial)
 
-    def _count(self, route: Route, proxy: str, serial: int) -> None:
+    def _count(self, route: Route, serial: int) -> None:
         """The first copy of a frame through this proxy; is it the first through any?"""
         route.serial = serial
         route.frames += 1
         if serial > self.frames:
             self.frames = serial
-            self._only[serial] = proxy
+            self._only[serial] = route
             route.alone += 1
             if len(self._only) > FRAMES_IN_FLIGHT:
                 del self._only[next(iter(self._only))]
         elif (first := self._only.pop(serial, None)) is not None:
-            self.by_proxy[first].alone -= 1
+            first.alone -= 1
 
     def counted(self) -> list[Counted]:
         """What each proxy heard since the last call, for the record of hearing; also those that missed it all."""
@@ -131,18 +133,17 @@ class Routes:
 
     def settle(self, heard: float) -> bool:
         """Decide anew which proxy is nearest. True if it changed."""
-        levels = {proxy: route.rssi for proxy, route in self.by_proxy.items() if not self._lost(route, heard)}
-        if not levels or self._first_heard is None:
+        best, highest, level = self._best(heard)
+        if best is None or self._first_heard is None:
             return False
-        best = max(levels, key=levels.__getitem__)
         if self.nearest is None:
             if heard - self._first_heard < SETTLE_SECONDS:
                 return False
         elif best == self.nearest:
             self._challenger = None
             return False
-        elif self.nearest in levels:
-            if levels[best] - levels[self.nearest] < LEAD:
+        elif level is not None:
+            if highest - level < LEAD:
                 self._challenger = None
                 return False
             if best != self._challenger:
@@ -152,8 +153,19 @@ class Routes:
         self.nearest, self._challenger = best, None
         return True
 
-    def _lost(self, route: Route, heard: float) -> bool:
-        return self.frames - route.serial >= LOST_FRAMES and heard - route.heard >= LOST_SECONDS
+    def _best(self, heard: float) -> tuple[str | None, float, float | None]:
+        """The proxy that hears it best, how well, and how well the nearest does; of those that have not lost it."""
+        best, highest, level = None, NOTHING, None
+        frames, nearest = self.frames, self.nearest
+        for proxy, route in self.by_proxy.items():
+            if frames - route.serial >= LOST_FRAMES and heard - route.heard >= LOST_SECONDS:
+                continue
+            rssi = route.rssi
+            if rssi > highest:
+                best, highest = proxy, rssi
+            if proxy == nearest:
+                level = rssi
+        return best, highest, level
 
     def _make_room(self) -> None:
         """Nodes can be renamed without end: the route longest unheard goes."""
@@ -161,7 +173,6 @@ class Routes:
             proxy = min(self.by_proxy, key=lambda name: self.by_proxy[name].heard)
             del self.by_proxy[proxy]
             self._counted.pop(proxy, None)
-            self._only = {serial: first for serial, first in self._only.items() if first != proxy}
             if proxy == self.nearest:
                 self.nearest = None
 

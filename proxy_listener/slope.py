@@ -10,7 +10,7 @@ judged: their tag says that they are whole.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from proxy_listener.reading import Value
 
@@ -29,9 +29,10 @@ LIMITS: Mapping[str, Limit] = {
 """Only what has inertia: soil is watered, cells are replaced, lights are switched, and people differ in weight."""
 
 
-class _Point(NamedTuple):
-    value: float
-    heard: float
+_Point: TypeAlias = tuple[float, float]
+"""A value, and when it was heard."""
+
+NOTHING: frozenset[str] = frozenset()
 
 
 class Slopes:
@@ -45,21 +46,26 @@ class Slopes:
 
     def leaping(self, values: Mapping[str, Value], heard: float) -> frozenset[str]:
         """Which of these values, heard now, are not to be believed yet."""
-        return frozenset(
-            name
-            for name, limit in LIMITS.items()
-            if isinstance(value := values.get(name), int | float) and not self._believe(name, limit, value, heard)
-        )
+        leapt = NOTHING
+        for name, value in values.items():
+            limit = LIMITS.get(name)
+            if limit and isinstance(value, int | float) and not self._believe(name, limit, value, heard):
+                leapt |= {name}
+        return leapt
 
     def _believe(self, name: str, limit: Limit, value: float, heard: float) -> bool:
-        before, point = self._believed.get(name), _Point(value, heard)
+        before, point = self._believed.get(name), (value, heard)
         if before is None or _near(before, point, limit) or _near(self._leapt.get(name), point, limit):
             self._believed[name] = point
-            self._leapt.pop(name, None)
+            if self._leapt:
+                self._leapt.pop(name, None)
             return True
         self._leapt[name] = point
         return False
 
 
 def _near(before: _Point | None, now: _Point, limit: Limit) -> bool:
-    return before is not None and abs(now.value - before.value) <= limit.leap + limit.slope * (now.heard - before.heard)
+    if before is None:
+        return False
+    (value_before, heard_before), (value, heard) = before, now
+    return abs(value - value_before) <= limit.leap + limit.slope * (heard - heard_before)

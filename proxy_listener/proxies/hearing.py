@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import structlog
 from aioesphomeapi.model import BluetoothLEAdvertisement
 
-from proxy_listener.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16
+from proxy_listener.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16, find_ours
 from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.parsed import payload
 from proxy_listener.proxies.timing import Timing
@@ -23,7 +23,7 @@ Hear: TypeAlias = Callable[[str, int, int, int, bytes, float, float], Outcome]
 """``hear(proxy, address, address_type, rssi, data, time, heard)``, synchronous, once per advertisement."""
 
 LetGo: TypeAlias = Callable[[int], object]
-"""``let_go(count)``: so many advertisements hold no service data at all, and nobody needs to look at them."""
+"""``let_go(count)``: so many advertisements hold no service data of ours, and nobody needs to look at them."""
 
 LONGEST = 255
 """Bytes of data; firmware sends 62 at most (31 advertised, 31 of the scan response)."""
@@ -92,8 +92,8 @@ class Hearing:
         sparing, foreign = self.let_go is not None, 0
         for advertisement in advertisements:
             data = advertisement.data
-            # Half of all that is on air: its other fields are not even read.
-            if sparing and SERVICE_DATA_16 not in data and len(data) <= LONGEST:
+            # Most of all that is on air: its other fields are not even read.
+            if sparing and (SERVICE_DATA_16 not in data or find_ours(data) is None) and len(data) <= LONGEST:
                 foreign += 1
                 continue
             address = advertisement.address
