@@ -6,6 +6,7 @@ nothing. At most 256 are admitted a day, first come and at once; one that is not
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from proxy_listener.advertisement import Address
@@ -191,9 +192,7 @@ class Devices:
                 yield address, identity, heard + offset
 
     def _restore(self, address: Address, entry: DeviceSettings | None) -> Device:
-        def known(identity: bytes) -> bool:
-            return self.memory.known(address, identity)
-
+        known = partial(self.memory.known, address)
         device = self.by_address[address] = Device(address, entry, known, self._started)
         for row in self.memory.newest(address):
             heard = self._started - max(0.0, self._started_time - row.time)

@@ -52,6 +52,28 @@ def test_a_plain_frame_is_accepted_once_in_five_minutes_whatever_the_order(heard
         last_heard[counter, digest] = now
 
 
+@given(
+    st.sampled_from(["authenticated", "plain", "uncounted", "constant"]),
+    st.lists(st.tuples(st.integers(0, 255), st.integers(0, 3), st.floats(0, 400)), max_size=200),
+)
+def test_a_new_frame_is_never_behind_an_earlier_one(kind, heard):
+    """So only what a late one says can be stale."""
+    history, now, orders = History(), 0.0, [0]
+    authenticated = Authenticated(history.identities.__contains__, 0.0)
+    rule = {"plain": Plain, "uncounted": Uncounted, "constant": Constant}.get(kind, Plain)()
+    for counter, digest, pause in heard:
+        now += pause
+        if kind == "authenticated":
+            name = Authenticated.identity(b"key!", counter, bytes((0, 0, 0, digest)))
+            judgement = authenticated.judge(counter, name, now)
+        else:
+            judgement = rule.judge(counter, digest, now)
+        if judgement.verdict is Verdict.NEW:
+            assert judgement.order >= max(orders)
+        if judgement.verdict <= Verdict.LATE:
+            orders.append(judgement.order)
+
+
 def test_a_fifth_payload_under_one_counter_pushes_out_the_one_longest_unheard():
     rule = Plain()
     for digest in range(5):

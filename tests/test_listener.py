@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from listening import MAC, Air
 
+from proxy_listener.advertisement import find_ours
 from proxy_listener.outcome import Outcome
 from proxy_listener.secret import Secret
 from proxy_listener.settings import DeviceSettings
@@ -44,6 +45,24 @@ def test_a_phone_leaves_no_trace():
     air = Air()
     assert air.listener.hear("kitchen", 0x7A1122334455, 1, -70, IPHONE, 0.0, 1.0) is Outcome.NOT_OURS
     assert air.devices.by_address == {}
+
+
+def test_what_was_let_go_before_it_came_here_is_counted_as_if_it_had_been_heard():
+    """The edge sees by itself that it is not ours, and tells only how many."""
+    air, spared = Air(), Air()
+    for _ in range(5):
+        air.listener.hear("kitchen", 0x7A1122334455, 1, -70, IPHONE, 0.0, 1.0)
+    spared.listener.let_go(2)
+    spared.listener.let_go(3)
+    assert spared.listener.outcomes == air.listener.outcomes
+
+
+@given(st.binary(max_size=64))
+def test_whatever_the_edge_would_let_go_is_not_ours(data):
+    """Also from the address of a listed device, whose frames are known."""
+    air = Air(DeviceSettings(mac=MAC))
+    air.say(plain(1))
+    assert find_ours(data) or air.listener.hear("kitchen", MAC, 0, -70, data, 0.0, 1001.0) is Outcome.NOT_OURS
 
 
 def test_an_address_first_heard_without_our_service_data_is_not_foreign_for_ever():

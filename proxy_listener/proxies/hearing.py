@@ -92,14 +92,17 @@ class Hearing:
         sparing, foreign = self.let_go is not None, 0
         for advertisement in advertisements:
             data = advertisement.data
+            if len(data) > LONGEST:
+                self._refuse(len(data))
+                continue
             # Most of all that is on air: its other fields are not even read.
-            if sparing and (SERVICE_DATA_16 not in data or find_ours(data) is None) and len(data) <= LONGEST:
+            if sparing and (SERVICE_DATA_16 not in data or find_ours(data) is None):
                 foreign += 1
                 continue
             address = advertisement.address
             kind = advertisement.address_type
             rssi = advertisement.rssi
-            if len(data) > LONGEST or address >= ADDRESS_LIMIT or kind > 1 or not WEAKEST <= rssi <= STRONGEST:
+            if address >= ADDRESS_LIMIT or kind > 1 or not WEAKEST <= rssi <= STRONGEST:
                 self._refuse(len(data))
                 continue
             try:

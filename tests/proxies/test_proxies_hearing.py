@@ -1,18 +1,28 @@
-from aioesphomeapi.api_pb2 import BluetoothLERawAdvertisementsResponse
+import asyncio
 
+import edge
+import pytest
+from aioesphomeapi.api_pb2 import BluetoothLERawAdvertisementsResponse
+from hypothesis import given
+from hypothesis import strategies as st
+from listening import MAC, Air
+
+from proxy_listener.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
 from proxy_listener.outcome import Outcome
+from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.hearing import Hearing
 from proxy_listener.proxies.timing import Timing
+from proxy_listener.simulator import frames
 
 ADDRESS = 0xA4C1380283F4
 
 
 class House:
-    def __init__(self):
+    def __init__(self, let_go=None):
         self.now = 0.0
         self.heard = []
         self.raises = set()
-        self.hearing = Hearing("kitchen", self.hear, Timing(), lambda: self.now)
+        self.hearing = Hearing("kitchen", self.hear, Timing(), lambda: self.now, let_go)
 
     def hear(self, *call):
         if call[1] in self.raises:
@@ -155,3 +165,117 @@ def test_rate_is_right_from_the_start_and_fades():
         house.now += 0.1
     house.now += 60.0
     assert 3.0 < house.hearing.rate(house.now) < 4.5
+
+
+IPHONE = bytes.fromhex("02011a0aff4c001005411c9ee1a2020af5")
+EDDYSTONE = bytes.fromhex("0201060303aafe1116aafe1000") + bytes(13)
+SENSOR = [
+    frames.advertisement(frames.frame(0x01AA, counter, frames.obj(0x1004, b"\xd7\x00"), mac=MAC, version=4))
+    for counter in range(3)
+]
+
+
+def heard_with(messages, *, sparing):
+    """What comes of these messages, with what is foreign let go at the edge or not."""
+    air = Air()
+    let_go = air.listener.let_go if sparing else None
+    hearing = Hearing("kitchen", air.listener.hear, Timing(), lambda: air.now, let_go)
+    for advertisements in messages:
+        hearing.raw(message(advertisements))
+        air.now += 1.0
+    readings = [(reading.mac, reading.counter, reading.values) for reading in air.readings]
+    return hearing.outcomes, air.listener.outcomes, readings
+
+
+ADVERTISEMENT = st.fixed_dictionaries(
+    {
+        "address": st.sampled_from([MAC, MAC + 1]),
+        "rssi": st.integers(-127, 20),
+        "address_type": st.integers(0, 1),
+        "data": st.sampled_from([IPHONE, EDDYSTONE, *SENSOR, b"\x16\x95", bytes(256)]) | st.binary(max_size=62),
+    }
+)
+
+
+@given(st.lists(st.lists(ADVERTISEMENT, max_size=16), max_size=6))
+def test_what_is_let_go_at_the_edge_is_counted_as_if_it_had_been_heard(messages):
+    """By the proxy and by the listener; and the readings are the same."""
+    assert heard_with(messages, sparing=True) == heard_with(messages, sparing=False)
+
+
+def test_what_holds_nothing_of_ours_is_let_go_once_for_a_message():
+    gone = []
+    house = House(gone.append)
+    house.hearing.raw(message([{**GOOD, "data": data} for data in (IPHONE, SENSOR[0], EDDYSTONE, IPHONE, SENSOR[1])]))
+    assert [call[4] for call in house.heard] == SENSOR[:2]
+    assert gone == [3]
+    assert house.hearing.outcomes[Outcome.NOT_OURS] == 3
+    house.hearing.raw(message([{**GOOD, "data": SENSOR[2]}]))
+    assert gone == [3]
+
+
+@pytest.mark.parametrize("uuid", [MIBEACON, WEIGHT_SCALE, BODY_COMPOSITION, TUYA])
+@pytest.mark.parametrize("before", [b"", b"\x02\x01\x06", b"\x04\x16\x0a\x18\x16", IPHONE + bytes(3)])
+def test_nothing_of_ours_is_let_go_wherever_it_stands(uuid, before):
+    gone = []
+    house = House(gone.append)
+    house.send(data=before + frames.structure(0x16, uuid.to_bytes(2, "little") + b"\x00"))
+    assert len(house.heard) == 1
+    assert gone == []
+
+
+def test_oversized_data_is_refused_and_told_where_foreign_advertisements_are_let_go():
+    gone = []
+    house = House(gone.append)
+    house.send(16, data=bytes(256))
+    assert house.hearing.outcomes[Outcome.REFUSED] == 16
+    assert "256 bytes" in house.hearing.misbehaviour
+    house.send(data=bytes(255))
+    assert (house.heard, gone) == ([], [1])
+
+
+def test_of_ours_no_check_is_spared():
+    gone = []
+    house = House(gone.append)
+    bad = ({"address": 1 << 48}, {"address_type": 2}, {"rssi": 21}, {"rssi": -128})
+    house.hearing.raw(message([{**GOOD, "data": SENSOR[0], **fields} for fields in bad]))
+    assert house.hearing.outcomes[Outcome.REFUSED] == len(bad)
+    assert (house.heard, gone) == ([], [])
+
+
+async def test_who_listens_in_hears_what_the_listener_lets_go():
+    """A recording wants phones, too. When it ends they are let go again."""
+    node, house, gone, looked = edge.make_node(1), edge.House(), [], []
+
+    def look(*call):
+        looked.append(call)
+        return house.hear(*call)
+
+    def said(where):
+        before = len(where)
+
+        def arrived():
+            node.hear(ADDRESS, 0, -60, IPHONE)
+            return len(where) > before
+
+        return arrived
+
+    async with edge.running(node):
+        fleet = house.fleet = Fleet(
+            edge.NO_MDNS, [edge.entry(node)], house.hear, let_go=gone.append, timing=edge.FAST, changed=house.changed
+        )
+        task = asyncio.create_task(fleet.run())
+        try:
+            await house.until(said(gone))
+            assert house.heard == []
+            fleet.listen(look)
+            before = sum(gone)
+            await house.until(said(looked))
+            assert (sum(gone), house.heard) == (before, looked)
+            fleet.listen(house.hear)
+            before = len(looked)
+            await house.until(said(gone))
+            assert len(looked) == before
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
