@@ -1,15 +1,18 @@
-"""All of this directory in one worker: mDNS has no private corner on loopback, and every fleet here would hear of, and
-call, the nodes of the same name that another worker runs.
+"""One test of this directory at a time, on the whole machine: mDNS has no private corner on loopback, and every fleet
+here would hear of, and call, the nodes of the same names that another worker runs.
 """
 
+import fcntl
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
 
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("proxies"))
+@pytest.fixture(autouse=True)
+def _alone_on_loopback():
+    path = Path(tempfile.gettempdir()) / f"proxy-listener-tests-{os.getuid()}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
