@@ -6,14 +6,14 @@
     codes({1: says(opening=True), 2: says(opening=False)})      one byte, each value with what it says
     function(lock, 9)                                           where data ends
 
-In: the payload, where the object's data starts, its length. Out: values and events, put into what the caller collects.
-The rule of this file: an object gives all of its values or none. A reader that finds one outside its range raises
-:class:`Implausible` before it has put anything.
+In: the payload, where the object's data starts, its length. Out: values and events, put into what the caller collects;
+of a layout, its values, where the payload is that one object. The rule of this file: an object gives all of its values
+or none. A reader that finds one outside its range raises :class:`Implausible` before it has put anything.
 """
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -22,10 +22,15 @@ from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Event, Value
 from proxy_listener.xiaomi.quantities import Quantity
 
+HEADER = 3
+"""An object's id and length, before its data."""
+
 Values: TypeAlias = dict[str, Value]
 Events: TypeAlias = list[Event]
 Reader: TypeAlias = Callable[[bytes, int, int, Values, Events], None]
 """``read(payload, start, length, values, events)``."""
+Alone: TypeAlias = Callable[[bytes], Values]
+"""``alone(payload)``: the values of one object with its header. ``struct.error`` for a payload of another size."""
 
 
 class Implausible(DecodeError):  # noqa: N818  the word of the closed list of outcomes
@@ -48,11 +53,12 @@ class Field:
 
 @attrs.frozen(eq=False)
 class Row:
-    """One object: the lengths its data may have, how it is read, and its fields where it is a plain layout."""
+    """One object: the lengths its data may have, how it is read; its fields, and how it is read alone, of a layout."""
 
     lengths: frozenset[int]
     read: Reader
     fields: tuple[Field, ...] = ()
+    alone: Alone | None = None
     codes: Mapping[int, "Code"] = attrs.field(factory=dict)
 
 
@@ -147,9 +153,15 @@ def layout(*fields: Field) -> Row:
     """The fields, in order, little endian, nothing between or behind them."""
     length = sum(_SIZES[field.format] for field in fields)
     carried = [field for field in fields if field.format]
-    constants = {field.quantity.name: field.constant for field in fields if field.constant is not None}
-    read = _one(carried[0]) if len(carried) == 1 else _many(carried)
-    return Row(frozenset({length}), _with(read, constants) if constants else read, fields)
+    constants: Values = {field.quantity.name: field.constant for field in fields if field.constant is not None}
+    alone = _one(*carried) if len(carried) == 1 else _many(carried)
+    if constants:
+        alone = _with(alone, constants)
+
+    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+        values.update(alone(data[at - HEADER : at + length]))
+
+    return Row(frozenset({length}), read, fields, alone)
 
 
 def codes(table: Mapping[int, Code], *lengths: int) -> Row:
@@ -180,12 +192,8 @@ def nothing(*lengths: int) -> Row:
     return Row(frozenset(lengths), read)
 
 
-def _with(inner: Reader, constants: Mapping[str, bool]) -> Reader:
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
-        inner(data, at, length, values, events)
-        values.update(constants)
-
-    return read
+def _with(inner: Alone, constants: Values) -> Alone:
+    return lambda payload: inner(payload) | constants
 
 
 def _limits(field: Field) -> tuple[float, float]:
@@ -196,110 +204,98 @@ def _limits(field: Field) -> tuple[float, float]:
     return low, high
 
 
-# One reader for each shape of object rather than one that interprets fields: nine frames in ten are one of these, and
+def _unpack(formats: str) -> Callable[[bytes], tuple[Any, ...]]:
+    """The fields' bytes -> raw numbers. A Struct takes nothing but its own size, so nobody else has to look."""
+    return struct.Struct(f"<{HEADER}x{formats}").unpack
+
+
+# One function for each shape of object rather than one that interprets fields: nine frames in ten are one of these, and
 # this is the innermost call of the hot path.
-def _one(field: Field) -> Reader:
-    if field.format == "?":
-        return _flag(field.quantity.name)
-    if field.format == "B":
-        return _byte(field)
+def _one(field: Field) -> Alone:
     if field.format == "f":
         return _float(field)
     if field.format == "u24":
         return _three_bytes(field)
-    return _scaled(field)
+    return _whole(field) if field.per == 1 else _scaled(field)
 
 
-def _flag(name: str) -> Reader:
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        values[name] = data[at] != 0
+def _whole(field: Field) -> Alone:
+    name, (low, high), unpack = field.quantity.name, _limits(field), _unpack(field.format)
 
-    return read
-
-
-def _byte(field: Field) -> Reader:
-    name = field.quantity.name
-    _low, high = _limits(field)
-
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        raw = data[at]
-        if raw > high:
+    def alone(payload: bytes) -> Values:
+        (raw,) = unpack(payload)
+        if not low <= raw <= high:
             raise Implausible(name, raw)
-        values[name] = raw
+        return {name: raw}
 
-    return read
-
-
-def _three_bytes(field: Field) -> Reader:
-    name = field.quantity.name
-    _low, high = _limits(field)
-
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        raw = data[at] | data[at + 1] << 8 | data[at + 2] << 16
-        if raw > high:
-            raise Implausible(name, raw)
-        values[name] = raw
-
-    return read
+    return alone
 
 
-def _float(field: Field) -> Reader:
-    name = field.quantity.name
-    low, high = _limits(field)
-    unpack = _FLOAT.unpack_from
+def _scaled(field: Field) -> Alone:
+    name, per, (low, high), unpack = field.quantity.name, field.per, _limits(field), _unpack(field.format)
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        (raw,) = unpack(data, at)
-        if not low <= raw <= high:  # so written, NaN is outside
-            raise Implausible(name, raw)
-        values[name] = shortest(raw)
-
-    return read
-
-
-def _scaled(field: Field) -> Reader:
-    name, per = field.quantity.name, field.per
-    low, high = _limits(field)
-    unpack = struct.Struct(f"<{field.format}").unpack_from
-
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        (raw,) = unpack(data, at)
+    def alone(payload: bytes) -> Values:
+        (raw,) = unpack(payload)
         if not low <= raw <= high:
             raise Implausible(name, raw / per)
-        values[name] = raw if per == 1 else raw / per
+        return {name: raw / per}
 
-    return read
+    return alone
 
 
-def _many(fields: list[Field]) -> Reader:
+def _three_bytes(field: Field) -> Alone:
+    name, (low, high), unpack = field.quantity.name, _limits(field), _unpack("HB")
+
+    def alone(payload: bytes) -> Values:
+        lower, upper = unpack(payload)
+        raw = lower | upper << 16
+        if not low <= raw <= high:
+            raise Implausible(name, raw)
+        return {name: raw}
+
+    return alone
+
+
+def _float(field: Field) -> Alone:
+    name, (low, high), unpack = field.quantity.name, _limits(field), _unpack(field.format)
+
+    def alone(payload: bytes) -> Values:
+        (raw,) = unpack(payload)
+        if not low <= raw <= high:  # so written, NaN is outside
+            raise Implausible(name, raw)
+        return {name: shortest(raw)}
+
+    return alone
+
+
+def _many(fields: list[Field]) -> Alone:
     if len(fields) == 2:
         return _pair(*fields)
-    unpack = struct.Struct("<" + "".join(field.format for field in fields)).unpack_from
+    unpack = _unpack("".join(field.format for field in fields))
     cells = [(field.quantity.name, field.per, *_limits(field)) for field in fields]
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        raws = unpack(data, at)
-        for (name, per, low, high), raw in zip(cells, raws, strict=True):
+    def alone(payload: bytes) -> Values:
+        values: Values = {}
+        for (name, per, low, high), raw in zip(cells, unpack(payload), strict=True):
             if not low <= raw <= high:
                 raise Implausible(name, raw / per)
-        for (name, per, _low, _high), raw in zip(cells, raws, strict=True):
             values[name] = raw if per == 1 else raw / per
+        return values
 
-    return read
+    return alone
 
 
-def _pair(first: Field, second: Field) -> Reader:
-    unpack = struct.Struct(f"<{first.format}{second.format}").unpack_from
+def _pair(first: Field, second: Field) -> Alone:
+    unpack = _unpack(first.format + second.format)
     name1, per1, (low1, high1) = first.quantity.name, first.per, _limits(first)
     name2, per2, (low2, high2) = second.quantity.name, second.per, _limits(second)
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        raw1, raw2 = unpack(data, at)
+    def alone(payload: bytes) -> Values:
+        raw1, raw2 = unpack(payload)
         if not low1 <= raw1 <= high1:
             raise Implausible(name1, raw1 / per1)
         if not low2 <= raw2 <= high2:
             raise Implausible(name2, raw2 / per2)
-        values[name1] = raw1 if per1 == 1 else raw1 / per1
-        values[name2] = raw2 if per2 == 1 else raw2 / per2
+        return {name1: raw1 if per1 == 1 else raw1 / per1, name2: raw2 if per2 == 1 else raw2 / per2}
 
-    return read
+    return alone

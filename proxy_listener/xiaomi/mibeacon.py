@@ -95,7 +95,7 @@ class Bindkey:
 
 
 # Neither frozen nor made with arguments: one is made for every frame heard, and to set slots is what costs least.
-@attrs.define(init=False)
+@attrs.define(init=False, weakref_slot=False)
 class Frame:
     """A frame whose header was read. ``body``: the objects, plain or ciphertext; empty where the frame has none.
 
@@ -142,7 +142,6 @@ _HEAD_SIZE = 13
 _MAC_BITS = (1 << 48) - 1
 
 _TAIL = struct.Struct("<I4s").unpack_from
-_TAIL_LEGACY = struct.Struct("<I").unpack_from
 """The extended counter as the upper bytes of four, of which the lowest is the last of the ciphertext; the tag."""
 
 _NONCE = struct.Struct("<QI").pack
@@ -158,64 +157,84 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     A frame without objects has an empty body: a sign of life. So has HHCCJCY01's with firmware up to 2.7, the only
     frames of version 0 that are known; other frames of versions 0 and 1 are NOT_A_FRAME.
     """
-    size = len(data)
-    control, product_id, counter, mac = _HEAD(data if size >= _HEAD_SIZE else _padded(data))
-    start, mac, capability = 11, mac & _MAC_BITS, None
+    # Nine frames in ten are a MAC and objects, plain or v4/v5. They are read here, whatever else there is elsewhere.
+    try:
+        control, product_id, counter, mac = _HEAD(data)
+    except struct.error:
+        return _any_frame(data, address)
     if control & _FORM != _USUAL_FORM or control < 0x2000:
-        start, mac, capability = _other_form(data, control, product_id, mac)
-    if mac != address and mac is not None and address is not None and size >= 11:
-        raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(mac)}")
+        return _any_frame(data, address)
+    mac &= _MAC_BITS
+    if mac != address and address is not None:
+        return _any_frame(data, address)
     frame = Frame()
+    if not control & ENCRYPTED:
+        frame.body = body = data[11:]
+        frame.encrypted = False
+        frame.scheme = "plain"
+        frame.counter32 = counter
+        frame.tag = b""
+    elif control >= 0x4000:
+        frame.body = body = data[11:-7]
+        frame.encrypted = True
+        frame.scheme = "v4v5"
+        word, frame.tag = _TAIL(data, -8)
+        frame.counter32 = word & 0xFFFFFF00 | counter
+    else:
+        return _any_frame(data, address)
+    if len(body) < OBJECT_HEADER:
+        return _any_frame(data, address)
     frame.control = control
     frame.product_id = product_id
-    frame.counter = frame.counter32 = counter
+    frame.counter = counter
     frame.mac = mac
-    frame.capability = capability
-    frame.scheme = "plain"
-    frame.encrypted = False
-    frame.start = start
-    frame.tag = b""
-    if size - start < OBJECT_HEADER or not control & HAS_OBJECTS:
-        frame.body = _no_objects(control, size, start)
-    elif control & ENCRYPTED:
-        _read_sealed(frame, data, size)
-    else:
-        frame.body = data[start:]
+    frame.capability = None
+    frame.start = 11
     return frame
 
 
-def _padded(data: bytes) -> bytes:
-    if len(data) < 5:
-        raise DecodeError(Outcome.MALFORMED, f"{len(data)} bytes, a header has 5")
-    return data.ljust(_HEAD_SIZE, b"\x00")
-
-
-def _other_form(data: bytes, control: int, product_id: int, mac: Address) -> tuple[int, Address | None, int | None]:
-    """Where the body starts, the MAC and the capability of a frame that is not a MAC and objects."""
-    if control & MESH or control < 0x2000:
-        _check_version(control, product_id)
-    start, capability, size = 11 if control & HAS_MAC else 5, None, len(data)
+def _any_frame(data: bytes, address: Address | None) -> Frame:
+    """The same for a frame of any form, and every refusal."""
+    size = len(data)
+    if size < 5:
+        raise DecodeError(Outcome.MALFORMED, f"{size} bytes, a header has 5")
+    frame = Frame()
+    control, frame.product_id, frame.counter, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
+    frame.control, frame.counter32 = control, frame.counter
+    _check_version(control, frame.product_id)
+    start, frame.mac, frame.capability = 5, None, None
+    if control & HAS_MAC:
+        start, frame.mac = 11, mac & _MAC_BITS
+        if address is not None and frame.mac != address and size >= start:
+            raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(frame.mac)}")
     if control & HAS_CAPABILITY:
-        capability = data[start] if start < size else 0
-        start += 1
-        if capability & CAPABILITY_IO:
-            start = _behind_io(data, control, start)
-    return start, mac if control & HAS_MAC else None, capability
+        frame.capability = data[start] if start < size else 0
+        start += 2 if frame.wide else 1
+    if start > size:
+        raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
+    frame.start, frame.body, frame.tag, frame.encrypted, frame.scheme = start, b"", b"", False, "plain"
+    if control & HAS_OBJECTS and start < size:
+        if control & ENCRYPTED:
+            _read_sealed(frame, data)
+        else:
+            frame.start = _start_of_plain(data, start, wide=frame.wide)
+            frame.body = data[frame.start :]
+    return frame
 
 
 def _check_version(control: int, product_id: int) -> None:
     if control & MESH:
         raise DecodeError(Outcome.MESH, "a BLE Mesh frame")
-    if control >= 0x1000 or product_id != HHCCJCY01 or control & HAS_OBJECTS:
+    if control < 0x2000 and (control >= 0x1000 or product_id != HHCCJCY01 or control & HAS_OBJECTS):
         raise DecodeError(Outcome.NOT_A_FRAME, f"version {control >> 12}")
 
 
-def _behind_io(data: bytes, control: int, start: int) -> int:
-    """The I/O capability has one byte, or two where objects in plain fit only so."""
-    after = start + 1
-    if control & HAS_OBJECTS and not control & ENCRYPTED and len(data) - after > OBJECT_HEADER:
-        return after if _walks(data, after) or not _walks(data, after + 1) else after + 1
-    return after
+def _start_of_plain(data: bytes, start: int, *, wide: bool) -> int:
+    if wide and not _walks(data, start) and _walks(data, start + 1):
+        start += 1
+    if len(data) - start < OBJECT_HEADER:
+        raise DecodeError(Outcome.MALFORMED, f"{len(data) - start} bytes of objects, one has {OBJECT_HEADER} at least")
+    return start
 
 
 def _walks(data: bytes, at: int) -> bool:
@@ -225,31 +244,17 @@ def _walks(data: bytes, at: int) -> bool:
     return at == len(data)
 
 
-def _no_objects(control: int, size: int, start: int) -> bytes:
-    """The body of a sign of life."""
-    if start > size:
-        raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
-    if control & HAS_OBJECTS and start < size:
-        raise DecodeError(Outcome.MALFORMED, f"{size - start} bytes of objects, one has {OBJECT_HEADER} at least")
-    return b""
-
-
-def _read_sealed(frame: Frame, data: bytes, size: int) -> None:
-    frame.encrypted = True
-    if frame.control >= 0x4000:
-        frame.scheme = "v4v5"
-        end = size - SEALED_TAIL
-        word, frame.tag = _TAIL(data, end - 1)
-    else:
-        frame.scheme = "legacy"
-        end = size - LEGACY_TAIL
-        (word,) = _TAIL_LEGACY(data, end - 1)
-    frame.counter32 = word & 0xFFFFFF00 | frame.counter
-    frame.body = data[frame.start : end]
-    if len(frame.body) < OBJECT_HEADER:
+def _read_sealed(frame: Frame, data: bytes) -> None:
+    v4v5 = frame.control >= 0x4000
+    end = len(data) - (SEALED_TAIL if v4v5 else LEGACY_TAIL)
+    if end - frame.start < OBJECT_HEADER:
         # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285, #322). No key
         # was tried on them, so they are no sign of a wrong one.
-        raise DecodeError(Outcome.MALFORMED, f"{size - frame.start} encrypted bytes, too few to hold an object")
+        raise DecodeError(Outcome.MALFORMED, f"{len(data) - frame.start} encrypted bytes, too few to hold an object")
+    frame.encrypted, frame.scheme = True, "v4v5" if v4v5 else "legacy"
+    frame.body = data[frame.start : end]
+    frame.counter32 = int.from_bytes(data[end : end + 3], "little") << 8 | frame.counter
+    frame.tag = data[end + 3 :] if v4v5 else b""
 
 
 def open_frame(frame: Frame, data: bytes, address: Address, key: Bindkey) -> bytes | None:

@@ -11,18 +11,22 @@ Ids from 0x4000 follow a rule of Xiaomi's MIoT definitions: 0x4000 + service * 1
 Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENTS`` have one row for fifteen ids each.
 """
 
+import struct
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+import attrs
 
 from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Event
 from proxy_listener.xiaomi import bodies, locks, presses, states
 from proxy_listener.xiaomi.layout import (
+    HEADER,
+    Alone,
     Code,
     Events,
     Implausible,
-    Reader,
     Row,
     Values,
     codes,
@@ -72,10 +76,12 @@ from proxy_listener.xiaomi.quantities import (
     TOP_SPLASH,
 )
 
-Readers: TypeAlias = Mapping[bytes, Reader]
-"""An object's three header bytes -> its reader: an id with a length that its row has is one look-up."""
+Rows: TypeAlias = Mapping[bytes, Row]
+"""An object's three header bytes -> its row: an id with a length that its row has is one look-up."""
+Alones: TypeAlias = Mapping[bytes, Alone]
+"""The same of the layouts: how each is read where it is all that a payload holds."""
 
-OBJECT_HEADER = 3
+OBJECT_HEADER = HEADER
 
 _RESET = fires("device", "reset")
 
@@ -278,29 +284,42 @@ def rows_of(model: Model) -> Mapping[int, Row]:
 _ROWS = _standard()
 
 
-def _readers(rows: Mapping[int, Row]) -> Readers:
+def _by_header(rows: Mapping[int, Row]) -> Rows:
     return {
-        object_id.to_bytes(2, "little") + bytes([length]): row.read
+        object_id.to_bytes(2, "little") + bytes([length]): row
         for object_id, row in rows.items()
         for length in row.lengths
     }
 
 
-def _readers_of(model: Model) -> Readers:
+def _by_header_of(model: Model) -> Rows:
     if model.name in _OF_MODEL:
-        return _readers(rows_of(model))
+        return _by_header(rows_of(model))
     if model.buttons is None:
-        return _STANDARD_READERS
-    return _STRANGER if model.buttons is NUMBERED else _readers(rows_of(model))
+        return _STANDARD_BY_HEADER
+    return _STRANGER if model.buttons is NUMBERED else _by_header(rows_of(model))
 
 
-_STANDARD_READERS = _readers(_ROWS)
-_STRANGER = _readers(_ROWS | _buttons(NUMBERED))
-_READERS: Mapping[int | None, Readers] = {product_id: _readers_of(model) for product_id, model in MODELS.items()}
+_STANDARD_BY_HEADER = _by_header(_ROWS)
+_STRANGER = _by_header(_ROWS | _buttons(NUMBERED))
+_BY_PRODUCT: Mapping[int | None, Rows] = {product_id: _by_header_of(model) for product_id, model in MODELS.items()}
 """Most models send standard objects only, and share the look-up of those."""
 
 
-class Decoded(NamedTuple):
+def _alones(rows: Rows) -> Alones:
+    return {header: row.alone for header, row in rows.items() if row.alone is not None}
+
+
+_STRANGER_ALONE = _alones(_STRANGER)
+_STANDARD_ALONE = _alones(_STANDARD_BY_HEADER)
+_ALONE: Mapping[int | None, Alones] = {
+    product_id: _STANDARD_ALONE if rows is _STANDARD_BY_HEADER else _alones(rows)
+    for product_id, rows in _BY_PRODUCT.items()
+}
+
+
+@attrs.define(weakref_slot=False)
+class Decoded:
     """What a frame's objects say.
 
     ``unknown``: ids of objects skipped, without a row or of a length that their row does not have. ``short``: the last
@@ -308,15 +327,14 @@ class Decoded(NamedTuple):
     counted, none is published.
     """
 
-    # A NamedTuple, not an attrs class: one is made for every frame, and this is made in half the time.
     values: Values
-    events: tuple[Event, ...]
+    events: tuple[Event, ...] = ()
     unknown: tuple[int, ...] = ()
     short: bool = False
     implausible: tuple[str, ...] = ()
 
 
-_new = tuple.__new__  # NamedTuple's own constructor is Python code
+_new = object.__new__
 
 
 def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
@@ -325,39 +343,42 @@ def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
     An object without a row, or of a length that its row does not have, is skipped by its length either way: new
     firmware may add one.
     """
-    readers = _READERS.get(model.product_id, _STRANGER)
-    read = readers.get(payload[:OBJECT_HEADER])
-    length = len(payload) - OBJECT_HEADER
-    if read is None or payload[2] != length:
-        return _walk(payload, readers, strict)
-    # Nine frames in ten are one object that has a row.
-    values: Values = {}
-    events: Events = []
+    # Nine frames in ten are one object that is a layout.
+    alone = _ALONE.get(model.product_id, _STRANGER_ALONE).get(payload[:HEADER])
+    if alone is None:
+        return _walk(payload, model, strict)
     try:
-        read(payload, OBJECT_HEADER, length, values, events)
+        values = alone(payload)
+    except struct.error:
+        return _walk(payload, model, strict)
     except Implausible as problem:
         if strict:
             raise
-        return Decoded({}, (), (), False, (problem.quantity,))
-    return _new(Decoded, (values, tuple(events) if events else (), (), False, ()))
+        return Decoded({}, implausible=(problem.quantity,))
+    decoded = _new(Decoded)  # a constructor would be half of the time of all this
+    decoded.values = values
+    decoded.events = decoded.unknown = decoded.implausible = ()
+    decoded.short = False
+    return decoded
 
 
-def _walk(payload: bytes, readers: Readers, strict: bool) -> Decoded:
+def _walk(payload: bytes, model: Model, strict: bool) -> Decoded:
+    rows = _BY_PRODUCT.get(model.product_id, _STRANGER)
     values: Values = {}
     events: Events = []
     unknown: list[int] = []
     implausible: list[str] = []
     at, end = 0, len(payload)
-    while at + OBJECT_HEADER <= end:
-        start, length = at + OBJECT_HEADER, payload[at + 2]
+    while at + HEADER <= end:
+        start, length = at + HEADER, payload[at + 2]
         if start + length > end:
             break
-        read = readers.get(payload[at:start])
-        if read is None:
+        row = rows.get(payload[at:start])
+        if row is None:
             unknown.append(payload[at] | payload[at + 1] << 8)
         else:
             try:
-                read(payload, start, length, values, events)
+                row.read(payload, start, length, values, events)
             except Implausible as problem:
                 if strict:
                     raise

@@ -8,7 +8,7 @@ from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
 from proxy_listener.secret import Secret
 from proxy_listener.simulator import frames
-from proxy_listener.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
+from proxy_listener.xiaomi.mibeacon import Bindkey, _any_frame, open_frame, parse_frame
 from proxy_listener.xiaomi.models import model_of
 from proxy_listener.xiaomi.objects import decode_objects
 
@@ -169,6 +169,26 @@ def test_what_is_no_frame():
     assert refusal(frames.frame(LYWSD03MMC, 1, b"", mac=MAC, version=0)) is Outcome.NOT_A_FRAME
     assert refusal(good, MAC + 1) is Outcome.WRONG_MAC
     assert parse_frame(good, MAC).mac == MAC
+
+
+def outcome_of(parse, data, address):
+    try:
+        return parse(data, address)
+    except DecodeError as problem:
+        return problem.outcome
+
+
+bodies = st.one_of(st.just(TEMPERATURE), st.binary(max_size=20))
+
+
+@given(st.integers(0, 0xFFFF), st.sampled_from([0x50, 0x58, None]), st.sampled_from([MAC, MAC + 1]), bodies)
+def test_the_usual_form_reads_like_any_other(control, usual, mac, body):
+    """The short way through the usual form gives what the long way gives: the same frame, or the same refusal."""
+    if usual is not None:
+        control = control & 0xFF00 | usual
+    data = control.to_bytes(2, "little") + b"\x5b\x05\x07" + mac.to_bytes(6, "little") + body
+    for address in (MAC, None):
+        assert outcome_of(parse_frame, data, address) == outcome_of(_any_frame, data, address)
 
 
 def test_signs_of_life():

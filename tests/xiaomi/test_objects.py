@@ -123,11 +123,12 @@ def test_a_layout_of_many_fields():
     fields = u8(BATTERY), i16(TEMPERATURE, per=100), u16(CONDUCTIVITY), sets(MOTION, to=True)
     row = layout(*fields)
     assert row.lengths == {5}
-    values = {}
-    row.read(b"\x32\x0c\xfe\xf4\x01", 0, 5, values, [])
-    assert values == {"battery": 50, "temperature": -5.0, "conductivity": 500, "motion": True}
+    payload = frames.obj(0x7777, b"\x32\x0c\xfe\xf4\x01")
+    row.read(b"before" + payload + b"behind", 9, 5, values := {}, [])
+    assert values == row.alone(payload) == {"battery": 50, "temperature": -5.0, "conductivity": 500, "motion": True}
+    payload = frames.obj(0x7777, b"\x32\x0c\xfe\x21\x4e")
     with pytest.raises(Implausible):
-        row.read(b"\x65\x0c\xfe\xf4\x01", 0, 5, values := {}, [])
+        row.read(payload, 3, 5, values := {}, [])
     assert values == {}
 
 
