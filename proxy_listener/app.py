@@ -178,6 +178,7 @@ class Service:
         return Reads(
             House(
                 entries=self.config.devices,
+                readable=lambda: self.engine.devices.readable,
                 device=self._device,
                 proxies=self.fleet.status,
                 link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, tables),

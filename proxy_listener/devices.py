@@ -101,6 +101,8 @@ class Devices:
         admitted_today: int = 0,
     ) -> None:
         self.by_address: dict[Address, Device] = {}
+        self.readable: set[Address] = set()
+        """Those whose model is read over a connection."""
         self.memory = memory
         self.room = room
         self._tell = tell
@@ -118,7 +120,7 @@ class Devices:
             if address in listed or device.entry is None:
                 continue
             if self._ignore_unlisted:
-                del self.by_address[address]
+                self._drop(address)
             else:
                 device.configure(None)
         for entry in entries:
@@ -149,7 +151,7 @@ class Devices:
         elif proven or device.model is None or heard - device.named >= NAMED:
             device.named = heard
             first = device.model is None
-            device.model, device.product_id = model, model.product_id
+            self._take_model(device, model)
             device.rename()
             if first and device.entry is None:
                 self.tell("admitted", device, model.name)
@@ -199,8 +201,8 @@ class Devices:
             device.restore(row.identity, row.counter, heard, row.late)
             device.heard = max(device.heard, heard)
         device.values.update(self.memory.latest(address))
-        device.model = self.memory.product(address)
-        device.product_id = device.model.product_id if device.model else None
+        if (model := self.memory.product(address)) is not None:
+            self._take_model(device, model)
         device.named = self._started
         device.configure(entry)
         return device
@@ -210,4 +212,12 @@ class Devices:
         strangers = [device for device in self.by_address.values() if device.entry is None]
         strangers.sort(key=lambda device: device.heard)
         for device in strangers[: max(1, len(strangers) // 4)]:
-            del self.by_address[device.address]
+            self._drop(device.address)
+
+    def _drop(self, address: Address) -> None:
+        del self.by_address[address]
+        self.readable.discard(address)
+
+    def _take_model(self, device: Device, model: Model) -> None:
+        device.model, device.product_id = model, model.product_id
+        (self.readable.discard if model.read is None else self.readable.add)(device.address)

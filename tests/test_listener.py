@@ -11,7 +11,7 @@ from listening import MAC, Air
 from proxy_listener.advertisement import find_ours
 from proxy_listener.outcome import Outcome
 from proxy_listener.secret import Secret
-from proxy_listener.settings import DeviceSettings
+from proxy_listener.settings import DAY, DeviceSettings
 from proxy_listener.simulator import frames
 from proxy_listener.status import KeyState
 
@@ -247,3 +247,19 @@ def test_a_device_without_readings_is_located_too():
         air.say(payload, proxy="hall", rssi=-85, after=2)
         air.say(payload, proxy="kitchen", rssi=-55)
     assert air.status().room == "Kitchen"
+
+
+def test_who_can_be_read_over_a_connection_is_known_at_once():
+    """By its model, on its first frame, after a restart, and no longer when it turns out to be something else."""
+    plant = frames.frame(HHCCJCY01, 1, frames.obj(0x1008, b"\x20"), mac=MAC)
+    air = Air()
+    air.say(plain(1, mac=MAC + 1), mac=MAC + 1)
+    assert air.devices.readable == set()
+    air.say(plant)
+    assert air.devices.readable == {MAC}
+    air.memory.models[MAC] = HHCCJCY01
+    again = air.restarted(DeviceSettings(MAC))
+    assert again.devices.readable == {MAC}
+    again.say(plain(2), after=DAY)
+    assert again.status().model == "LYWSDCGQ"
+    assert again.devices.readable == set()

@@ -6,7 +6,7 @@ it is all that other rooms see of reads, and it does nothing.
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
@@ -74,13 +74,15 @@ class Notes(Protocol):
 class House:
     """What reads need of the other rooms. ``age`` and ``heard`` in what ``device`` gives are as of now.
 
-    ``hours`` gives the hours (time // 3600) since a wall time in which the journal has a reading of the device,
-    ``logged`` the times of its readings with the source "history". ``valueless``: the device is heard, and has never
-    sent a value by itself. ``link`` takes a proxy's name, a MAC and an address type; it raises GattError for whatever
-    goes wrong, also for a proxy that is no more.
+    ``readable`` gives the devices whose model is read over a connection, listed or not. ``hours`` gives the hours
+    (time // 3600) since a wall time in which the journal has a reading of the device, ``logged`` the times of its
+    readings with the source "history". ``valueless``: the device is heard, and has never sent a value by itself.
+    ``link`` takes a proxy's name, a MAC and an address type; it raises GattError for whatever goes wrong, also for a
+    proxy that is no more.
     """
 
     entries: Sequence[DeviceSettings]
+    readable: Callable[[], Iterable[Address]]
     device: Callable[[Address], DeviceStatus | None]
     proxies: Callable[[], Sequence[ProxyStatus]]
     link: Callable[[str, Address, int], AbstractAsyncContextManager[Link]]

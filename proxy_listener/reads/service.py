@@ -41,8 +41,9 @@ class Reads:
         """Read what is due, when it is heard well. Until cancelled; running reads then end with their links closed."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for mac, entry in list(self._entries.items()):
-                    if not self._turns[mac].locked() and self._moment(entry):
+                for mac in list(self._house.readable()):
+                    entry = self._entries.get(mac)
+                    if entry is not None and not self._turns[mac].locked() and self._moment(entry):
                         await self._turns[mac].acquire()
                         group.create_task(self._by_itself(entry))
                 await asyncio.sleep(self._timing.tick)

@@ -134,6 +134,7 @@ class PlantHouse:
         self.reads = Reads(
             House(
                 entries=self.entries,
+                readable=lambda: self.sensors,
                 device=self.device,
                 proxies=self.fleet.status,
                 link=lambda name, mac, kind: connection(self.fleet[name], mac, kind, tables, GATT),
