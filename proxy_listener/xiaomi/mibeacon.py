@@ -157,25 +157,28 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     A frame without objects has an empty body: a sign of life. So has HHCCJCY01's with firmware up to 2.7, the only
     frames of version 0 that are known; other frames of versions 0 and 1 are NOT_A_FRAME.
     """
-    # Nine frames in ten are a MAC and objects, plain or v4/v5. They are read here, whatever else there is elsewhere.
+    # Here is the short way, which gives up wherever something is odd; _any_frame reads every form, and refuses.
     try:
         control, product_id, counter, mac = _HEAD(data)
     except struct.error:
         return _any_frame(data, address)
+    start, mac, capability = 11, mac & _MAC_BITS, None
     if control & _FORM != _USUAL_FORM or control < 0x2000:
-        return _any_frame(data, address)
-    mac &= _MAC_BITS
-    if mac != address and address is not None:
+        optional = _optional(data, control, mac)
+        if optional is None:
+            return _any_frame(data, address)
+        start, mac, capability = optional
+    if mac != address and mac is not None and address is not None:
         return _any_frame(data, address)
     frame = Frame()
     if not control & ENCRYPTED:
-        frame.body = body = data[11:]
+        frame.body = body = data[start:]
         frame.encrypted = False
         frame.scheme = "plain"
         frame.counter32 = counter
         frame.tag = b""
     elif control >= 0x4000:
-        frame.body = body = data[11:-7]
+        frame.body = body = data[start:-7]
         frame.encrypted = True
         frame.scheme = "v4v5"
         word, frame.tag = _TAIL(data, -8)
@@ -188,9 +191,20 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     frame.product_id = product_id
     frame.counter = counter
     frame.mac = mac
-    frame.capability = None
-    frame.start = 11
+    frame.capability = capability
+    frame.start = start
     return frame
+
+
+def _optional(data: bytes, control: int, mac: Address) -> tuple[int, Address | None, int | None] | None:
+    """Where the body starts, MAC and capability: Flora's form, and v5's without a MAC. None for forms rarely met."""
+    if control < 0x2000 or control & (MESH | HAS_OBJECTS) != HAS_OBJECTS:
+        return None
+    start, found = (11, mac) if control & HAS_MAC else (5, None)
+    if not control & HAS_CAPABILITY:
+        return start, found, None
+    capability = data[start]
+    return None if capability & CAPABILITY_IO else (start + 1, found, capability)
 
 
 def _any_frame(data: bytes, address: Address | None) -> Frame:

@@ -181,9 +181,9 @@ def outcome_of(parse, data, address):
 bodies = st.one_of(st.just(TEMPERATURE), st.binary(max_size=20))
 
 
-@given(st.integers(0, 0xFFFF), st.sampled_from([0x50, 0x58, None]), st.sampled_from([MAC, MAC + 1]), bodies)
-def test_the_usual_form_reads_like_any_other(control, usual, mac, body):
-    """The short way through the usual form gives what the long way gives: the same frame, or the same refusal."""
+@given(st.integers(0, 0xFFFF), st.sampled_from([0x50, 0x58, 0x70, 0x48, None]), st.sampled_from([MAC, MAC + 1]), bodies)
+def test_the_short_way_reads_like_the_long_one(control, usual, mac, body):
+    """Whatever the form: the same frame, or the same refusal."""
     if usual is not None:
         control = control & 0xFF00 | usual
     data = control.to_bytes(2, "little") + b"\x5b\x05\x07" + mac.to_bytes(6, "little") + body
