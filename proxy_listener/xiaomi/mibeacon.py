@@ -141,8 +141,14 @@ _HEAD = struct.Struct("<HHBQ").unpack_from
 _HEAD_SIZE = 13
 _MAC_BITS = (1 << 48) - 1
 
+_HEAD_ALONE = struct.Struct("<HHBIH").unpack_from
+"""The same where the MAC ends the frame."""
+
 _TAIL = struct.Struct("<I4s").unpack_from
 """The extended counter as the upper bytes of four, of which the lowest is the last of the ciphertext; the tag."""
+
+_LEGACY_TAIL = struct.Struct("<I").unpack_from
+"""The extended counter, and above it the unused byte."""
 
 _NONCE = struct.Struct("<QI").pack
 """v4/v5, 12 bytes: the product id is above the 48 bits of the MAC, the extended counter above the counter."""
@@ -158,10 +164,9 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     frames of version 0 that are known; other frames of versions 0 and 1 are NOT_A_FRAME.
     """
     # Here is the short way, which gives up wherever something is odd; _any_frame reads every form, and refuses.
-    try:
-        control, product_id, counter, mac = _HEAD(data)
-    except struct.error:
-        return _any_frame(data, address)
+    if len(data) < _HEAD_SIZE:
+        return _sign_of_life(data, address)
+    control, product_id, counter, mac = _HEAD(data)
     start, mac, capability = 11, mac & _MAC_BITS, None
     if control & _FORM != _USUAL_FORM or control < 0x2000:
         optional = _optional(data, control, mac)
@@ -184,7 +189,11 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
         word, frame.tag = _TAIL(data, -8)
         frame.counter32 = word & 0xFFFFFF00 | counter
     else:
-        return _any_frame(data, address)
+        frame.body = body = data[start:-4]
+        frame.encrypted = True
+        frame.scheme = "legacy"
+        frame.counter32 = _LEGACY_TAIL(data, -4)[0] << 8 & 0xFFFFFF00 | counter
+        frame.tag = b""
     if len(body) < OBJECT_HEADER:
         return _any_frame(data, address)
     frame.control = control
@@ -207,6 +216,35 @@ def _optional(data: bytes, control: int, mac: Address) -> tuple[int, Address | N
     return None if capability & CAPABILITY_IO else (start + 1, found, capability)
 
 
+def _sign_of_life(data: bytes, address: Address | None) -> Frame:
+    """A frame too short for a MAC and an object: usually a header with a MAC, and with a capability or not."""
+    size = len(data)
+    if size < 11:
+        return _any_frame(data, address)
+    control, product_id, counter, mac_low, mac_high = _HEAD_ALONE(data)
+    if control & MESH or control < 0x2000:
+        _check_version(control, product_id)
+    mac, capability = mac_low | mac_high << 32, data[11] if size == 12 else None
+    form = HAS_MAC if capability is None else HAS_MAC | HAS_CAPABILITY
+    if (
+        control & (HAS_MAC | HAS_CAPABILITY) != form
+        or (capability is not None and capability & CAPABILITY_IO)
+        or (mac != address and address is not None)
+    ):
+        return _any_frame(data, address)
+    frame = Frame()
+    frame.control = control
+    frame.product_id = product_id
+    frame.counter = frame.counter32 = counter
+    frame.mac = mac
+    frame.capability = capability
+    frame.scheme = "plain"
+    frame.encrypted = False
+    frame.start = size
+    frame.body = frame.tag = b""
+    return frame
+
+
 def _any_frame(data: bytes, address: Address | None) -> Frame:
     """The same for a frame of any form, and every refusal."""
     size = len(data)
@@ -215,15 +253,17 @@ def _any_frame(data: bytes, address: Address | None) -> Frame:
     frame = Frame()
     control, frame.product_id, frame.counter, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
     frame.control, frame.counter32 = control, frame.counter
-    _check_version(control, frame.product_id)
-    start, frame.mac, frame.capability = 5, None, None
+    if control & MESH or control < 0x2000:
+        _check_version(control, frame.product_id)
+    start, frame.mac, frame.capability, wide = 5, None, None, False
     if control & HAS_MAC:
         start, frame.mac = 11, mac & _MAC_BITS
         if address is not None and frame.mac != address and size >= start:
             raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(frame.mac)}")
     if control & HAS_CAPABILITY:
         frame.capability = data[start] if start < size else 0
-        start += 2 if frame.wide else 1
+        wide = frame.wide
+        start += 2 if wide else 1
     if start > size:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
     frame.start, frame.body, frame.tag, frame.encrypted, frame.scheme = start, b"", b"", False, "plain"
@@ -231,7 +271,7 @@ def _any_frame(data: bytes, address: Address | None) -> Frame:
         if control & ENCRYPTED:
             _read_sealed(frame, data)
         else:
-            frame.start = _start_of_plain(data, start, wide=frame.wide)
+            frame.start = _start_of_plain(data, start, wide=wide)
             frame.body = data[frame.start :]
     return frame
 

@@ -178,15 +178,17 @@ def outcome_of(parse, data, address):
         return problem.outcome
 
 
-bodies = st.one_of(st.just(TEMPERATURE), st.binary(max_size=20))
+bodies = st.one_of(st.sampled_from([TEMPERATURE, b"", b"\x08", b"\x28", b"\x28\x01"]), st.binary(max_size=20))
+forms = st.sampled_from([0x10, 0x30, 0x50, 0x58, 0x70, 0x78, 0x48, None])
 
 
-@given(st.integers(0, 0xFFFF), st.sampled_from([0x50, 0x58, 0x70, 0x48, None]), st.sampled_from([MAC, MAC + 1]), bodies)
-def test_the_short_way_reads_like_the_long_one(control, usual, mac, body):
+@settings(max_examples=300)
+@given(st.integers(0, 0xFFFF), forms, st.sampled_from([LYWSD03MMC, 0x0098]), st.sampled_from([MAC, MAC + 1]), bodies)
+def test_the_short_way_reads_like_the_long_one(control, usual, product, mac, body):
     """Whatever the form: the same frame, or the same refusal."""
     if usual is not None:
         control = control & 0xFF00 | usual
-    data = control.to_bytes(2, "little") + b"\x5b\x05\x07" + mac.to_bytes(6, "little") + body
+    data = control.to_bytes(2, "little") + product.to_bytes(2, "little") + b"\x07" + mac.to_bytes(6, "little") + body
     for address in (MAC, None):
         assert outcome_of(parse_frame, data, address) == outcome_of(_any_frame, data, address)
 
