@@ -35,7 +35,8 @@ class Timing:
     """One connection's share of a download: 1,000 entries take 5 minutes."""
 
     patience: float = 15.0
-    """How long a busy best route is waited for: a read through it takes 3 to 6 s."""
+    """How long a busy best route is waited for: a read through it takes 3 to 6 s. A read by hand waits under way, a
+    scheduled one before it begins."""
 
     look: float = 0.25
     """Between two looks at whether a busy route has become free."""
@@ -119,7 +120,10 @@ class Attempt:
 
 @attrs.frozen
 class ReadReport:
-    """How a read ended: why, by which routes, with what. ``candidates`` are as they were at the last choice."""
+    """How a read ended: why, by which routes, with what.
+
+    ``candidates`` are as they were at the last choice: those that hear the device, or all where none could be chosen.
+    """
 
     ok: bool
     detail: str

@@ -6,11 +6,10 @@ sensor said is taken for more than it is.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-import attrs
 import structlog
 
 from proxy_listener.advertisement import Address, mac_text
@@ -18,9 +17,12 @@ from proxy_listener.errors import GattError
 from proxy_listener.reading import Reading, Source, Value
 from proxy_listener.reads.contract import Attempt, House, Link, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import Download, recall
-from proxy_listener.reads.ranking import Candidate, Failures, Situation, chosen, rank, worth_waiting
+from proxy_listener.reads.ranking import Candidate, chosen, rank, worth_waiting
+from proxy_listener.reads.routes import Shared
 from proxy_listener.reads.schedule import Plan
+from proxy_listener.reads.sight import near
 from proxy_listener.settings import DeviceSettings
+from proxy_listener.status import Heard, ProxyStatus
 from proxy_listener.xiaomi.miflora import Answer, Entry, Plant, RefusedError, log_in, read
 
 log = structlog.get_logger()
@@ -34,16 +36,8 @@ PROXY_ALONE = ("no_slot", "proxy_gone")
 """Causes that say nothing about how well the proxy hears the device."""
 
 
-@attrs.define
-class Shared:
-    """What all reads share: the failures of each route, and the proxies through which one runs now."""
-
-    failures: Failures = attrs.field(factory=Failures)
-    reading: set[str] = attrs.field(factory=set)
-
-
 class Errand:
-    """One read under way. The caller holds the device's turn."""
+    """One read under way. The caller holds the device's turn, and the proxy that ``candidates`` has chosen, if any."""
 
     def __init__(
         self,
@@ -54,6 +48,7 @@ class Errand:
         plant: Plant,
         plan: Plan,
         tell: Tell,
+        candidates: Sequence[Candidate] = (),
     ) -> None:
         self._house = house
         self._timing = timing
@@ -67,7 +62,8 @@ class Errand:
         self._attempts: list[Attempt] = []
         self._tried: dict[str, str] = {}
         self._repeated: set[str] = set()
-        self._candidates: list[Candidate] = []
+        self._candidates = candidates
+        self._given = chosen(candidates)
         self._via: Candidate | None = None
         self._idle = 0
         self._started = now()
@@ -106,18 +102,31 @@ class Errand:
 
     async def _route(self) -> Candidate | None:
         """The best route, waited for while it is busy and worth it. None where there is none."""
-        started, told = now(), False
+        given, self._given = self._given, None
+        if given is not None:
+            return given
+        started, waited = now(), False
         while True:
             patient = now() - started < self._timing.patience
-            around = situation(self._house, self._shared, self._entry, self._tried, unheard=started - self._started)
-            self._candidates = rank(around, patient=patient)
+            heard = heard_by(self._house, self._entry.mac)
+            proxies = self._shared.sight.look(now(), self._timing.look if waited else 0.0)
+            self._weigh(heard, near(proxies, heard), patient, started)
             route = chosen(self._candidates)
-            if route is not None or not patient or not worth_waiting(self._candidates):
+            if route is not None:
                 return route
-            if not told:
+            if not patient or not worth_waiting(self._candidates):
+                self._weigh(heard, list(proxies.values()), patient, started)
+                return None
+            if not waited:
                 self._tell(Progress("waiting for a busy proxy", self._candidates[0].proxy))
-                told = True
+                waited = True
             await asyncio.sleep(self._timing.look)
+
+    def _weigh(self, heard: Sequence[Heard], proxies: Sequence[ProxyStatus], patient: bool, started: float) -> None:
+        """Rank these proxies. Until the choice began, this read may have held the device, which was silent then."""
+        unheard = started - self._started
+        around = self._shared.situation(self._entry, heard, proxies, now(), tried=self._tried, unheard=unheard)
+        self._candidates = rank(around, patient=patient)
 
     async def _through(self, route: Candidate) -> None:
         """One connection through one proxy, and what follows from how it ended."""
@@ -125,7 +134,7 @@ class Errand:
         self._via = route
         self._plan.connected(started)
         keep(self._house, self._entry.mac, self._plan)
-        self._shared.reading.add(route.proxy)
+        self._shared.take(route.proxy, self._entry.mac)
         try:
             await self._connected(route)
         except GattError as error:
@@ -134,7 +143,7 @@ class Errand:
             self._shared.failures.clear(route.proxy, self._entry.mac)
             self._attempts.append(Attempt(route.proxy, True, "", "read", now() - started))
         finally:
-            self._shared.reading.discard(route.proxy)
+            self._shared.leave(route.proxy, self._entry.mac)
             self._keep_log()
         if not self._finished and self._download is not None and self._download.done:
             await asyncio.sleep(self._timing.rest)
@@ -262,27 +271,16 @@ def keep(house: House, mac: Address, plan: Plan) -> None:
     house.notes.note(note_name("reads", mac), plan.note(now(), house.wall()))
 
 
-def situation(
-    house: House, shared: Shared, entry: DeviceSettings, tried: Mapping[str, str], unheard: float = 0.0
-) -> Situation:
-    """What a ranking looks at, as it is now. ``unheard``: seconds in which we may have held the device ourselves."""
-    status = house.device(entry.mac)
-    return Situation(
-        settings=entry,
-        heard=() if status is None else status.heard,
-        proxies=house.proxies(),
-        reading=shared.reading,
-        tried=tried,
-        failures=shared.failures,
-        now=now(),
-        unheard=unheard,
-    )
+def heard_by(house: House, mac: Address) -> Sequence[Heard]:
+    """How each proxy hears the device now."""
+    status = house.device(mac)
+    return () if status is None else status.heard
 
 
 def facts(report: ReadReport) -> dict[str, Any]:
-    """Why a read went as it did, for one log line: what each attempt said, and each candidate's reason."""
+    """Why a read went as it did, for one log line: what each attempt said, and the reason of each that hears it."""
     return {
         "why": report.detail,
         "attempts": [f"{attempt.proxy}: {attempt.detail} ({attempt.seconds:.1f} s)" for attempt in report.attempts],
-        "routes": [f"{candidate.proxy}: {candidate.reason}" for candidate in report.candidates],
+        "routes": [f"{one.proxy}: {one.reason}" for one in report.candidates if one.heard_age is not None],
     }

@@ -86,7 +86,7 @@ class Situation:
 
 
 def rank(situation: Situation, *, patient: bool = True) -> list[Candidate]:
-    """All proxies, best first, the chosen one marked. While ``patient``, a busy best one is rather waited for."""
+    """The proxies, best first, the chosen one marked. While ``patient``, a busy best one is rather waited for."""
     heard = {entry.proxy: entry for entry in situation.heard}
     known = [proxy for proxy in situation.proxies if proxy.state not in _NO_PROXIES]
     candidates = [_weigh(proxy, heard.get(proxy.name), situation) for proxy in known]
@@ -104,6 +104,16 @@ def worth_waiting(candidates: Sequence[Candidate]) -> bool:
     return chosen(candidates) is None and any(candidate.busy for candidate in candidates)
 
 
+def able(proxy: ProxyStatus, settings: DeviceSettings) -> bool:
+    """Could this proxy read the device, now or when it is free? It must hear it, besides."""
+    return proxy.state is ProxyState.LIVE and bool(proxy.active) and (not settings.only or proxy.name in settings.only)
+
+
+def free(proxy: ProxyStatus, reading: Collection[str]) -> bool:
+    """Could this proxy read some device now?"""
+    return proxy.state is ProxyState.LIVE and bool(proxy.active) and not _busy(proxy, reading)
+
+
 def _order(candidate: Candidate) -> tuple[bool, int, float, str]:
     score = candidate.score if candidate.score is not None else -1000.0
     return not candidate.eligible, candidate.standing, -score, candidate.proxy
@@ -112,7 +122,7 @@ def _order(candidate: Candidate) -> tuple[bool, int, float, str]:
 def _weigh(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> Candidate:
     failures = situation.failures.weight(proxy.name, situation.settings.mac, situation.now)
     out = _unfit(proxy, heard, situation)
-    busy = "" if out else _busy(proxy, situation)
+    busy = "" if out else _busy(proxy, situation.reading)
     return Candidate(
         proxy=proxy.name,
         room=proxy.room,
@@ -155,9 +165,9 @@ def _unfit(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> str
     return ""
 
 
-def _busy(proxy: ProxyStatus, situation: Situation) -> str:
+def _busy(proxy: ProxyStatus, reading: Collection[str]) -> str:
     """Why this proxy cannot connect at this moment; empty where it can."""
-    if proxy.name in situation.reading or proxy.connecting:
+    if proxy.name in reading or proxy.connecting:
         return "another read is running through it"
     if proxy.slots_free == 0:
         return f"no free connection slot (0 of {proxy.slots_limit})"

@@ -36,7 +36,10 @@ ANY_SIGNAL_AFTER = 6 * HOUR
 
 @attrs.define
 class Plan:
-    """One device's reads. ``interval`` seconds, None for never by itself; ``jitter`` 0..1, drawn anew for each read."""
+    """One device's reads. ``interval`` seconds, None for never by itself; ``jitter`` 0..1, drawn anew for each read.
+
+    ``waiting``: since when a read that is due, and whose moment it was, has found no free route.
+    """
 
     interval: float | None
     limit: int
@@ -46,11 +49,12 @@ class Plan:
     read: float | None = None
     tried: float | None = None
     misses: int = 0
+    waiting: float | None = None
 
     def connected(self, now: float) -> None:
         """A connection was asked for; it counts whatever comes of it."""
         self.connections = [*(at for at in self.connections if now - at < DAY), now]
-        self.tried = now
+        self.tried, self.waiting = now, None
 
     def succeeded(self, now: float, jitter: float) -> None:
         """The device was read."""
@@ -85,6 +89,12 @@ class Plan:
         if due is None or now < due or age is None or rssi is None or not self.allowed(now):
             return False
         return age <= JUST_HEARD and (rssi >= GOOD_SIGNAL or now - due >= ANY_SIGNAL_AFTER)
+
+    def wait(self, now: float) -> float:
+        """It is the moment. Seconds since it first was, without a connection."""
+        if self.waiting is None:
+            self.waiting = now
+        return now - self.waiting
 
     def note(self, now: float, wall: float) -> str:
         """What a restart must not forget, as text, in wall time."""

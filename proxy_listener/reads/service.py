@@ -7,19 +7,26 @@ only devices with an entry are read, never more often than their plan allows.
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 
 import structlog
 
 from proxy_listener.advertisement import Address, mac_text
 from proxy_listener.reads.contract import House, Outlook, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import gap_start
-from proxy_listener.reads.errand import Errand, Shared, keep, note_name, now, situation
+from proxy_listener.reads.errand import Errand, heard_by, keep, note_name, now
+from proxy_listener.reads.moment import Beginning, Round
 from proxy_listener.reads.ranking import Candidate, rank
-from proxy_listener.reads.schedule import JUST_HEARD, Plan
+from proxy_listener.reads.routes import Shared
+from proxy_listener.reads.schedule import Plan
+from proxy_listener.reads.sight import Sight
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.xiaomi.miflora import Plant
 
 log = structlog.get_logger()
+
+LOOKS = 32
+"""Devices looked at in one go, about 2 ms: advertisements of all rooms wait meanwhile."""
 
 
 class Reads:
@@ -31,7 +38,7 @@ class Reads:
     def __init__(self, house: House, timing: Timing | None = None) -> None:
         self._house = house
         self._timing = timing or Timing()
-        self._shared = Shared()
+        self._shared = Shared(Sight(house.proxies))
         self._entries = {entry.mac: entry for entry in house.entries}
         self._turns = {mac: asyncio.Lock() for mac in self._entries}
         self._plans: dict[Address, Plan] = {}
@@ -41,11 +48,7 @@ class Reads:
         """Read what is due, when it is heard well. Until cancelled; running reads then end with their links closed."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for mac in list(self._house.readable()):
-                    entry = self._entries.get(mac)
-                    if entry is not None and not self._turns[mac].locked() and self._moment(entry):
-                        await self._turns[mac].acquire()
-                        group.create_task(self._by_itself(entry))
+                await self._round(group)
                 await asyncio.sleep(self._timing.tick)
 
     async def read_now(self, mac: Address, history: bool, tell: Tell) -> ReadReport:
@@ -59,7 +62,7 @@ class Reads:
         if self._turns[mac].locked():
             tell(Progress("waiting for a read of this device that is under way"))
         async with self._turns[mac]:
-            errand = self._errand(entry, plant, tell)
+            errand = Errand(self._house, self._timing, self._shared, entry, plant, self._plan(entry), tell)
             if history:
                 await errand.want_log(since=0.0)
             return await self._perform(entry, errand)
@@ -74,7 +77,8 @@ class Reads:
 
     def explain(self, mac: Address) -> list[Candidate]:
         """Every proxy, best first: would it read this device now, and why or why not."""
-        return rank(situation(self._house, self._shared, self._entries.get(mac) or DeviceSettings(mac), {}))
+        entry = self._entries.get(mac) or DeviceSettings(mac)
+        return rank(self._shared.situation(entry, heard_by(self._house, mac), self._house.proxies(), now()))
 
     async def idle(self, mac: Address) -> None:
         """Wait until no read of this device is under way."""
@@ -109,34 +113,51 @@ class Reads:
         plant = self._house.plants.get(status.product_id)
         return plant, "" if plant else f"{status.model} is no model that is read over a connection"
 
-    def _errand(self, entry: DeviceSettings, plant: Plant, tell: Tell) -> Errand:
-        return Errand(self._house, self._timing, self._shared, entry, plant, self._plan(entry), tell)
+    async def _round(self, group: asyncio.TaskGroup) -> None:
+        """Begin the reads that are due and for which a route is free."""
+        look = Round(self._house, self._timing, self._shared)
+        for number, (entry, plan) in enumerate(self._due(), 1):
+            if number % LOOKS == 0:
+                await asyncio.sleep(0)
+            if look.full:
+                return
+            turn = self._turns[entry.mac]
+            begins = None if turn.locked() else look.beginning(entry, plan, now())
+            if begins is not None:
+                await turn.acquire()
+                self._begin(group, entry, plan, begins)
 
-    def _moment(self, entry: DeviceSettings) -> bool:
-        """Is the device due, and just heard well by a proxy that may read it?"""
-        plan, at = self._plan(entry), now()
-        due = plan.due_at()
-        if due is None or at < due or self._plant(entry.mac)[0] is None:
-            return False
-        fresh = [
-            (candidate.rssi, candidate.heard_age)
-            for candidate in self.explain(entry.mac)
-            if candidate.eligible and candidate.rssi is not None and (candidate.heard_age or 0.0) <= JUST_HEARD
-        ]
-        return bool(fresh) and plan.wants(at, max(fresh)[1], max(fresh)[0])
+    def _due(self) -> list[tuple[DeviceSettings, Plan]]:
+        """Who may be read by schedule now, longest overdue first."""
+        at, due = now(), []
+        for mac in self._house.readable():
+            entry = self._entries.get(mac)
+            if entry is None:
+                continue
+            plan = self._plan(entry)
+            since = plan.due_at()
+            if since is not None and since <= at and plan.allowed(at):
+                due.append((since, mac, entry, plan))
+        return [(entry, plan) for _, _, entry, plan in sorted(due, key=itemgetter(0, 1))]
 
-    async def _by_itself(self, entry: DeviceSettings) -> None:
-        """One scheduled read. The caller took the device's turn; it ends here."""
+    def _begin(self, group: asyncio.TaskGroup, entry: DeviceSettings, plan: Plan, begins: Beginning) -> None:
+        """A scheduled read. The caller took the device's turn; turn and proxy are let go also if it never ran."""
+        errand = Errand(self._house, self._timing, self._shared, entry, begins.plant, plan, _untold, begins.candidates)
+
+        def over(_task: asyncio.Task[None]) -> None:
+            self._shared.leave(begins.route.proxy, entry.mac)
+            self._turns[entry.mac].release()
+
+        self._shared.take(begins.route.proxy, entry.mac)
+        group.create_task(self._by_itself(entry, errand)).add_done_callback(over)
+
+    async def _by_itself(self, entry: DeviceSettings, errand: Errand) -> None:
         try:
-            plant, _ = self._plant(entry.mac)
-            if plant is not None:
-                await self._read_and_fill(entry, self._errand(entry, plant, _untold))
+            await self._read_and_fill(entry, errand)
         except Exception:
             # A fault in one device's read must not end the reads of all others.
             log.exception("read broke off", mac=mac_text(entry.mac))
             self._plan(entry).failed()
-        finally:
-            self._turns[entry.mac].release()
 
     async def _read_and_fill(self, entry: DeviceSettings, errand: Errand) -> None:
         """Read, and fetch from the sensor's log what the journal lacks since the last time it was looked at."""
