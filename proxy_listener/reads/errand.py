@@ -18,9 +18,8 @@ from proxy_listener.reading import Reading, Source, Value
 from proxy_listener.reads.contract import Attempt, House, Link, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import Download, recall
 from proxy_listener.reads.ranking import Candidate, chosen, rank, worth_waiting
-from proxy_listener.reads.routes import Shared
+from proxy_listener.reads.routes import Shared, near
 from proxy_listener.reads.schedule import Plan
-from proxy_listener.reads.sight import near
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.status import Heard, ProxyStatus
 from proxy_listener.xiaomi.miflora import Answer, Entry, Plant, RefusedError, log_in, read
@@ -109,7 +108,7 @@ class Errand:
         while True:
             patient = now() - started < self._timing.patience
             heard = heard_by(self._house, self._entry.mac)
-            proxies = self._shared.sight.look(now(), self._timing.look if waited else 0.0)
+            proxies = self._shared.look(now(), self._timing.look if waited or self._attempts else 0.0)
             self._weigh(heard, near(proxies, heard), patient, started)
             route = chosen(self._candidates)
             if route is not None:

@@ -11,9 +11,8 @@ import attrs
 
 from proxy_listener.reads.contract import House, Timing
 from proxy_listener.reads.ranking import Candidate, able, chosen, free, rank
-from proxy_listener.reads.routes import Shared
+from proxy_listener.reads.routes import Shared, near
 from proxy_listener.reads.schedule import JUST_HEARD, Plan
-from proxy_listener.reads.sight import near
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.status import Heard, ProxyStatus
 from proxy_listener.xiaomi.miflora import Plant
@@ -65,7 +64,7 @@ class Round:
 
     def _look(self, now: float) -> Mapping[str, ProxyStatus]:
         if self._proxies is None:
-            self._proxies = self._shared.sight.look(now, self._timing.look)
+            self._proxies = self._shared.look(now, self._timing.look)
             self._free = {name for name, proxy in self._proxies.items() if free(proxy, self._shared.reading)}
         return self._proxies
 

@@ -19,7 +19,6 @@ from proxy_listener.reads.moment import Beginning, Round
 from proxy_listener.reads.ranking import Candidate, rank
 from proxy_listener.reads.routes import Shared
 from proxy_listener.reads.schedule import Plan
-from proxy_listener.reads.sight import Sight
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.xiaomi.miflora import Plant
 
@@ -38,7 +37,7 @@ class Reads:
     def __init__(self, house: House, timing: Timing | None = None) -> None:
         self._house = house
         self._timing = timing or Timing()
-        self._shared = Shared(Sight(house.proxies))
+        self._shared = Shared(house.proxies)
         self._entries = {entry.mac: entry for entry in house.entries}
         self._turns = {mac: asyncio.Lock() for mac in self._entries}
         self._plans: dict[Address, Plan] = {}
