@@ -31,9 +31,10 @@ from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Reading, Trust
 from proxy_listener.status import KeyState
 from proxy_listener.xiaomi import hhcc, miscale
+from proxy_listener.xiaomi.layout import NOTHING_SKIPPED, Found, Skipped
 from proxy_listener.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
 from proxy_listener.xiaomi.models import Model, model_of
-from proxy_listener.xiaomi.objects import Decoded, decode_objects
+from proxy_listener.xiaomi.objects import read_objects
 
 RSSI_SECONDS = 2.0
 """A copy of an authenticated frame says where the device is only so long after the first: later it may be a replay."""
@@ -136,17 +137,17 @@ class Listener:
         model = model_of(frame.product_id)
         if device is not None and device.contradicts(model):
             return Outcome.CONFLICT
-        decoded = decode_objects(frame.body, model, strict=False)
-        return self._claimed(device, hearing, model, decoded, frame.body, "claimed", frame.counter)
+        found = read_objects(frame.body, model, False)
+        return self._claimed(device, hearing, model, found, frame.body, "claimed", frame.counter)
 
     def _uncounted(self, device: Device | None, hearing: Hearing, uuid: int, payload: bytes) -> Outcome:
         """Mi scales and HHCCJCY10: no counter, no bindkey, no MAC inside."""
         if device is not None and not device.believes_plain():
             return Outcome.DOWNGRADED
-        model, decoded = (hhcc if uuid == TUYA else miscale).decode(uuid, payload)
+        model, found = (hhcc if uuid == TUYA else miscale).decode(uuid, payload)
         if device is not None and device.contradicts(model):
             return Outcome.CONFLICT
-        return self._claimed(device, hearing, model, decoded, payload, "claimed", None)
+        return self._claimed(device, hearing, model, found, payload, "claimed", None)
 
     def _sign_of_life(self, device: Device | None, hearing: Hearing, frame: Frame) -> Outcome:
         """A frame without objects may share its counter with one that has some: it never counts as known."""
@@ -187,10 +188,10 @@ class Listener:
             return Outcome.WRONG_BINDKEY
         if device.key_verified(key.id, hearing.heard):
             self.devices.tell("key_verified", device)
-        decoded = decode_objects(body, model, strict=True)
+        found = read_objects(body, model, True)
         if scheme == "legacy":
-            return self._claimed(device, hearing, model, decoded, body, "encrypted", frame.counter)
-        return self._authenticated(device, hearing, model, decoded, frame, key)
+            return self._claimed(device, hearing, model, found, body, "encrypted", frame.counter)
+        return self._authenticated(device, hearing, model, found, frame, key)
 
     def _sealed(self, device: Device, hearing: Hearing, model: Model, payload: bytes) -> Outcome:
         """An encrypted frame of a device without a bindkey is kept until there is one."""
@@ -206,9 +207,9 @@ class Listener:
         return Outcome.NO_BINDKEY
 
     def _authenticated(
-        self, device: Device, hearing: Hearing, model: Model, decoded: Decoded, frame: Frame, key: Bindkey
+        self, device: Device, hearing: Hearing, model: Model, found: Found, frame: Frame, key: Bindkey
     ) -> Outcome:
-        self.require_content(decoded, model)
+        self.require_content(found, model)
         heard, counter, stream = hearing.heard, frame.counter32, device.authenticated(key.id)
         identity = stream.identity(key.id, counter, frame.tag)
         judgement = stream.judge(counter, identity, heard)
@@ -217,20 +218,20 @@ class Listener:
                 self._alive(device, hearing, device.serial)
             return _DROPPED[judgement.verdict]
         device.remember(hearing.data, Copy(heard, heard, FOREVER, device.serial + 1))
-        return self._accept(device, hearing, model, decoded, judgement, stream, counter, "authenticated", identity)
+        return self._accept(device, hearing, model, found, judgement, stream, counter, "authenticated", identity)
 
     def _claimed(
         self,
         device: Device | None,
         hearing: Hearing,
         model: Model,
-        decoded: Decoded,
+        found: Found,
         body: bytes,
         trust: Trust,
         counter: int | None,
     ) -> Outcome:
         """Plain and legacy frames: eight bits of counter or none, and nothing that proves them."""
-        self.require_content(decoded, model)
+        self.require_content(found, model)
         device = device or self._admit(hearing)
         device.flush()
         stream = device.claimed(b"U" if counter is None else b"C" if model.constant else b"P")
@@ -246,14 +247,14 @@ class Listener:
         if counter is not None and not model.constant and device.rivals.show(counter, heard):
             self.devices.tell("conflict", device, hearing.proxy)
         identity = stream.identity(place, digest)
-        return self._accept(device, hearing, model, decoded, judgement, stream, counter, trust, identity)
+        return self._accept(device, hearing, model, found, judgement, stream, counter, trust, identity)
 
     def _accept(
         self,
         device: Device,
         hearing: Hearing,
         model: Model,
-        decoded: Decoded,
+        found: Found,
         judgement: Judgement,
         stream: object,
         counter: int | None,
@@ -261,6 +262,7 @@ class Listener:
         identity: bytes,
     ) -> Outcome:
         """A frame that nobody delivered before: it moves the device's state and becomes a reading."""
+        values, events, _ = found
         late = judgement.verdict is not NEW
         self.devices.name(device, model, hearing.heard, proven=trust == "authenticated")
         device.serial += 1
@@ -271,10 +273,10 @@ class Listener:
         self._alive(device, hearing, device.serial)
         stale = NOTHING
         if late:
-            stale = device.stale(decoded.values, stream, judgement.order)
+            stale = device.stale(values, stream, judgement.order)
         elif trust == "claimed":
-            stale = device.slopes.leaping(decoded.values, hearing.heard)
-        device.write(decoded.values, stale, hearing.time, stream, judgement.order)
+            stale = device.slopes.leaping(values, hearing.heard)
+        device.write(values, stale, hearing.time, stream, judgement.order)
         self._locate(device, hearing.heard)
         room = self.devices.room(device.routes.nearest or hearing.proxy)
         # In the order of its fields, because keywords take as long again as all else in making it.
@@ -290,8 +292,8 @@ class Listener:
             counter,
             trust,
             late,
-            decoded.values,
-            decoded.events,
+            values,
+            events,
             judgement.fires,
             stale,
             identity,
@@ -299,24 +301,25 @@ class Listener:
         self._emit(reading)
         return LATE if late else DECODED
 
-    def require_content(self, decoded: Decoded, model: Model) -> None:
+    def require_content(self, found: Found, model: Model) -> None:
         """NoReadingError where a frame with objects gave no value and no event. What was skipped is counted."""
-        if decoded.unknown or decoded.short or decoded.implausible:
-            self._count_skipped(decoded)
-        if decoded.values or decoded.events:
+        values, events, skipped = found
+        if skipped is not NOTHING_SKIPPED:
+            self._count_skipped(skipped)
+        if values or events:
             return
-        if decoded.implausible:
+        if skipped.implausible:
             raise NoReadingError(Outcome.IMPLAUSIBLE)
-        if decoded.short:
+        if skipped.short:
             raise NoReadingError(Outcome.MALFORMED)
         if not model.known:
             raise NoReadingError(Outcome.UNKNOWN_PRODUCT)
-        raise NoReadingError(Outcome.UNKNOWN_OBJECT if decoded.unknown else Outcome.EMPTY)
+        raise NoReadingError(Outcome.UNKNOWN_OBJECT if skipped.unknown else Outcome.EMPTY)
 
-    def _count_skipped(self, decoded: Decoded) -> None:
-        names = [f"unknown object 0x{object_id:04X}" for object_id in decoded.unknown]
-        names += [f"implausible {quantity}" for quantity in decoded.implausible]
-        if decoded.short:
+    def _count_skipped(self, skipped: Skipped) -> None:
+        names = [f"unknown object 0x{object_id:04X}" for object_id in skipped.unknown]
+        names += [f"implausible {quantity}" for quantity in skipped.implausible]
+        if skipped.short:
             names.append("object cut off")
         for name in names:
             if name in self.skipped or len(self.skipped) < SKIPPED:

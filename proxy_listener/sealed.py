@@ -15,7 +15,7 @@ from proxy_listener.outcome import Outcome
 from proxy_listener.reading import Reading
 from proxy_listener.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
 from proxy_listener.xiaomi.models import model_of
-from proxy_listener.xiaomi.objects import decode_objects
+from proxy_listener.xiaomi.objects import read_objects
 
 
 class Sealed(Protocol):
@@ -43,8 +43,9 @@ def unseal(listener: Listener, device: Device, sealed: Sealed) -> Reading:
     frame = parse_frame(sealed.data, device.address)
     key, body = _opened(frame, device, sealed.data)
     model = model_of(frame.product_id)
-    decoded = decode_objects(body, model, strict=True)
-    listener.require_content(decoded, model)
+    found = read_objects(body, model, strict=True)
+    listener.require_content(found, model)
+    values, events, _ = found
     authentic = key.scheme == "v4v5"
     counter = frame.counter32 if authentic else frame.counter
     identity = Authenticated.identity(key.id, counter, frame.tag) if authentic else b""
@@ -63,10 +64,10 @@ def unseal(listener: Listener, device: Device, sealed: Sealed) -> Reading:
         counter=counter,
         trust="authenticated" if authentic else "encrypted",
         late=True,
-        values=decoded.values,
-        events=tuple(decoded.events),
+        values=values,
+        events=events,
         fires=False,
-        stale=frozenset(decoded.values),
+        stale=frozenset(values),
         identity=identity,
     )
 

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from proxy_listener.xiaomi.layout import Events, Implausible, Values
 from proxy_listener.xiaomi.quantities import BATTERY, HEART_RATE, IMPEDANCE, MASS, SCORE, TEMPERATURE, Quantity
 
-_WEIGHING = struct.Struct("<BII").unpack_from
-_TEMPERATURES = struct.Struct("<hhB").unpack_from
+_WEIGHING = struct.Struct("<BII").unpack
+_TEMPERATURES = struct.Struct("<hhB").unpack
 
 _NO_MASS = 0x7FF
 """S400 Pro (MJTZC03YM): all bits set where there is no weight."""
@@ -38,72 +38,72 @@ def utc_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"
 
 
-def s200(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def s200(data: bytes) -> tuple[Values, Events]:
     """0x4E16: sent once, when the weight is final. A weight of 0 says that nobody stands there."""
-    profile, raw, time = _WEIGHING(data, at)
-    found: Values = {"profile_id": profile, "stabilized": raw != 0}
+    profile, raw, time = _WEIGHING(data)
+    values: Values = {"profile_id": profile, "stabilized": raw != 0}
     if raw:
-        found["mass"] = _within(MASS, raw / 100)
-        found["weighing"] = utc_text(time)
-    values.update(found)
+        values["mass"] = _within(MASS, raw / 100)
+        values["weighing"] = utc_text(time)
+    return values, ()
 
 
-def s400(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def s400(data: bytes) -> tuple[Values, Events]:
     """0x6E16: weight with the impedance at 50 kHz (or alone: with socks on), then the impedance at 250 kHz alone.
 
     Decoders quarrel about which frequency is "low"; these names are xiaomi-ble's and Home Assistant's.
     """
-    profile, raw, time = _WEIGHING(data, at)
+    profile, raw, time = _WEIGHING(data)
     mass, heart_rate, impedance = raw & 0x7FF, raw >> 11 & 0x7F, raw >> 18
     weighed, beats = mass not in {0, _NO_MASS}, heart_rate not in {0, _NO_HEART_RATE}
-    found: Values = {"profile_id": profile}
+    values: Values = {"profile_id": profile}
     if weighed:
-        found["mass"] = _within(MASS, mass / 10)
+        values["mass"] = _within(MASS, mass / 10)
     if beats:
-        found["heart_rate"] = _within(HEART_RATE, heart_rate + _HEART_RATE_OFFSET)
+        values["heart_rate"] = _within(HEART_RATE, heart_rate + _HEART_RATE_OFFSET)
     if impedance:
         name = "impedance_low" if weighed or beats else "impedance_high"
-        found[name] = _within(IMPEDANCE, impedance / 10)
+        values[name] = _within(IMPEDANCE, impedance / 10)
     # The weight is final once nothing more is measured; all zero says that the person stepped off.
-    found["stabilized"] = "impedance_high" in found or (weighed and not impedance)
-    if len(found) > 2:
-        found["weighing"] = utc_text(time)
-    values.update(found)
+    values["stabilized"] = "impedance_high" in values or (weighed and not impedance)
+    if len(values) > 2:
+        values["weighing"] = utc_text(time)
+    return values, ()
 
 
-def brushing(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def brushing(data: bytes) -> tuple[Values, Events]:
     """0x0010."""
-    started = data[at] == 0
-    if length > 1 and started:
-        values["counter"] = data[at + 1]
-    elif length > 1:
-        values["score"] = int(_within(SCORE, data[at + 1]))
+    started = data[0] == 0
+    values: Values = {}
+    if len(data) > 1 and started:
+        values["counter"] = data[1]
+    elif len(data) > 1:
+        values["score"] = int(_within(SCORE, data[1]))
     values["toothbrush"] = started
+    return values, ()
 
 
-def brushed(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def brushed(data: bytes) -> tuple[Values, Events]:
     """0x3003."""
-    if data[at] > 1:
-        raise Implausible("toothbrush", f"code {data[at]}")
-    if length > 5:
-        values["score"] = int(_within(SCORE, data[at + 5]))
-    values["toothbrush"] = data[at] == 0
+    if data[0] > 1:
+        raise Implausible("toothbrush", f"code {data[0]}")
+    values: Values = {"score": int(_within(SCORE, data[5]))} if len(data) > 5 else {}
+    values["toothbrush"] = data[0] == 0
+    return values, ()
 
 
-def body_temperature(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def body_temperature(data: bytes) -> tuple[Values, Events]:
     """0x000A, MMC-W505: 0.01 °C; 0 is no value."""
-    raw = int.from_bytes(data[at : at + 2], "little", signed=True)
-    if raw:
-        values["temperature"] = _within_temperature(raw / 100)
+    raw = int.from_bytes(data, "little", signed=True)
+    return ({"temperature": _within_temperature(raw / 100)} if raw else {}), ()
 
 
-def fitted_temperature(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def fitted_temperature(data: bytes) -> tuple[Values, Events]:
     """0x2000, MMC-T201: a formula that Xiaomi's app does not publish, fitted to what it shows from 36.5 to 37.8 °C."""
-    skin, board, battery = _TEMPERATURES(data, at)
+    skin, board, battery = _TEMPERATURES(data)
     body = 3.71934e-11 * math.exp(0.69314 * skin / 100) - 1.02801e-8 * math.exp(0.53871 * board / 100) + 36.413
-    found = _within_temperature(round(body, 2))
-    values["battery"] = int(_within(BATTERY, battery))
-    values["temperature"] = found
+    temperature = _within_temperature(round(body, 2))
+    return {"battery": int(_within(BATTERY, battery)), "temperature": temperature}, ()
 
 
 def _within_temperature(value: float) -> float:

@@ -223,12 +223,12 @@ class _Drawing:
         said = [*_values(found), *(_event(event) for event in found.events)]
         if said:
             return ", ".join(said)
-        if found.implausible:
-            return f"{', '.join(found.implausible)} out of range"
+        if found.skipped.implausible:
+            return f"{', '.join(found.skipped.implausible)} out of range"
         row = rows_of(self.model).get(object_id)
         if row is None:
             return f"no such object of {self.model.name} here"
-        if found.unknown:
+        if found.skipped.unknown:
             return f"this object has {' or '.join(map(str, sorted(row.lengths)))} bytes"
         return "known, nothing to tell"
 
@@ -256,11 +256,11 @@ def examine(data: bytes, address: Address | None = None, keys: Sequence[Secret] 
 
 
 def _nothing(decoded: Decoded) -> tuple[Outcome, str]:
-    if decoded.implausible:
+    if decoded.skipped.implausible:
         return Outcome.IMPLAUSIBLE, "nothing in it is within its range"
-    if decoded.unknown:
+    if decoded.skipped.unknown:
         return Outcome.UNKNOWN_OBJECT, "none of its objects is known"
-    if decoded.short:
+    if decoded.skipped.short:
         return Outcome.MALFORMED, "its only object is cut off"
     return Outcome.EMPTY, "its objects tell nothing"
 
@@ -290,7 +290,7 @@ def _text(explanation: Explanation) -> Iterator[str]:
             yield f"value     {value}"
         for event in explanation.decoded.events:
             yield f"event     {_event(event)}"
-        for object_id in explanation.decoded.unknown:
+        for object_id in explanation.decoded.skipped.unknown:
             yield f"skipped   object 0x{object_id:04X}"
     yield f"outcome   {explanation.outcome}" + (f": {explanation.reason}" if explanation.reason else "")
 

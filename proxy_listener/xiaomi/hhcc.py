@@ -35,4 +35,4 @@ def decode(uuid: int, data: bytes) -> tuple[Model, Decoded]:  # noqa: ARG001  th
     for quantity, value in found:
         if quantity.low is None or quantity.high is None or not quantity.low <= value <= quantity.high:
             raise Implausible(quantity.name, value)
-    return HHCCJCY10, Decoded({quantity.name: value for quantity, value in found}, ())
+    return HHCCJCY10, Decoded({quantity.name: value for quantity, value in found})

@@ -6,14 +6,13 @@
     codes({1: says(opening=True), 2: says(opening=False)})      one byte, each value with what it says
     function(lock, 9)                                           where data ends
 
-In: the payload, where the object's data starts, its length. Out: values and events, put into what the caller collects;
-of a layout, its values, where the payload is that one object. The rule of this file: an object gives all of its values
-or none. A reader that finds one outside its range raises :class:`Implausible` before it has put anything.
+In: one whole object. Out: its values and events. The rule of this file: an object gives all of its values or none. A
+reader that finds one outside its range raises :class:`Implausible`.
 """
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import attrs
 
@@ -26,11 +25,30 @@ HEADER = 3
 """An object's id and length, before its data."""
 
 Values: TypeAlias = dict[str, Value]
-Events: TypeAlias = list[Event]
-Reader: TypeAlias = Callable[[bytes, int, int, Values, Events], None]
-"""``read(payload, start, length, values, events)``."""
-Alone: TypeAlias = Callable[[bytes], Values]
-"""``alone(payload)``: the values of one object with its header. ``struct.error`` for a payload of another size."""
+Events: TypeAlias = tuple[Event, ...]
+
+
+class Skipped(NamedTuple):
+    """What objects held beside what is published; it is counted.
+
+    ``unknown``: ids of objects skipped, without a row or of a length that their row does not have. ``short``: the last
+    object is cut off. ``implausible``: quantities found outside their range, and not among the values.
+    """
+
+    unknown: tuple[int, ...] = ()
+    short: bool = False
+    implausible: tuple[str, ...] = ()
+
+
+NOTHING_SKIPPED = Skipped()
+"""Of nearly every frame: one for all, because making it would cost as much as reading an object."""
+
+Found: TypeAlias = tuple[Values, Events, Skipped]
+"""What objects say. A plain tuple, because one is made for every frame: a class of any kind takes thrice the time."""
+Reader: TypeAlias = Callable[[bytes], Found]
+"""``read(object)``: one object with its header, exactly as long as that says, and of a length that its row has."""
+Meaning: TypeAlias = Callable[[bytes], tuple[Values, Events]]
+"""``meaning(data)``: the same from the object's data alone, for rows that are functions."""
 
 
 class Implausible(DecodeError):  # noqa: N818  the word of the closed list of outcomes
@@ -53,12 +71,11 @@ class Field:
 
 @attrs.frozen(eq=False)
 class Row:
-    """One object: the lengths its data may have, how it is read; its fields, and how it is read alone, of a layout."""
+    """One object: the lengths its data may have, how it is read; the fields of a layout, the codes of a byte."""
 
     lengths: frozenset[int]
     read: Reader
     fields: tuple[Field, ...] = ()
-    alone: Alone | None = None
     codes: Mapping[int, "Code"] = attrs.field(factory=dict)
 
 
@@ -154,46 +171,44 @@ def layout(*fields: Field) -> Row:
     length = sum(_SIZES[field.format] for field in fields)
     carried = [field for field in fields if field.format]
     constants: Values = {field.quantity.name: field.constant for field in fields if field.constant is not None}
-    alone = _one(*carried) if len(carried) == 1 else _many(carried)
-    if constants:
-        alone = _with(alone, constants)
-
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        values.update(alone(data[at - HEADER : at + length]))
-
-    return Row(frozenset({length}), read, fields, alone)
+    read = _one(*carried) if len(carried) == 1 else _many(carried)
+    return Row(frozenset({length}), _with(read, constants) if constants else read, fields)
 
 
 def codes(table: Mapping[int, Code], *lengths: int) -> Row:
     """One byte with what each of its values says; an unlisted value is implausible. Further bytes are not read."""
     name = next((name for code in table.values() for name in code.values), "event")
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        code = table.get(data[at])
+    def read(payload: bytes) -> Found:
+        code = table.get(payload[HEADER])
         if code is None:
-            raise Implausible(name, f"code {data[at]}")
-        values.update(code.values)
-        events.extend(code.events)
+            raise Implausible(name, f"code {payload[HEADER]}")
+        return {**code.values}, code.events, NOTHING_SKIPPED
 
     return Row(frozenset(lengths or (1,)), read, codes=table)
 
 
-def function(read: Reader, *lengths: int) -> Row:
+def function(meaning: Meaning, *lengths: int) -> Row:
     """Bytes whose meaning depends on each other."""
+
+    def read(payload: bytes) -> Found:
+        values, events = meaning(payload[HEADER:])
+        return values, events, NOTHING_SKIPPED
+
     return Row(frozenset(lengths), read)
 
 
 def nothing(*lengths: int) -> Row:
     """A known object of which nothing is published."""
-
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
-        pass
-
-    return Row(frozenset(lengths), read)
+    return Row(frozenset(lengths), lambda _payload: ({}, (), NOTHING_SKIPPED))
 
 
-def _with(inner: Alone, constants: Values) -> Alone:
-    return lambda payload: inner(payload) | constants
+def _with(inner: Reader, constants: Values) -> Reader:
+    def read(payload: bytes) -> Found:
+        values, events, skipped = inner(payload)
+        return values | constants, events, skipped
+
+    return read
 
 
 def _limits(field: Field) -> tuple[float, float]:
@@ -205,13 +220,13 @@ def _limits(field: Field) -> tuple[float, float]:
 
 
 def _unpack(formats: str) -> Callable[[bytes], tuple[Any, ...]]:
-    """The fields' bytes -> raw numbers. A Struct takes nothing but its own size, so nobody else has to look."""
+    """The fields' bytes -> raw numbers."""
     return struct.Struct(f"<{HEADER}x{formats}").unpack
 
 
 # One function for each shape of object rather than one that interprets fields: nine frames in ten are one of these, and
 # this is the innermost call of the hot path.
-def _one(field: Field) -> Alone:
+def _one(field: Field) -> Reader:
     if field.format == "f":
         return _float(field)
     if field.format == "u24":
@@ -219,83 +234,84 @@ def _one(field: Field) -> Alone:
     return _whole(field) if field.per == 1 else _scaled(field)
 
 
-def _whole(field: Field) -> Alone:
+def _whole(field: Field) -> Reader:
     name, (low, high), unpack = field.quantity.name, _limits(field), _unpack(field.format)
 
-    def alone(payload: bytes) -> Values:
+    def read(payload: bytes) -> Found:
         (raw,) = unpack(payload)
         if not low <= raw <= high:
             raise Implausible(name, raw)
-        return {name: raw}
+        return {name: raw}, (), NOTHING_SKIPPED
 
-    return alone
+    return read
 
 
-def _scaled(field: Field) -> Alone:
+def _scaled(field: Field) -> Reader:
     name, per, (low, high), unpack = field.quantity.name, field.per, _limits(field), _unpack(field.format)
 
-    def alone(payload: bytes) -> Values:
+    def read(payload: bytes) -> Found:
         (raw,) = unpack(payload)
         if not low <= raw <= high:
             raise Implausible(name, raw / per)
-        return {name: raw / per}
+        return {name: raw / per}, (), NOTHING_SKIPPED
 
-    return alone
+    return read
 
 
-def _three_bytes(field: Field) -> Alone:
+def _three_bytes(field: Field) -> Reader:
     name, (low, high), unpack = field.quantity.name, _limits(field), _unpack("HB")
 
-    def alone(payload: bytes) -> Values:
+    def read(payload: bytes) -> Found:
         lower, upper = unpack(payload)
         raw = lower | upper << 16
         if not low <= raw <= high:
             raise Implausible(name, raw)
-        return {name: raw}
+        return {name: raw}, (), NOTHING_SKIPPED
 
-    return alone
+    return read
 
 
-def _float(field: Field) -> Alone:
+def _float(field: Field) -> Reader:
     name, (low, high), unpack = field.quantity.name, _limits(field), _unpack(field.format)
 
-    def alone(payload: bytes) -> Values:
+    def read(payload: bytes) -> Found:
         (raw,) = unpack(payload)
         if not low <= raw <= high:  # so written, NaN is outside
             raise Implausible(name, raw)
-        return {name: shortest(raw)}
+        return {name: shortest(raw)}, (), NOTHING_SKIPPED
 
-    return alone
+    return read
 
 
-def _many(fields: list[Field]) -> Alone:
+def _many(fields: list[Field]) -> Reader:
     if len(fields) == 2:
         return _pair(*fields)
     unpack = _unpack("".join(field.format for field in fields))
     cells = [(field.quantity.name, field.per, *_limits(field)) for field in fields]
 
-    def alone(payload: bytes) -> Values:
+    def read(payload: bytes) -> Found:
         values: Values = {}
         for (name, per, low, high), raw in zip(cells, unpack(payload), strict=True):
             if not low <= raw <= high:
                 raise Implausible(name, raw / per)
             values[name] = raw if per == 1 else raw / per
-        return values
+        return values, (), NOTHING_SKIPPED
 
-    return alone
+    return read
 
 
-def _pair(first: Field, second: Field) -> Alone:
+def _pair(first: Field, second: Field) -> Reader:
     unpack = _unpack(first.format + second.format)
     name1, per1, (low1, high1) = first.quantity.name, first.per, _limits(first)
     name2, per2, (low2, high2) = second.quantity.name, second.per, _limits(second)
 
-    def alone(payload: bytes) -> Values:
+    def read(payload: bytes) -> Found:
         raw1, raw2 = unpack(payload)
         if not low1 <= raw1 <= high1:
             raise Implausible(name1, raw1 / per1)
         if not low2 <= raw2 <= high2:
             raise Implausible(name2, raw2 / per2)
-        return {name1: raw1 if per1 == 1 else raw1 / per1, name2: raw2 if per2 == 1 else raw2 / per2}
+        values: Values = {name1: raw1 if per1 == 1 else raw1 / per1, name2: raw2 if per2 == 1 else raw2 / per2}
+        return values, (), NOTHING_SKIPPED
 
-    return alone
+    return read

@@ -11,7 +11,7 @@ The rule of this file: as Home Assistant has it, ``lock`` (and ``antilock``, ``c
 """
 
 from proxy_listener.reading import Event
-from proxy_listener.xiaomi.layout import Events, Implausible, Reader, Values
+from proxy_listener.xiaomi.layout import Events, Implausible, Meaning, Values
 
 FINGERPRINT_RESULTS = (
     "match_successful",
@@ -102,55 +102,52 @@ def key_text(key_id: int) -> str:
     return f"{kind} key id {key_id & 0xFFFF}" if kind else f"key id {key_id & 0xFFFF}"
 
 
-def lock(*, of_its_own: frozenset[str] = frozenset({"lock"})) -> Reader:
+def lock(*, of_its_own: frozenset[str] = frozenset({"lock"})) -> Meaning:
     """0x000B. ``of_its_own``: the states that the model keeps apart.
 
     ZNMS17LM tells antilock and child lock from the lock; with every other model the decoders that were looked at let
     them speak for the lock itself, and no frame is known that says otherwise.
     """
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        action, method = LOCK_ACTIONS.get(data[at] & 0x0F), _METHODS.get(data[at] >> 4)
+    def meaning(data: bytes) -> tuple[Values, Events]:
+        action, method = LOCK_ACTIONS.get(data[0] & 0x0F), _METHODS.get(data[0] >> 4)
         if action is None or method is None:
-            raise Implausible("lock", f"action and method 0x{data[at]:02X}")
+            raise Implausible("lock", f"action and method 0x{data[0]:02X}")
         subject, is_open, name = action
-        values[subject if subject in of_its_own else "lock"] = is_open
-        values["lock_method"] = method
-        events.append(Event("lock", name))
-        key_id = int.from_bytes(data[at + 1 : at + 5], "little")
+        values: Values = {subject if subject in of_its_own else "lock": is_open, "lock_method": method}
+        key_id = int.from_bytes(data[1:5], "little")
         if key_id in LOCK_ERRORS:
-            events.append(Event("error", LOCK_ERRORS[key_id]))
-        else:
-            values["key_id"] = key_text(key_id)
+            return values, (Event("lock", name), Event("error", LOCK_ERRORS[key_id]))
+        values["key_id"] = key_text(key_id)
+        return values, (Event("lock", name),)
 
-    return read
+    return meaning
 
 
-def dsl_lock(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
+def dsl_lock(data: bytes) -> tuple[Values, Events]:
     """0x000B of DSL-C08: passwords 5000 to 5999 are its one-time passwords (ble_monitor)."""
-    _LOCK(data, at, length, values, events)
-    number = int.from_bytes(data[at + 1 : at + 3], "little")
+    values, events = _LOCK(data)
+    number = int.from_bytes(data[1:3], "little")
     if values["lock_method"] == "password" and 5000 <= number < 6000:
         values["lock_method"] = "one_time_password"
+    return values, events
 
 
 _LOCK = lock()
 
 
-def fingerprint(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def fingerprint(data: bytes) -> tuple[Values, Events]:
     """0x0006. An invalid operator's id has been seen in either byte order."""
-    result = data[at + 4]
+    result = data[4]
     if result >= len(FINGERPRINT_RESULTS):
         raise Implausible("fingerprint", f"result {result}")
-    key_id = int.from_bytes(data[at : at + 4], "little")
-    if data[at : at + 4] == b"\xde\xad\xbe\xef":
+    key_id = int.from_bytes(data[:4], "little")
+    if data[:4] == b"\xde\xad\xbe\xef":
         key_id = 0xDEADBEEF
-    values["fingerprint"] = result == 0
-    values["key_id"] = _PERSONS.get(key_id, str(key_id))
-    events.append(Event("fingerprint", FINGERPRINT_RESULTS[result]))
+    values: Values = {"fingerprint": result == 0, "key_id": _PERSONS.get(key_id, str(key_id))}
+    return values, (Event("fingerprint", FINGERPRINT_RESULTS[result]),)
 
 
-def bolts(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def bolts(data: bytes) -> tuple[Values, Events]:
     """0x100E, DSL-C08: a set bit is a bolt that is out."""
-    values["lock"] = not data[at] & 0b0001
-    values["childlock"] = not data[at] & 0b1000
+    return {"lock": not data[0] & 0b0001, "childlock": not data[0] & 0b1000}, ()

@@ -21,7 +21,7 @@ from datetime import datetime
 from proxy_listener.advertisement import BODY_COMPOSITION, WEIGHT_SCALE
 from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
-from proxy_listener.xiaomi.layout import Values
+from proxy_listener.xiaomi.layout import NOTHING_SKIPPED, Skipped, Values
 from proxy_listener.xiaomi.models import SCALE_V1, SCALE_V2, Model
 from proxy_listener.xiaomi.objects import Decoded
 from proxy_listener.xiaomi.quantities import IMPEDANCE, MASS
@@ -54,13 +54,13 @@ def _weighing(raw: int, clock: list[int], impedance: int, *, pounds: int, final:
         raise DecodeError(Outcome.IMPLAUSIBLE, f"mass: {mass} kg cannot be")
     final = final and raw > 0
     values: Values = {"mass_non_stabilized": mass, "stabilized": final}
-    implausible: tuple[str, ...] = ()
+    skipped = NOTHING_SKIPPED
     if final:
         values["mass"] = mass
         if impedance > (IMPEDANCE.high or 0):
-            implausible = ("impedance",)
+            skipped = Skipped(implausible=("impedance",))
         elif impedance:
             values["impedance"] = impedance
     with suppress(ValueError):  # a clock that was never set may say month 0
         values["weighing"] = datetime(*clock).isoformat()  # type: ignore[arg-type]  # noqa: DTZ001  it has no zone
-    return Decoded(values, (), (), False, implausible)
+    return Decoded(values, (), skipped)

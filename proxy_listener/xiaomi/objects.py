@@ -11,11 +11,8 @@ Ids from 0x4000 follow a rule of Xiaomi's MIoT definitions: 0x4000 + service * 1
 Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENTS`` have one row for fifteen ids each.
 """
 
-import struct
 from collections.abc import Mapping
-from typing import TypeAlias
-
-import attrs
+from typing import NamedTuple, TypeAlias
 
 from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
@@ -23,11 +20,14 @@ from proxy_listener.reading import Event
 from proxy_listener.xiaomi import bodies, locks, presses, states
 from proxy_listener.xiaomi.layout import (
     HEADER,
-    Alone,
+    NOTHING_SKIPPED,
     Code,
     Events,
+    Found,
     Implausible,
+    Reader,
     Row,
+    Skipped,
     Values,
     codes,
     f32,
@@ -76,10 +76,8 @@ from proxy_listener.xiaomi.quantities import (
     TOP_SPLASH,
 )
 
-Rows: TypeAlias = Mapping[bytes, Row]
-"""An object's three header bytes -> its row: an id with a length that its row has is one look-up."""
-Alones: TypeAlias = Mapping[bytes, Alone]
-"""The same of the layouts: how each is read where it is all that a payload holds."""
+Readers: TypeAlias = Mapping[bytes, Reader]
+"""An object's three header bytes -> its reader: an id with a length that its row has is one look-up."""
 
 OBJECT_HEADER = HEADER
 
@@ -284,107 +282,89 @@ def rows_of(model: Model) -> Mapping[int, Row]:
 _ROWS = _standard()
 
 
-def _by_header(rows: Mapping[int, Row]) -> Rows:
+def _readers(rows: Mapping[int, Row]) -> Readers:
     return {
-        object_id.to_bytes(2, "little") + bytes([length]): row
+        object_id.to_bytes(2, "little") + bytes([length]): row.read
         for object_id, row in rows.items()
         for length in row.lengths
     }
 
 
-def _by_header_of(model: Model) -> Rows:
+def _readers_of(model: Model) -> Readers:
     if model.name in _OF_MODEL:
-        return _by_header(rows_of(model))
+        return _readers(rows_of(model))
     if model.buttons is None:
-        return _STANDARD_BY_HEADER
-    return _STRANGER if model.buttons is NUMBERED else _by_header(rows_of(model))
+        return _STANDARD_READERS
+    return _STRANGER if model.buttons is NUMBERED else _readers(rows_of(model))
 
 
-_STANDARD_BY_HEADER = _by_header(_ROWS)
-_STRANGER = _by_header(_ROWS | _buttons(NUMBERED))
-_BY_PRODUCT: Mapping[int | None, Rows] = {product_id: _by_header_of(model) for product_id, model in MODELS.items()}
+_STANDARD_READERS = _readers(_ROWS)
+_STRANGER = _readers(_ROWS | _buttons(NUMBERED))
+_READERS: Mapping[int | None, Readers] = {product_id: _readers_of(model) for product_id, model in MODELS.items()}
 """Most models send standard objects only, and share the look-up of those."""
 
 
-def _alones(rows: Rows) -> Alones:
-    return {header: row.alone for header, row in rows.items() if row.alone is not None}
-
-
-_STRANGER_ALONE = _alones(_STRANGER)
-_STANDARD_ALONE = _alones(_STANDARD_BY_HEADER)
-_ALONE: Mapping[int | None, Alones] = {
-    product_id: _STANDARD_ALONE if rows is _STANDARD_BY_HEADER else _alones(rows)
-    for product_id, rows in _BY_PRODUCT.items()
-}
-
-
-@attrs.define(weakref_slot=False)
-class Decoded:
-    """What a frame's objects say.
-
-    ``unknown``: ids of objects skipped, without a row or of a length that their row does not have. ``short``: the last
-    object is cut off. ``implausible``: quantities found outside their range, and not in ``values``. All three are
-    counted, none is published.
-    """
+class Decoded(NamedTuple):
+    """What a frame's objects say, by name."""
 
     values: Values
-    events: tuple[Event, ...] = ()
-    unknown: tuple[int, ...] = ()
-    short: bool = False
-    implausible: tuple[str, ...] = ()
-
-
-_new = object.__new__  # its fields are set one by one: the constructor takes half again as long
+    events: Events = ()
+    skipped: Skipped = NOTHING_SKIPPED
 
 
 def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
+    """:func:`read_objects`, with names."""
+    return Decoded(*read_objects(payload, model, strict))
+
+
+def read_objects(payload: bytes, model: Model, strict: bool) -> Found:
     """A frame's objects, in order. ``strict``, for frames that were decrypted: all that are known, or a DecodeError.
 
     An object without a row, or of a length that its row does not have, is skipped by its length either way: new
     firmware may add one.
     """
-    # Nine frames in ten are one object that is a layout, and a layout refuses what is longer or shorter than it.
-    alone = _ALONE.get(model.product_id, _STRANGER_ALONE).get(payload[:HEADER])
-    if alone is None:
-        return _walk(payload, model, strict)
+    # Nine frames in ten are one object that has a row.
     try:
-        values = alone(payload)
-    except struct.error:
-        return _walk(payload, model, strict)
+        read = _READERS.get(model.product_id, _STRANGER)[payload[:HEADER]]
+        if payload[2] + HEADER == len(payload):
+            return read(payload)
+    except KeyError:
+        pass
     except Implausible as problem:
         if strict:
             raise
-        return Decoded({}, implausible=(problem.quantity,))
-    decoded = _new(Decoded)
-    decoded.values = values
-    decoded.events = decoded.unknown = decoded.implausible = ()
-    decoded.short = False
-    return decoded
+        return {}, (), Skipped(implausible=(problem.quantity,))
+    return _walk(payload, model, strict)
 
 
-def _walk(payload: bytes, model: Model, strict: bool) -> Decoded:
-    rows = _BY_PRODUCT.get(model.product_id, _STRANGER)
+def _walk(payload: bytes, model: Model, strict: bool) -> Found:
+    readers = _READERS.get(model.product_id, _STRANGER)
     values: Values = {}
-    events: Events = []
+    events: Events = ()
     unknown: tuple[int, ...] = ()
     implausible: tuple[str, ...] = ()
     at, end = 0, len(payload)
     while at + HEADER <= end:
-        start, length = at + HEADER, payload[at + 2]
-        if start + length > end:
+        after = at + HEADER + payload[at + 2]
+        if after > end:
             break
-        row = rows.get(payload[at:start])
-        if row is None:
+        read = readers.get(payload[at : at + HEADER])
+        if read is None:
             unknown += (payload[at] | payload[at + 1] << 8,)
         else:
             try:
-                row.read(payload, start, length, values, events)
+                found, fired, _ = read(payload[at:after])
             except Implausible as problem:
                 if strict:
                     raise
                 implausible += (problem.quantity,)
-        at = start + length
+            else:
+                values.update(found)
+                events += fired
+        at = after
     short = at < end
     if short and strict and any(payload[at:]):  # zeros behind the last object are padding
         raise DecodeError(Outcome.MALFORMED, "the last object is cut off")
-    return Decoded(values, tuple(events), unknown, short, implausible)
+    if unknown or short or implausible:
+        return values, events, Skipped(unknown, short, implausible)
+    return values, events, NOTHING_SKIPPED

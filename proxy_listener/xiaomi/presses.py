@@ -9,7 +9,7 @@ The rule of this file: a button that the model does not have fires nothing; the 
 """
 
 from proxy_listener.reading import Event
-from proxy_listener.xiaomi.layout import Events, Implausible, Reader, Row, Values, function
+from proxy_listener.xiaomi.layout import Events, Implausible, Meaning, Row, Values, function
 from proxy_listener.xiaomi.models import Buttons
 
 DIMMER = "dimmer"
@@ -18,75 +18,71 @@ DIMMER = "dimmer"
 def pressed(buttons: Buttons) -> Row:
     """0x1001 of a model with buttons."""
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        number, kind = data[at], buttons.presses.get(data[at + 2])
+    def meaning(data: bytes) -> tuple[Values, Events]:
+        number, kind = data[0], buttons.presses.get(data[2])
         if kind is None:
-            raise Implausible("button", f"press {data[at + 2]}")
-        _fire(buttons, number, kind, values, events)
+            raise Implausible("button", f"press {data[2]}")
+        return _fired(buttons, number, kind)
 
-    return function(read, 3)
+    return function(meaning, 3)
 
 
 def press_event(buttons: Buttons, kind: str) -> Row:
     """A MIoT event whose id says which press it was: ``kind``; its byte, if it has one, which button."""
     lengths = (0, 1) if buttons.whatever or buttons.numbered else (1,)
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:
-        _fire(buttons, data[at] if length else 0, kind, values, events)
+    def meaning(data: bytes) -> tuple[Values, Events]:
+        return _fired(buttons, data[0] if data else 0, kind)
 
-    return function(read, *lengths)
+    return function(meaning, *lengths)
 
 
-def _fire(buttons: Buttons, number: int, kind: str, values: Values, events: Events) -> None:
+def _fired(buttons: Buttons, number: int, kind: str) -> tuple[Values, Events]:
     if buttons.whatever:
-        events.append(Event("button", kind))
-        return
+        return {}, (Event("button", kind),)
     if buttons.numbered:
-        events.append(Event("button", kind, {"button": number} if number else {}))
-        return
+        return {}, (Event("button", kind, {"button": number} if number else {}),)
     names = buttons.events.get(number)
     if names is None:
         raise Implausible("button", f"button {number}")
-    if number in buttons.power:
-        values["power"] = buttons.power[number]
-    for name in names:
-        events.append(Event(name, kind))
+    values: Values = {"power": buttons.power[number]} if number in buttons.power else {}
+    if len(names) == 1:
+        return values, (Event(names[0], kind),)
+    return values, tuple(Event(name, kind) for name in names)
 
 
-def cube(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def cube(data: bytes) -> tuple[Values, Events]:
     """XMMF01JQD: the button byte is the direction."""
-    if data[at] > 1:
-        raise Implausible("cube", f"direction {data[at]}")
-    events.append(Event("cube", "rotate_left" if data[at] else "rotate_right"))
+    if data[0] > 1:
+        raise Implausible("cube", f"direction {data[0]}")
+    return {}, (Event("cube", "rotate_left" if data[0] else "rotate_right"),)
 
 
-def dimmer(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
+def dimmer(data: bytes) -> tuple[Values, Events]:
     """YLKG07YL/YLKG08YL: press 3 is a press (button 0) or a long one (1); press 4 is a turn, left above 127.
 
     The steps of a plain turn are in ``value``, of a turn while pressed in ``button``.
     """
-    button, value, press = data[at], data[at + 1], data[at + 2]
+    button, value, press = data
     if press == 3 and button == 0:
-        events.append(Event(DIMMER, "press", {"number_of_presses": value}))
-    elif press == 3 and button == 1:
-        events.append(Event(DIMMER, "long_press", {"duration": value}))
-    elif press == 4:
+        return {}, (Event(DIMMER, "press", {"number_of_presses": value}),)
+    if press == 3 and button == 1:
+        return {}, (Event(DIMMER, "long_press", {"duration": value}),)
+    if press == 4:
         steps, suffix = (button, "_pressed") if button else (value, "")
         if steps <= 127:
-            events.append(Event(DIMMER, f"rotate_right{suffix}", {"steps": steps}))
-        else:
-            events.append(Event(DIMMER, f"rotate_left{suffix}", {"steps": 256 - steps}))
-    else:
-        raise Implausible(DIMMER, f"button {button}, press {press}")
+            return {}, (Event(DIMMER, f"rotate_right{suffix}", {"steps": steps}),)
+        return {}, (Event(DIMMER, f"rotate_left{suffix}", {"steps": 256 - steps}),)
+    raise Implausible(DIMMER, f"button {button}, press {press}")
 
 
-def coded_press(kinds: dict[int, str]) -> Reader:
+def coded_press(kinds: dict[int, str]) -> Meaning:
     """K9BB-1BTN: one object for all presses, told apart by its byte."""
 
-    def read(data: bytes, at: int, length: int, values: Values, events: Events) -> None:  # noqa: ARG001
-        kind = kinds.get(data[at])
+    def meaning(data: bytes) -> tuple[Values, Events]:
+        kind = kinds.get(data[0])
         if kind is None:
-            raise Implausible("button", f"press {data[at]}")
-        events.append(Event("button", kind))
+            raise Implausible("button", f"press {data[0]}")
+        return {}, (Event("button", kind),)
 
-    return read
+    return meaning

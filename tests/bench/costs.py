@@ -25,7 +25,7 @@ from proxy_listener.secret import Secret
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
 from proxy_listener.xiaomi.models import Model, model_of
-from proxy_listener.xiaomi.objects import decode_objects
+from proxy_listener.xiaomi.objects import read_objects
 
 FRAMES = 2_000
 WALL = 1.7e9
@@ -111,18 +111,20 @@ def _decoding(sensor: Sensor) -> Step:
         for payload in payloads:
             frame = parse_frame(payload, mac)
             body = open_frame(frame, payload, mac, key)
-            decoded.append(decode_objects(body, model_of(frame.product_id), strict=True))
+            values, _, _ = read_objects(body, model_of(frame.product_id), True)
+            decoded.append(values)
         return decoded
 
     def plain() -> list[Any]:
         decoded = []
         for payload in payloads:
             frame = parse_frame(payload, mac)
-            decoded.append(decode_objects(frame.body, model_of(frame.product_id), strict=False))
+            values, _, _ = read_objects(frame.body, model_of(frame.product_id), False)
+            decoded.append(values)
         return decoded
 
     def look(answer: list[Any]) -> float:
-        return sum(decoded.values["temperature"] for decoded in answer)
+        return sum(values["temperature"] for values in answer)
 
     return Step("encrypted frame" if key else "plain frame", FRAMES, lambda: encrypted if key else plain, wanted, look)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy_listener.errors import DecodeError
 from proxy_listener.outcome import Outcome
 from proxy_listener.simulator import frames
-from proxy_listener.xiaomi.layout import Implausible, i16, layout, sets, shortest, u8, u16
+from proxy_listener.xiaomi.layout import NOTHING_SKIPPED, Implausible, i16, layout, sets, shortest, u8, u16
 from proxy_listener.xiaomi.models import MODELS, model_of
 from proxy_listener.xiaomi.objects import decode_objects, miot_id, rows_of
 from proxy_listener.xiaomi.quantities import BATTERY, CONDUCTIVITY, MOTION, QUANTITIES, TEMPERATURE
@@ -110,8 +110,8 @@ def test_any_data_of_every_object(data):
     payload = frames.obj(object_id, data.draw(st.binary(min_size=length, max_size=length)))
     decoded = decode_objects(payload, model, strict=False)
     assert within(decoded.values)
-    assert not decoded.unknown
-    if decoded.implausible:
+    assert not decoded.skipped.unknown
+    if decoded.skipped.implausible:
         assert (decoded.values, decoded.events) == ({}, ())
         with pytest.raises(DecodeError) as caught:
             decode_objects(payload, model, strict=True)
@@ -124,19 +124,19 @@ def test_a_layout_of_many_fields():
     row = layout(*fields)
     assert row.lengths == {5}
     payload = frames.obj(0x7777, b"\x32\x0c\xfe\xf4\x01")
-    row.read(b"before" + payload + b"behind", 9, 5, values := {}, [])
-    assert values == row.alone(payload) == {"battery": 50, "temperature": -5.0, "conductivity": 500, "motion": True}
+    values, events, skipped = row.read(payload)
+    assert values == {"battery": 50, "temperature": -5.0, "conductivity": 500, "motion": True}
+    assert (events, skipped) == ((), NOTHING_SKIPPED)
     payload = frames.obj(0x7777, b"\x32\x0c\xfe\x21\x4e")
     with pytest.raises(Implausible):
-        row.read(payload, 3, 5, values := {}, [])
-    assert values == {}
+        row.read(payload)
 
 
 def test_an_object_out_of_range_gives_nothing_of_itself():
     """3,095.1 °C with a good humidity: neither, in plain; the whole frame, where it was decrypted."""
     payload = frames.obj(0x100D, struct.pack("<hH", 30951, 500)) + frames.obj(0x100A, b"\x3b")
     decoded = decode_objects(payload, LYWSD03MMC, strict=False)
-    assert (decoded.values, decoded.implausible) == ({"battery": 59}, ("temperature",))
+    assert (decoded.values, decoded.skipped.implausible) == ({"battery": 59}, ("temperature",))
     with pytest.raises(DecodeError) as caught:
         decode_objects(payload, LYWSD03MMC, strict=True)
     assert caught.value.outcome is Outcome.IMPLAUSIBLE
@@ -146,7 +146,7 @@ def test_an_object_out_of_range_gives_nothing_of_itself():
 def test_a_float_that_is_no_light(number):
     """NaN, infinity, the negative and the absurd are not published."""
     decoded = decode_objects(frames.obj(0x4805, struct.pack("<f", number)), STRANGER, strict=False)
-    assert (decoded.values, decoded.implausible) == ({}, ("illuminance",))
+    assert (decoded.values, decoded.skipped.implausible) == ({}, ("illuminance",))
 
 
 def test_unknown_objects_are_skipped_and_counted():
@@ -154,14 +154,14 @@ def test_unknown_objects_are_skipped_and_counted():
     payload = frames.obj(0x7777, b"abc") + WARM + frames.obj(0x7778, b"") + frames.obj(0x1006, b"\x01")
     for strict in (True, False):
         decoded = decode_objects(payload, LYWSD03MMC, strict=strict)
-        assert (decoded.values, decoded.unknown) == ({"temperature": 25.8}, (0x7777, 0x7778, 0x1006))
+        assert (decoded.values, decoded.skipped.unknown) == ({"temperature": 25.8}, (0x7777, 0x7778, 0x1006))
 
 
 def test_a_list_that_is_cut_off():
     """Plain: the whole objects stand. Decrypted: an authentic frame cannot be short, so nothing; zeros are padding."""
     payload = WARM + frames.obj(0x1006, b"\xd3\x01")[:-1]
     decoded = decode_objects(payload, LYWSD03MMC, strict=False)
-    assert (decoded.values, decoded.short) == ({"temperature": 25.8}, True)
+    assert (decoded.values, decoded.skipped.short) == ({"temperature": 25.8}, True)
     with pytest.raises(DecodeError) as caught:
         decode_objects(payload, LYWSD03MMC, strict=True)
     assert caught.value.outcome is Outcome.MALFORMED
@@ -179,7 +179,7 @@ def test_buttons_of_a_model_without_any_are_unknown():
     """A thermometer has no buttons, whatever its frame says; a product without a row may have."""
     for object_id, data in ((0x1001, b"\x00\x00\x00"), (0x560D, b""), (0x4E0C, b"\x01")):
         payload = frames.obj(object_id, data)
-        assert decode_objects(payload, LYWSD03MMC, strict=False).unknown == (object_id,)
+        assert decode_objects(payload, LYWSD03MMC, strict=False).skipped.unknown == (object_id,)
         assert decode_objects(payload, STRANGER, strict=False).events
 
 
@@ -235,4 +235,4 @@ def test_every_button_fires_and_no_other_does(product):
             assert [event.event for event in decoded.events] == ["button"]
         else:
             assert tuple(event.event for event in decoded.events) == model.buttons.events.get(number, ())
-            assert decoded.implausible == (() if number in model.buttons.events else ("button",))
+            assert decoded.skipped.implausible == (() if number in model.buttons.events else ("button",))

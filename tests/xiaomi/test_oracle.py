@@ -151,7 +151,7 @@ def asked(rng, model, object_id, row, ask, read):
     except DecodeError:
         return None  # out of range or unlisted, where xiaomi-ble publishes what came
     answer = ask(sent, key)
-    if answer is None or result is None or result[1].implausible:
+    if answer is None or result is None or result[1].skipped.implausible:
         return None
     ours = result[1].values | {"events": {(event.event, event.type) for event in result[1].events}}
     return data, ours, answer

@@ -66,7 +66,7 @@ def test_impedance(controls, impedance, found):
     """Only with its bit, in a final frame, and as a body has it."""
     _, decoded = miscale.decode(BODY_COMPOSITION, frames.scale_v2(15000, WHEN, impedance, controls))
     assert decoded.values.get("impedance") == found
-    assert decoded.implausible == (("impedance",) if impedance == 65534 else ())
+    assert decoded.skipped.implausible == (("impedance",) if impedance == 65534 else ())
 
 
 @pytest.mark.parametrize("clock", ["00000000000000", "e507020f1e1e3d", "ffffffffffffff", "e5070d01000000"])

@@ -51,8 +51,8 @@ def test_made_frame(made, read, events_of):
     found, decoded = read(frames.advertisement(data), MAC, key.hex() if key else None)
     assert found is model
     assert (decoded.values, events_of(decoded)) == (made["values"], made["events"])
-    assert not decoded.unknown
-    assert not decoded.implausible
+    assert not decoded.skipped.unknown
+    assert not decoded.skipped.implausible
     assert [type(value) for value in decoded.values.values() if isinstance(value, bool)] == [
         type(made["values"][name]) for name, value in decoded.values.items() if isinstance(value, bool)
     ]
