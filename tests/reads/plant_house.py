@@ -28,6 +28,7 @@ PLANT = 0xC47C8D6A0001
 NOISE = bytes.fromhex("020106")
 ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
 GATT = GattTiming(connect=0.8, services=0.6, operation=0.5, disconnect=0.3, release=0.8, settle=0.02, slots=0.2)
+UNHURRIED = attrs.evolve(GATT, connect=8.0, services=8.0, operation=8.0)
 READS = Timing(tick=0.02, live=6.0, log=20.0, patience=0.5, look=0.02, quick=0.2, rest=0.03)
 NODE = attrs.evolve(NodeTiming().divided(25), open=0.35, operation=5.0, ping=60.0, reap=150.0, handshake=10.0)
 FLEET = attrs.evolve(FleetTiming(), spacing=0.1, tick=0.05, silence=5.0)
@@ -129,7 +130,7 @@ class PlantHouse:
     arrived: asyncio.Event = attrs.field(factory=asyncio.Event)
     heard: dict = attrs.field(factory=dict)
 
-    def start_reads(self, **timing):
+    def start_reads(self, gatt=GATT, **timing):
         tables = Tables(self.notes.noted, self.notes.note)
         self.reads = Reads(
             House(
@@ -137,7 +138,7 @@ class PlantHouse:
                 readable=lambda: self.sensors,
                 device=self.device,
                 proxies=self.fleet.status,
-                link=lambda name, mac, kind: connection(self.fleet[name], mac, kind, tables, GATT),
+                link=lambda name, mac, kind: connection(self.fleet[name], mac, kind, tables, gatt),
                 record=self._record,
                 notes=self.notes,
                 hours=self._hours,
@@ -150,6 +151,10 @@ class PlantHouse:
             attrs.evolve(READS, **timing),
         )
         return self.reads
+
+    def take_time(self):
+        """Reads for which nothing is too late: what they count does not depend on how busy the machine is."""
+        self.start_reads(UNHURRIED, quick=8.0, live=20.0)
 
     async def _hours(self, mac, since):
         return self.hours
