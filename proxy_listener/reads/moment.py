@@ -32,7 +32,7 @@ class Round:
 
     def __init__(self, house: House, timing: Timing, shared: Shared) -> None:
         self._house = house
-        self._timing = timing
+        self._patience = timing.patience
         self._shared = shared
         self._proxies: Mapping[str, ProxyStatus] | None = None
         self._free: set[str] = set()
@@ -53,10 +53,11 @@ class Round:
         if not _wanted(entry, plan, status.heard, proxies, now):
             return None
         waited = plan.wait(now)
-        if not any(heard.proxy in self._free for heard in status.heard):
+        # Ranking costs as much as all the rest, and where everything is due nearly every proxy is taken.
+        if not any(heard.proxy in self._free and heard.proxy not in self._shared.reading for heard in status.heard):
             return None
         around = self._shared.situation(entry, status.heard, near(proxies, status.heard), now)
-        candidates = rank(around, patient=waited < self._timing.patience)
+        candidates = rank(around, patient=waited < self._patience)
         route = chosen(candidates)
         if route is None:
             return None
@@ -64,7 +65,7 @@ class Round:
 
     def _look(self, now: float) -> Mapping[str, ProxyStatus]:
         if self._proxies is None:
-            self._proxies = self._shared.look(now, self._timing.look)
+            self._proxies = self._shared.look(now)
             self._free = {name for name, proxy in self._proxies.items() if free(proxy, self._shared.reading)}
         return self._proxies
 

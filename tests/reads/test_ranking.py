@@ -2,8 +2,20 @@
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy_listener.reads.ranking import FAILURE_HALF_LIFE, Failures, Situation, chosen, rank, worth_waiting
+from proxy_listener.reads.ranking import (
+    FAILURE_HALF_LIFE,
+    Failures,
+    Situation,
+    able,
+    chosen,
+    free,
+    rank,
+    worth_waiting,
+)
+from proxy_listener.reads.routes import near
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.status import Heard, ProxyState, ProxyStatus
 
@@ -196,3 +208,30 @@ def test_what_was_tried_is_not_tried_again():
 def test_old_firmware_tells_no_slots():
     """Slots that are not known are no reason against a proxy."""
     assert chosen(rank(around([proxy("kitchen", slots_free=None, slots_limit=None)], THREE))).proxy == "kitchen"
+
+
+LEVELS = st.none() | st.sampled_from([-50.0, -65.0, -75.0, -90.0])
+MANNERS = st.fixed_dictionaries(
+    {"slots_free": st.sampled_from([0, 3]), "active": st.booleans(), "connecting": st.booleans()}
+)
+
+
+@given(st.lists(st.tuples(LEVELS, MANNERS), max_size=8), st.booleans())
+def test_who_does_not_hear_it_changes_nothing(house, patient):
+    """Weighed with or without the proxies that do not hear the device, the others are told, and chosen, the same."""
+    proxies = [proxy(f"bed {number}", **manner) for number, (_, manner) in enumerate(house)]
+    rssi = {f"bed {number}": level for number, (level, _) in enumerate(house) if level is not None}
+    among_all = rank(around(proxies, rssi), patient=patient)
+    among_near = rank(around(near({one.name: one for one in proxies}, around([], rssi).heard), rssi), patient=patient)
+    assert among_near == [candidate for candidate in among_all if candidate.proxy in rssi]
+    assert chosen(among_near) == chosen(among_all)
+    assert len(among_all) == len(proxies)
+
+
+@given(MANNERS, st.sampled_from(ProxyState), st.booleans())
+def test_only_a_free_proxy_is_ever_chosen(manner, state, taken):
+    """Who is called able and free is chosen where it is the only one that hears the device, and nobody else is."""
+    one, reading = proxy("bed", state=state, **manner), {"bed"} if taken else set()
+    ranked = rank(around([one], {"bed": -60.0}, reading=reading))
+    assert (chosen(ranked) is not None) == free(one, reading)
+    assert any(candidate.eligible for candidate in ranked) == able(one, DeviceSettings(MAC))
