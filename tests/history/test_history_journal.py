@@ -46,16 +46,19 @@ async def test_nothing_is_told_before_the_commit():
 
 
 async def test_a_quiet_journal_commits_at_once(tmp_path):
-    """A single reading after a pause is told long before the 100 ms that a busy journal waits."""
+    """A single reading after a pause is told long before the 100 ms that a busy journal waits: the best of five."""
     async with journal_at(tmp_path / "h.db") as journal:
         feed = journal.feed()
-        journal.append(reading(1))
+        journal.append(reading(0))
         await anext(feed)
-        await asyncio.sleep(0.11)
-        begun = time.monotonic()
-        journal.append(reading(2))
-        await anext(feed)
-        assert time.monotonic() - begun < 0.09
+        took = []
+        for number in range(1, 6):
+            await asyncio.sleep(0.11)
+            begun = time.monotonic()
+            journal.append(reading(number))
+            await anext(feed)
+            took.append(time.monotonic() - begun)
+        assert min(took) < 0.05
 
 
 async def test_known_from_the_first_moment_and_for_ever(tmp_path):

@@ -8,7 +8,8 @@ from edge import NO_MDNS, entry, house, make_node
 
 from proxy_listener.proxies.coalesce import CoalescingEventLoop, CoalescingSelector, event_loop
 
-WINDOW = 0.05
+WINDOW = 0.5
+"""Ten times what a house has: a busy machine may stop a test for as long as that."""
 
 
 @contextmanager
@@ -66,8 +67,8 @@ def test_slow_sockets_are_read_together():
         for _, theirs in pairs:
             theirs.send(b"x")
         assert ready(selector, 0.0) == set()
-        assert ready(selector, 1.0) == {0, 1, 2, 3}
-        assert time.monotonic() - began <= WINDOW + 0.02
+        assert ready(selector, 10 * WINDOW) == {0, 1, 2, 3}
+        assert time.monotonic() - began < 2 * WINDOW
 
 
 def test_fast_sockets_do_not_wait():
@@ -91,8 +92,8 @@ def test_timers_do_not_wait():
 def test_rare_messages_do_not_wait():
     """The window closes only where it would catch two messages: a small house keeps its latency."""
     with sockets(2) as pairs, selecting(pairs, slow=2) as selector:
-        for _ in range(5):
-            time.sleep(0.06)
+        for _ in range(3):
+            time.sleep(1.2 * WINDOW)
             pairs[0][1].send(b"x")
             began = time.monotonic()
             assert ready(selector, 1.0) == {0}

@@ -30,7 +30,8 @@ async def test_a_log_of_300_entries_over_a_bad_link():
         report = await house.reads.read_now(PLANT, True, steps.append)
         assert report.ok, report
         assert report.log == LogReport(300, 300, 0, 0, True)
-        assert len(report.attempts) == 15
+        # The last drop and the last entry are at the same moment, and either may be the first.
+        assert len(report.attempts) in {15, 16}
         logged = [reading for reading in house.readings if reading.source == "history"]
         same(logged, log_of(sensor))
         assert len({reading.time for reading in logged}) == 300
