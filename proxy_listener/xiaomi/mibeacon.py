@@ -261,8 +261,8 @@ def _any_frame(data: bytes, address: Address | None) -> Frame:
         if address is not None and frame.mac != address and size >= start:
             raise DecodeError(Outcome.WRONG_MAC, f"the frame says {mac_text(frame.mac)}")
     if control & HAS_CAPABILITY:
-        frame.capability = data[start] if start < size else 0
-        wide = frame.wide
+        frame.capability = capability = data[start] if start < size else 0
+        wide = capability & CAPABILITY_IO != 0
         start += 2 if wide else 1
     if start > size:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")

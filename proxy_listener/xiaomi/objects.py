@@ -305,7 +305,7 @@ _READERS: Mapping[int | None, Readers] = {product_id: _readers_of(model) for pro
 
 
 class Decoded(NamedTuple):
-    """What a frame's objects say, by name."""
+    """What a frame's objects say, by name: for all who are in no hurry."""
 
     values: Values
     events: Events = ()
@@ -321,7 +321,7 @@ def read_objects(payload: bytes, model: Model, strict: bool) -> Found:
     """A frame's objects, in order. ``strict``, for frames that were decrypted: all that are known, or a DecodeError.
 
     An object without a row, or of a length that its row does not have, is skipped by its length either way: new
-    firmware may add one.
+    firmware may add one. Neither the result nor ``strict`` goes by name, because every frame would pay for that.
     """
     # Nine frames in ten are one object that has a row.
     try:
