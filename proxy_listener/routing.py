@@ -28,7 +28,7 @@ SETTLE_SECONDS = 1.0
 """Until then not every room has delivered its copy of the first frame: firmware batches for 100 to 200 ms."""
 
 UNKNOWN_RSSI = 0
-NOTHING = float("-inf")
+SILENCE = float("-inf")
 """dBm, of what is not heard at all."""
 
 PROXIES = 128
@@ -155,7 +155,7 @@ class Routes:
 
     def _best(self, heard: float) -> tuple[str | None, float, float | None]:
         """The proxy that hears it best, how well, and how well the nearest does; of those that have not lost it."""
-        best, highest, level = None, NOTHING, None
+        best, highest, level = None, SILENCE, None
         frames, nearest = self.frames, self.nearest
         for proxy, route in self.by_proxy.items():
             if frames - route.serial >= LOST_FRAMES and heard - route.heard >= LOST_SECONDS:
