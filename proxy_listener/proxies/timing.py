@@ -56,7 +56,7 @@ class Timing:
     """The same for an entry with ``insist = true``."""
     bench: float = 300.0
     """For which a proxy that misbehaves is left alone."""
-    flood: float = 4.5
+    flood: float = 4.0
     """For which more than ``flood_rate`` advertisements per second make a flood: benched within 5 s."""
     flood_rate: int = 2000
     """Advertisements per second that no radio hears: an ESP32 forwards a few hundred."""

@@ -70,7 +70,7 @@ def test_a_long_look_away_is_the_floods_own_doing(pair):
 async def test_a_proxy_that_chatters_is_benched(message):
     """Messages that are no advertisements, as fast as they are taken."""
     node, good = make_node(1, psk=None), make_node(2)
-    timing = attrs.evolve(FAST, flood=0.5, bench=60.0)
+    timing = attrs.evolve(FAST, flood=0.5, bench=60.0, silence=60.0, silence_alone=60.0)
     async with running(node, good), house([entry(node), entry(good)], timing=timing) as made:
         await made.until(lambda: set(made.states().values()) == {"live"})
         flood = asyncio.create_task(chatter(node, message))
