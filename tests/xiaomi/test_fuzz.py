@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -157,10 +158,18 @@ def fuzz(count, seed):
         took = time.thread_time() - start
         slowest = max(slowest, took)
         seen[outcome] += 1
-        seen["slow"] += took > SLOW
+        seen["slow"] += took > SLOW and again(payload, address, key) > SLOW
         seen["out of range"] += any(True for decoded in found for _ in out_of_range(decoded.values))
     gc.unfreeze()
     return seen, slowest
+
+
+def again(payload, address, key):
+    """A frame that is slow is so every time; what interrupts the machine is not."""
+    start = time.thread_time()
+    with suppress(Exception):
+        list(hear(payload, address, key))
+    return time.thread_time() - start
 
 
 def clean(seen):
