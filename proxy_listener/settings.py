@@ -72,11 +72,14 @@ class DevicesSettings:
 
 @attrs.frozen
 class HistorySettings:
-    """``[history]``: where readings are kept (relative to the state directory), and for how many seconds."""
+    """``[history]``: where readings are kept (relative to the state directory), for how many seconds, and in how many
+    bytes at most.
+    """
 
     path: str = "history.db"
     keep: float = 400 * DAY
     sealed: float = 14 * DAY
+    max_size: int = 4_000_000_000
 
 
 @attrs.frozen

@@ -1,4 +1,5 @@
-"""One value of ``devices.toml`` in, the value that the program uses out: durations, MACs, secrets, names, addresses.
+"""One value of ``devices.toml`` in, the value that the program uses out: durations, sizes, MACs, secrets, names,
+addresses.
 
 Each function takes what TOML gave and the wanted type (as cattrs calls it) and raises :class:`FieldError`. The rule of
 this file: a message says what was expected and how long or of which type the value was, never the value itself. A key
@@ -24,6 +25,9 @@ T = TypeVar("T")
 UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 LONGEST = 36_500 * UNITS["d"]
 DURATION = 'expected a duration such as "50ms", "10s", "5min", "24h" or "400d"'
+
+SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZE = 'expected a size such as "500MB", "4GB" or "1.5TB"'
 
 KEYLIKE = re.compile(r"[0-9A-Fa-f]{24,}|[A-Za-z0-9+/]{43}=")
 """What a bindkey and a Noise key look like: such text is masked wherever a message would repeat the user's words."""
@@ -111,6 +115,16 @@ def duration_or_off(value: Any, wanted: Any) -> float | None:
         return duration(value, wanted)
     except FieldError:
         raise wrong(f'{DURATION}, or "off"') from None
+
+
+def size(value: Any, _: Any) -> int:
+    """``"4GB"`` -> 4,000,000,000 bytes, as makers of disks count them. No number goes without its unit."""
+    if not isinstance(value, str):
+        raise wrong(f"{SIZE}, found {kind(value)}")
+    parts = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*([MGT]B)", value.strip())
+    if parts is None:
+        raise wrong(SIZE)
+    return round(float(parts[1]) * SIZES[parts[2]])
 
 
 def within(hook: Callable[[Any, Any], T], low: float, high: float, expected: str) -> Callable[[Any, Any], T]:

@@ -104,7 +104,10 @@ def _special(secrets: Secrets) -> dict[type, dict[str, Hook]]:
             "read": at_least(fields.duration_or_off, 1, expected='expected at least "1s", or "off"'),
             "read_limit": fields.within(fields.whole, 0, 10_000, "expected 0 to 10000 connections a day"),
         },
-        HistorySettings: {"keep": at_least(fields.duration, 1, expected='expected at least "1s"')},
+        HistorySettings: {
+            "keep": at_least(fields.duration, 1, expected='expected at least "1s"'),
+            "max_size": fields.within(fields.size, 10**8, 10**15, 'expected "100MB" to "1000TB"'),
+        },
         WebSettings: {"listen": fields.listen, "hosts": names},
     }
 

@@ -27,6 +27,7 @@ from proxy_listener.history.file import FAULTS, open_store, sound
 from proxy_listener.history.following import Cursor, Feed
 from proxy_listener.history.ledger import Ledger, Small
 from proxy_listener.history.rows import Row, Storage
+from proxy_listener.history.thinning import Thinning
 from proxy_listener.history.writer import Batch, Committed, Writer
 from proxy_listener.reading import Reading
 from proxy_listener.settings import HistorySettings
@@ -54,10 +55,6 @@ STALL = 1.0
 STALLED = "the disk does not answer"
 """The error of :attr:`Journal.storage` meanwhile."""
 
-THIN_EVERY = 600.0
-THIN_PAUSE = 0.05
-"""Seconds between looks for what is too old, and between the small steps of forgetting it."""
-
 
 class Journal(Archive, Ledger):
     """Opens (or makes) the journal at ``path``; None keeps it in memory. Raises OSError or sqlite3.Error where there
@@ -79,11 +76,10 @@ class Journal(Archive, Ledger):
         Archive.__init__(self, store)
         Ledger.__init__(self, store, self._plan)
         self.fresh, store.fresh = store.fresh, False
-        self._settings = settings or HistorySettings()
-        self._clock = clock
         self._buffer = buffer
         self._writer = Writer(store)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._thinning = Thinning(store, self._writer, self._thread, settings or HistorySettings(), clock)
         self._running = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -111,9 +107,8 @@ class Journal(Archive, Ledger):
     def storage(self) -> Storage:
         """How storage is, with its counts."""
         waiting = len(self._rows) + (len(self._retry.rows) if self._retry else 0)
-        return Storage(
-            self._error is None, self._error, waiting, self._lost, self._clashes, self._refused, self._store.alarm
-        )
+        counts = (waiting, self._lost, self._clashes, self._refused)
+        return Storage(self._error is None, self._error, *counts, self._store.alarm, self._writer.size)
 
     def append(self, reading: Reading) -> None:
         """Takes a reading in. Never waits; it is told once it is committed."""
@@ -167,13 +162,13 @@ class Journal(Archive, Ledger):
         return self._cursors[name]
 
     async def run(self) -> None:
-        """Commits and tells, and forgets what is too old, until cancelled. :meth:`close` comes after it."""
+        """Commits and tells, and forgets what is too old or too much, until cancelled. :meth:`close` comes after it."""
         self._fault = asyncio.get_running_loop().create_future()
         self._running = True
         self._plan()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._thin())
+                tasks.create_task(self._thinning.run())
                 if self._store.unchecked:
                     tasks.create_task(self._check())
                 await self._fault
@@ -182,10 +177,10 @@ class Journal(Archive, Ledger):
 
     async def flush(self) -> bool:
         """Commits and tells all that was appended; False where storage fails."""
-        await self._idle.wait()
+        await self._between()
         while self._rows or self._retry or self._small:
             self._begin()
-            await self._idle.wait()
+            await self._between()
             if self._error is not None:
                 return False
         return True
@@ -225,15 +220,25 @@ class Journal(Archive, Ledger):
     def _rest(self) -> None:
         """Begins no commit by itself any more. One under way is finished: close() waits for it."""
         self._running = False
+        self._unplan()
+
+    def _unplan(self) -> None:
         if self._planned is not None:
             self._planned.cancel()
             self._planned = None
+
+    async def _between(self) -> None:
+        """Returns while no commit is under way. Others who waited may have begun the next one by the time that this one
+        is woken.
+        """
+        while not self._idle.is_set():
+            await self._idle.wait()
 
     def _begin(self) -> None:
         """Gives a batch to the writing thread. Callbacks carry it on, because each step of a task would be one more
         turn of the loop, and for the usual batch of one row these turns cost more than the commit.
         """
-        self._planned = None
+        self._unplan()
         if not self._idle.is_set():
             return
         batch = self._retry or self._gather()
@@ -270,13 +275,13 @@ class Journal(Archive, Ledger):
 
     async def _between_commits(self, work: Callable[..., T], *arguments: Any) -> T:
         """Done in the writing thread, while no commit is under way."""
-        while not self._idle.is_set():
-            await self._idle.wait()
+        await self._between()
         self._idle.clear()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         finally:
             self._idle.set()
+            self._plan()
 
     def _gather(self) -> Batch:
         self._number += 1
@@ -306,6 +311,7 @@ class Journal(Archive, Ledger):
             self._renew()
         self._clashes += done.clashes
         self._refused += done.refused
+        self._thinning.committed(row.reading.mac for row in batch.rows if row.id in done.ids)
         if not batch.rows:
             return
         self._stored_id = batch.rows[-1].id
@@ -323,23 +329,9 @@ class Journal(Archive, Ledger):
     def _renew(self) -> None:
         """A fresh file took the place of a damaged one: what is small and known goes into it again."""
         self._store.fresh = False
+        self._thinning.count_again()
         self._again()
         self._close_index()
-
-    async def _thin(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(THIN_EVERY)
-            now = self._clock()
-            limits = (now - self._settings.keep, now - self._settings.sealed)
-            more = True
-            while more:
-                try:
-                    more = await loop.run_in_executor(self._thread, self._writer.thin, *limits)
-                except FAULTS as error:
-                    log.warning("old history could not be removed", error=str(error))
-                    break
-                await asyncio.sleep(THIN_PAUSE)
 
     async def _check(self) -> None:
         """The rest of a check that was too long for the start."""

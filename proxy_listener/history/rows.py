@@ -108,6 +108,7 @@ class Storage:
     clashes: int  # refused by a unique index: the journal had them
     refused: int  # not storable: a number beyond 64 bits, text that is no Unicode
     alarm: str | None  # what happened to a damaged or foreign file
+    size: int  # bytes of the file in use, which [history] max_size bounds
 
 
 def _compact(value: Any) -> str:

@@ -14,6 +14,7 @@ import attrs
 
 from proxy_listener.advertisement import Address
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
+from proxy_listener.history.holdings import Holding, Plan
 from proxy_listener.history.rows import COLUMNS, SLOT, Hearing, Row, Sealed, columns
 
 SEALED_PER_DEVICE = 10_000
@@ -74,7 +75,10 @@ class Committed:
 
 @attrs.define
 class Writer:
-    """Owns the store's writing connection. Every method belongs into the journal's one writing thread."""
+    """Owns the store's writing connection. Every method belongs into the journal's one writing thread.
+
+    ``size`` is the bytes of the file's pages in use, without the write-ahead log, as of the last transaction.
+    """
 
     store: Store
     sealed_per_device: int = SEALED_PER_DEVICE
@@ -82,10 +86,12 @@ class Writer:
     sealed_count: dict[Address, int] = attrs.field(factory=dict, init=False)
     sealed_bytes: int = attrs.field(default=0, init=False)
     sealed_lost: int = attrs.field(default=0, init=False)
+    size: int = attrs.field(default=0, init=False)
     _broken: Exception | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._count_sealed()
+        self._measure()
 
     def commit(self, batch: Batch) -> Committed:
         """Writes the batch durably. After an error call it again with the same batch: it is written once."""
@@ -114,6 +120,19 @@ class Writer:
             self._broken = error
             raise
 
+    def make_room(self, plan: Plan) -> list[int]:
+        """One small step: removes the oldest rows of each holding, about as many as planned; says how many went."""
+        if self._broken:
+            raise self._broken
+        try:
+            with self.store.writing() as connection:
+                gone = [_give(connection, holding, rows) for holding, rows in plan]
+                self._measure()
+        except FAULTS as error:
+            self._broken = error
+            raise
+        return gone
+
     def close(self) -> None:
         """Closes the connection; the last one takes the write-ahead log into the file."""
         self.store.connection.close()
@@ -128,6 +147,7 @@ class Writer:
             connection.execute("DELETE FROM device WHERE time < ?", (before,))
             unheard = "DELETE FROM admitted WHERE time < ? AND mac NOT IN (SELECT mac FROM device)"
             connection.execute(unheard, (before,))
+            self._measure()
         if sealed:
             self._count_sealed()
         return THIN in (removed, sealed, slots) or heard > THIN
@@ -149,6 +169,7 @@ class Writer:
         self.store.alarm = alarm or opened.alarm or self.store.alarm
         self.store.fresh |= opened.fresh
         self._count_sealed()
+        self._measure()
 
     def _commit(self, batch: Batch, *, doubt: bool) -> Committed:
         """``doubt``: the commit before this one failed, and may have reached the disk all the same."""
@@ -166,6 +187,7 @@ class Writer:
             self._small(connection, batch)
             connection.executemany(_HEARING, batch.hearing)
             self._seal(connection, batch)
+            self._measure()
         return done
 
     def _found(self, connection: sqlite3.Connection, batch: Batch) -> Committed:
@@ -207,6 +229,15 @@ class Writer:
         if batch.unseal:
             self._count_sealed()
 
+    def _measure(self) -> None:
+        """Microseconds: three numbers of the first page."""
+        pages, free, size = (self._number(name) for name in ("page_count", "freelist_count", "page_size"))
+        self.size = (pages - free) * size
+
+    def _number(self, pragma: str) -> int:
+        number: int = self.store.connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        return number
+
     def _count_sealed(self) -> None:
         found = self.store.connection.execute("SELECT mac, count(*), sum(length(data)) FROM sealed GROUP BY mac")
         counted = found.fetchall()
@@ -228,6 +259,30 @@ def _thin_summaries(connection: sqlite3.Connection, before: float) -> int:
         curve = found
         removed += connection.execute(remove, (*curve, before)).rowcount
     return min(removed, THIN)
+
+
+def _give(connection: sqlite3.Connection, holding: Holding, rows: int) -> int:
+    if holding.table == "hearing":
+        oldest = "SELECT hour, proxy, mac FROM hearing ORDER BY hour, proxy, mac LIMIT ?"
+        return connection.execute(f"DELETE FROM hearing WHERE (hour, proxy, mac) IN ({oldest})", (rows,)).rowcount  # noqa: S608  a constant
+    if holding.table == "summary":
+        return _give_summaries(connection, holding.mac, rows)
+    oldest = "SELECT id FROM reading WHERE mac = ? ORDER BY time LIMIT ?"
+    return connection.execute(f"DELETE FROM reading WHERE id IN ({oldest})", (holding.mac, rows)).rowcount  # noqa: S608  a constant
+
+
+def _give_summaries(connection: sqlite3.Connection, mac: Address | None, rows: int) -> int:
+    """The oldest slots of all curves of a device: as many slots as ``rows`` rows are if no curve has a gap."""
+    follow = "SELECT quantity, slot FROM summary WHERE mac = ? AND quantity > ? ORDER BY quantity, slot LIMIT 1"
+    oldest: dict[str, int] = {}
+    quantity = ""
+    while found := connection.execute(follow, (mac, quantity)).fetchone():
+        quantity, oldest[quantity] = found[0], found[1]
+    if not oldest:
+        return 0
+    end = min(oldest.values()) + max(1, rows // len(oldest))
+    remove = "DELETE FROM summary WHERE mac = ? AND quantity = ? AND slot < ?"
+    return sum(connection.execute(remove, (mac, quantity, end)).rowcount for quantity in oldest)
 
 
 def _write_all(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:

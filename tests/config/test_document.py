@@ -48,6 +48,7 @@ def problems(path: Path) -> list[str]:
 
 
 DURATION = 'expected a duration such as "50ms", "10s", "5min", "24h" or "400d"'
+SIZE = 'expected a size such as "500MB", "4GB" or "1.5TB"'
 BASE64 = "expected the base64 of 32 bytes (44 characters), as in ESPHome's api: encryption: key"
 MAC = 'mac = "A4:C1:38:02:83:F4"'
 
@@ -100,6 +101,12 @@ BROKEN = [
     ("[devices]\nunlisted = 'drop'", 'devices.unlisted: expected "emit" or "ignore"'),
     ("[history]\nkeep = '0'", 'history.keep: expected at least "1s"'),
     ("[history]\nkeep = '999999d'", f"history.keep: {DURATION}; this one is longer than a hundred years"),
+    ("[history]\nmax_size = '0'", f"history.max_size: {SIZE}"),
+    ("[history]\nmax_size = '4'", f"history.max_size: {SIZE}"),
+    ("[history]\nmax_size = '4gb'", f"history.max_size: {SIZE}"),
+    ("[history]\nmax_size = 4000000000", f"history.max_size: {SIZE}, found a number"),
+    ("[history]\nmax_size = '99.9MB'", 'history.max_size: expected "100MB" to "1000TB"'),
+    ("[history]\nmax_size = '1001TB'", 'history.max_size: expected "100MB" to "1000TB"'),
     ("[history]\npath = false", "history.path: expected text in quotes, found a boolean"),
     ("[web]\nlisten = '8099'", 'web.listen: expected "host:port", such as "127.0.0.1:8099" or "[::1]:8099"'),
     ("[web]\nlisten = '0.0.0.0:8099'", "web.token: missing: compulsory when listen is not on loopback"),
@@ -240,6 +247,7 @@ unlisted = "ignore"
 path = "h.db"
 keep = "1.5d"
 sealed = "0"
+max_size = "1.5 GB"
 [sink.jsonl]
 path = "out.jsonl"
 [web]
@@ -268,7 +276,7 @@ hosts = ["plants.example"]
         DeviceSettings(0x582D34350521, read=None),
     )
     assert config.unlisted == DevicesSettings("ignore")
-    assert config.history == HistorySettings("h.db", 1.5 * DAY, 0.0)
+    assert config.history == HistorySettings("h.db", 1.5 * DAY, 0.0, 1_500_000_000)
     assert config.sinks == {"jsonl": jsonl.Settings("out.jsonl")}
     assert config.web == WebSettings("[::]:80", Secret("t"), ("plants.example",))
     assert not [secret for secret in (KEY, PSK, "opensesame", "'t'") if secret in repr(config)]
