@@ -17,7 +17,8 @@ import structlog
 from proxy_listener.advertisement import Address, mac_text
 from proxy_listener.history.file import FAULTS, Store
 from proxy_listener.history.holdings import Holding, Holdings
-from proxy_listener.history.writer import THIN, Writer
+from proxy_listener.history.removal import STEP
+from proxy_listener.history.writer import Writer
 from proxy_listener.settings import DAY, HistorySettings
 
 log = structlog.get_logger()
@@ -120,7 +121,7 @@ class Thinning:
 
     async def _make_room(self, holdings: Holdings) -> None:
         for _ in range(ROUND):
-            plan = holdings.plan(THIN)
+            plan = holdings.plan(STEP)
             if self._writer.size <= self._settings.max_size or not plan:
                 break
             gone = await self._in_thread(self._writer.make_room, plan)

@@ -13,17 +13,15 @@ from typing import Any
 import attrs
 
 from proxy_listener.advertisement import Address
+from proxy_listener.history import removal
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
-from proxy_listener.history.holdings import Holding, Plan
+from proxy_listener.history.holdings import Plan
 from proxy_listener.history.rows import COLUMNS, SLOT, Hearing, Row, Sealed, columns
 
 SEALED_PER_DEVICE = 10_000
 SEALED_BYTES = 64 << 20
 SEALED_OVERHEAD = 64
 """Bounds of the frames without a key (DESIGN, section 3); the overhead is what SQLite needs beside the data."""
-
-THIN = 500
-"""Rows that one step of thinning deletes: a few milliseconds, so that readings do not wait behind it."""
 
 _INSERT = f"INSERT INTO reading ({COLUMNS}) VALUES ({', '.join('?' * 17)}) ON CONFLICT DO NOTHING"  # noqa: S608  constants
 _IDENTITY = "INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -126,7 +124,7 @@ class Writer:
             raise self._broken
         try:
             with self.store.writing() as connection:
-                gone = [_give(connection, holding, rows) for holding, rows in plan]
+                gone = [removal.oldest_of(connection, holding, rows) for holding, rows in plan]
                 self._measure()
         except FAULTS as error:
             self._broken = error
@@ -139,18 +137,12 @@ class Writer:
 
     def _thin(self, before: float, sealed_before: float) -> bool:
         with self.store.writing() as connection:
-            removed = _oldest(connection, "reading", "time", before)
-            sealed = _oldest(connection, "sealed", "time", sealed_before)
-            heard = connection.execute("DELETE FROM hearing WHERE hour < ?", (before // 3600,)).rowcount
-            slots = _thin_summaries(connection, before // SLOT)
-            connection.execute("DELETE FROM latest WHERE mac IN (SELECT mac FROM device WHERE time < ?)", (before,))
-            connection.execute("DELETE FROM device WHERE time < ?", (before,))
-            unheard = "DELETE FROM admitted WHERE time < ? AND mac NOT IN (SELECT mac FROM device)"
-            connection.execute(unheard, (before,))
+            sealed = removal.sealed(connection, sealed_before)
+            more = removal.older(connection, before)
             self._measure()
         if sealed:
             self._count_sealed()
-        return THIN in (removed, sealed, slots) or heard > THIN
+        return more or sealed == removal.STEP
 
     def _mend(self, error: Exception) -> None:
         """Opens the file anew: after a failed fsync the system may call pages clean that never reached the disk, and
@@ -243,46 +235,6 @@ class Writer:
         counted = found.fetchall()
         self.sealed_count = {mac: count for mac, count, _ in counted}
         self.sealed_bytes = sum(size + count * SEALED_OVERHEAD for _, count, size in counted)
-
-
-def _oldest(connection: sqlite3.Connection, table: str, column: str, before: float) -> int:
-    oldest = f"SELECT id FROM {table} WHERE {column} < ? ORDER BY {column} LIMIT {THIN}"  # noqa: S608  constants
-    return connection.execute(f"DELETE FROM {table} WHERE id IN ({oldest})", (before,)).rowcount  # noqa: S608  constants
-
-
-def _thin_summaries(connection: sqlite3.Connection, before: float) -> int:
-    """Curve by curve, because the table lies in that order and has no index by time."""
-    curve, removed = (-1, ""), 0
-    follow = "SELECT mac, quantity FROM summary WHERE (mac, quantity) > (?, ?) ORDER BY mac, quantity LIMIT 1"
-    remove = "DELETE FROM summary WHERE mac = ? AND quantity = ? AND slot < ?"
-    while removed < THIN and (found := connection.execute(follow, curve).fetchone()):
-        curve = found
-        removed += connection.execute(remove, (*curve, before)).rowcount
-    return min(removed, THIN)
-
-
-def _give(connection: sqlite3.Connection, holding: Holding, rows: int) -> int:
-    if holding.table == "hearing":
-        oldest = "SELECT hour, proxy, mac FROM hearing ORDER BY hour, proxy, mac LIMIT ?"
-        return connection.execute(f"DELETE FROM hearing WHERE (hour, proxy, mac) IN ({oldest})", (rows,)).rowcount  # noqa: S608  a constant
-    if holding.table == "summary":
-        return _give_summaries(connection, holding.mac, rows)
-    oldest = "SELECT id FROM reading WHERE mac = ? ORDER BY time LIMIT ?"
-    return connection.execute(f"DELETE FROM reading WHERE id IN ({oldest})", (holding.mac, rows)).rowcount  # noqa: S608  a constant
-
-
-def _give_summaries(connection: sqlite3.Connection, mac: Address | None, rows: int) -> int:
-    """The oldest slots of all curves of a device: as many slots as ``rows`` rows are if no curve has a gap."""
-    follow = "SELECT quantity, slot FROM summary WHERE mac = ? AND quantity > ? ORDER BY quantity, slot LIMIT 1"
-    oldest: dict[str, int] = {}
-    quantity = ""
-    while found := connection.execute(follow, (mac, quantity)).fetchone():
-        quantity, oldest[quantity] = found[0], found[1]
-    if not oldest:
-        return 0
-    end = min(oldest.values()) + max(1, rows // len(oldest))
-    remove = "DELETE FROM summary WHERE mac = ? AND quantity = ? AND slot < ?"
-    return sum(connection.execute(remove, (mac, quantity, end)).rowcount for quantity in oldest)
 
 
 def _write_all(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
