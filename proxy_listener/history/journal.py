@@ -176,14 +176,15 @@ class Journal(Archive, Ledger):
             self._rest()
 
     async def flush(self) -> bool:
-        """Commits and tells all that was appended; False where storage fails."""
+        """Commits and tells all that was appended; False where storage fails, or readings are lost meanwhile."""
+        newest, lost = self._next_id - 1, self._lost
         await self._between()
-        while self._rows or self._retry or self._small:
+        while (self._rows and self._rows[0].id <= newest) or self._retry or self._small:
             self._begin()
             await self._between()
             if self._error is not None:
                 return False
-        return True
+        return self._lost == lost
 
     async def close(self) -> None:
         """Commits what waits, ends the feeds, and closes the file. Once is enough."""
@@ -260,7 +261,7 @@ class Journal(Archive, Ledger):
         self._stall.cancel()
         self._idle.set()
         try:
-            self._succeeded(batch, commit.result())
+            done = commit.result()
         except FAULTS as error:
             self._failed(batch, str(error))
         except Exception as error:
@@ -270,8 +271,12 @@ class Journal(Archive, Ledger):
                 raise
             # Our own mistake: whoever runs us is told, and runs us again.
             self._fault.set_exception(error)
-        self._due = asyncio.get_running_loop().time() + (PACE if self._error is None else RETRY)
-        self._plan()
+        else:
+            self._succeeded(batch, done)
+        finally:
+            # Whatever happened: telling of a fault raises where the log is on the same full disk.
+            self._due = asyncio.get_running_loop().time() + (PACE if self._error is None else RETRY)
+            self._plan()
 
     async def _between_commits(self, work: Callable[..., T], *arguments: Any) -> T:
         """Done in the writing thread, while no commit is under way."""
@@ -292,10 +297,10 @@ class Journal(Archive, Ledger):
     def _failed(self, batch: Batch, error: str) -> None:
         """Storage fails: the batch is tried again, and those who listen live hear what waits, marked."""
         self._retry = batch
-        if self._error is None:
-            log.error("history storage fails; readings wait in memory", error=error)
-        self._error = error
+        new, self._error = self._error is None, error
         self._tell([attrs.evolve(row, stored=False) for row in (*batch.rows, *self._rows) if row.id > self._told_id])
+        if new:
+            log.error("history storage fails; readings wait in memory", error=error)
 
     def _forget(self, batch: Batch) -> None:
         self._retry = None
@@ -303,21 +308,21 @@ class Journal(Archive, Ledger):
 
     def _succeeded(self, batch: Batch, done: Committed) -> None:
         self._forget(batch)
-        if self._error is not None:
-            log.warning("history storage is back", waiting=len(self._rows), lost=self._lost)
-            self._error = None
+        back, self._error = self._error is not None, None
+        if back:
             self._close_index()
         if self._store.fresh:
             self._renew()
         self._clashes += done.clashes
         self._refused += done.refused
         self._thinning.committed(row.reading.mac for row in batch.rows if row.id in done.ids)
-        if not batch.rows:
-            return
-        self._stored_id = batch.rows[-1].id
-        self._tell([row for row in batch.rows if row.id in done.ids and row.id > self._told_id])
-        for cursor in self._cursors.values():
-            cursor.tell(self._stored_id)
+        if batch.rows:
+            self._stored_id = batch.rows[-1].id
+            self._tell([row for row in batch.rows if row.id in done.ids and row.id > self._told_id])
+            for cursor in self._cursors.values():
+                cursor.tell(self._stored_id)
+        if back:
+            log.warning("history storage is back", waiting=len(self._rows), lost=self._lost)
 
     def _tell(self, rows: list[Row]) -> None:
         """To the feeds, each row once: during a fault they hear it before it is stored."""

@@ -3,16 +3,14 @@
 import asyncio
 import os
 import random
-import resource
 import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from made_readings import MAC, journal_at, numbers, reading
+from made_readings import MAC, full_disk, journal_at, numbers, reading
 from structlog.testing import capture_logs
 
 from proxy_listener.history import Journal
@@ -50,18 +48,6 @@ async def test_kill_9_loses_nothing_that_was_told(tmp_path, times):
             found = await numbers(journal)
         assert len(found) == len(set(found))
         assert set(told) <= set(found)
-
-
-@contextmanager
-def full_disk(path, room):
-    """No file of this process may grow further than the journal's files are now, and ``room`` bytes more."""
-    files = [file for file in path.parent.iterdir() if file.name.startswith(path.name) and file.suffix != ".db-shm"]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(file.stat().st_size for file in files) + room, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 async def test_a_full_disk_stops_nobody_and_loses_nothing(tmp_path):
