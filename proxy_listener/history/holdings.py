@@ -15,13 +15,15 @@ from heapq import nlargest
 from typing import Literal, NamedTuple, TypeAlias
 
 from proxy_listener.advertisement import Address
+from proxy_listener.history.rows import SLOT
+from proxy_listener.reading import Reading
 
 Table: TypeAlias = Literal["reading", "summary", "hearing"]
 
 BYTES: Mapping[Table, int] = {"reading": 230, "summary": 55, "hearing": 55}
 """What a row takes with its indexes, as dbstat shows it for 200,000 readings of 20 devices."""
 
-GIVERS = 16
+GIVERS = 64
 """Holdings that give in one step, at most: a plan is a few statements even where there are thousands of devices."""
 
 
@@ -41,6 +43,7 @@ class Holdings:
 
     def __init__(self, rows: Mapping[Holding, int]) -> None:
         self._rows = Counter(rows)
+        self._slots: dict[Address, int] = {}
 
     @classmethod
     def counted(cls, connection: sqlite3.Connection) -> "Holdings":
@@ -53,9 +56,14 @@ class Holdings:
         (rows[Holding("hearing", None)],) = connection.execute("SELECT count(*) FROM hearing").fetchone()
         return cls(rows)
 
-    def add(self, macs: Iterable[Address]) -> None:
-        """Readings were committed: one per MAC named."""
-        self._rows.update(Holding("reading", mac) for mac in macs)
+    def add(self, readings: Iterable[Reading]) -> None:
+        """These were committed. Of summaries that is about: a slot's later frames may bring further quantities."""
+        for reading in readings:
+            self._rows[Holding("reading", reading.mac)] += 1
+            slot = int(reading.time // SLOT)
+            if self._slots.get(reading.mac) != slot:
+                self._slots[reading.mac] = slot
+                self._rows[Holding("summary", reading.mac)] += len(reading.values)
 
     def subtract(self, holding: Holding, rows: int) -> None:
         """So many went; none at all means that there are none."""

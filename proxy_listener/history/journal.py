@@ -315,7 +315,7 @@ class Journal(Archive, Ledger):
             self._renew()
         self._clashes += done.clashes
         self._refused += done.refused
-        self._thinning.committed(row.reading.mac for row in batch.rows if row.id in done.ids)
+        self._thinning.committed(row.reading for row in batch.rows if row.id in done.ids)
         if batch.rows:
             self._stored_id = batch.rows[-1].id
             self._tell([row for row in batch.rows if row.id in done.ids and row.id > self._told_id])

@@ -19,6 +19,7 @@ from proxy_listener.history.file import FAULTS, Store
 from proxy_listener.history.holdings import Holding, Holdings
 from proxy_listener.history.removal import STEP
 from proxy_listener.history.writer import Writer
+from proxy_listener.reading import Reading
 from proxy_listener.settings import DAY, HistorySettings
 
 log = structlog.get_logger()
@@ -65,10 +66,10 @@ class Thinning:
         self._removed: Counter[Address] = Counter()
         self._others = 0
 
-    def committed(self, macs: Iterable[Address]) -> None:
-        """For the journal: readings of these devices were committed."""
+    def committed(self, readings: Iterable[Reading]) -> None:
+        """For the journal: these were committed."""
         if self._holdings is not None:
-            self._holdings.add(macs)
+            self._holdings.add(readings)
         if self._writer.size > self._settings.max_size:
             self._over.set()
 
@@ -107,7 +108,7 @@ class Thinning:
                 await asyncio.sleep(FAULT_PAUSE)
 
     async def _count(self) -> Holdings:
-        """Anew once a day: summaries and hours of hearing are not followed in between."""
+        """Anew once a day: summaries are followed about, and hours of hearing not at all."""
         now = asyncio.get_running_loop().time()
         if self._holdings is None or now >= self._count_due:
 
@@ -121,8 +122,11 @@ class Thinning:
 
     async def _make_room(self, holdings: Holdings) -> None:
         for _ in range(ROUND):
+            if self._writer.size <= self._settings.max_size:
+                break
             plan = holdings.plan(STEP)
-            if self._writer.size <= self._settings.max_size or not plan:
+            if not plan:
+                self.count_again()
                 break
             gone = await self._in_thread(self._writer.make_room, plan)
             for (holding, _), rows in zip(plan, gone, strict=True):

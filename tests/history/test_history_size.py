@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from made_readings import FLOODED, MAC, T0, journal_at, numbers, reading
@@ -74,6 +75,23 @@ async def test_a_flood_costs_its_own_name_its_past_and_nobody_else_anything(tmp_
         assert all(journal.known(MAC + number % 3, reading(number).identity) for number in range(1000))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_a_flood_in_many_names_is_held_as_well(tmp_path):
+    """20,000 plain frames in 500 names: the size holds, and nobody has less than half of what anybody has."""
+    path, largest = tmp_path / "h.db", 0
+    async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+        for number in range(20_000):
+            journal.append(attrs.evolve(plain(number, mac=FLOODED + number % 500), time=T0 + number / 1000))
+            if number % 200 == 0:
+                await journal.flush()
+                largest = max(largest, path.stat().st_size)
+        await journal.flush()
+        await settled(journal)
+        left = await counts(journal)
+    assert largest <= SMALL + SLACK
+    assert len(left) == 500
+    assert max(left.values()) <= 2 * min(left.values()) + 2
 
 
 async def test_readings_are_stored_in_time_meanwhile(tmp_path):
