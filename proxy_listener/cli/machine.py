@@ -99,7 +99,7 @@ def disk(where: Path, free: int) -> Finding:
     if free < SCARCE:
         return Finding("fail", "disk", f"{shown} at {where}: readings cannot be stored; make room, or move it: --state")
     if free < SHORT:
-        return Finding("warn", "disk", f"{shown} at {where}; make room, or keep less: [history] keep")
+        return Finding("warn", "disk", f"{shown} at {where}; make room, or lower [history] max_size")
     return Finding("ok", "disk", shown)
 
 

@@ -57,7 +57,8 @@ def described(config: "Config", state: Path) -> dict[str, Any]:
     return {
         "configuration": str(config.path),
         "state": str(state),
-        "history": f"{state / history.path}, kept for {in_units(history.keep)}, sealed {in_units(history.sealed)}",
+        "history": f"{state / history.path}, kept for {in_units(history.keep)} and in {history.max_size / 1e9:g}GB, "
+        f"sealed {in_units(history.sealed)}",
         "discovery": _discovery(config.discovery),
         "sinks": {name: ", ".join(_settings(settings)) for name, settings in config.sinks.items()},
         "web": f"http://{web.listen}" + (" with a token" if web.token else "")
