@@ -274,7 +274,9 @@ async def test_what_is_drawn_anew_keeps_the_focus(browser):
     await browser.page.goto(browser.url + VIEWS[1])
     await browser.page.locator(".plot svg").nth(1).wait_for()
     # In one go: a node that was looked up before may be drawn anew, because its device became known, before it is told.
-    await browser.page.evaluate("node = document.querySelectorAll('.plot svg')[1]; node.dataset.old = true; node.focus()")
+    await browser.page.evaluate(
+        "node = document.querySelectorAll('.plot svg')[1]; node.dataset.old = true; node.focus()"
+    )
     await browser.page.keyboard.press("End")
     await browser.page.clock.run_for(61_000)
     await browser.page.locator(".plot:nth-child(2) svg:not([data-old])").wait_for()
