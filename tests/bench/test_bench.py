@@ -36,8 +36,8 @@ def test_each_frame_is_found_once_and_nothing_is_lost():
 def test_what_is_most_frequent_costs_least():
     """Foreign advertisements and repeats leave long before a decoder; a decoder's time is mostly the cipher's."""
     found = costs.micro(5, oracle=False)
-    assert found["foreign advertisement"] * 3 < found["plain frame"]
-    assert found["repeat"] * 2 < found["plain frame"]
+    assert found["foreign advertisement"] * 1.5 < found["plain frame"]
+    assert found["repeat"] * 1.2 < found["plain frame"]
     assert found["plain frame"] < found["encrypted frame"]
 
 
