@@ -130,7 +130,7 @@ class Listener:
         frame = parse_frame(payload, hearing.address)
         if not frame.body:
             return self._sign_of_life(device, hearing, frame)
-        if frame.encrypted:
+        if frame.scheme != "plain":
             return self._encrypted(device or self._admit(hearing), hearing, frame, payload)
         if device is not None and not device.believes_plain():
             return Outcome.DOWNGRADED
@@ -138,7 +138,7 @@ class Listener:
         if device is not None and device.contradicts(model):
             return Outcome.CONFLICT
         found = read_objects(frame.body, model, False)
-        return self._claimed(device, hearing, model, found, frame.body, "claimed", frame.counter)
+        return self._claimed(device, hearing, model, found, frame.body, "claimed", frame.counter32)
 
     def _uncounted(self, device: Device | None, hearing: Hearing, uuid: int, payload: bytes) -> Outcome:
         """Mi scales and HHCCJCY10: no counter, no bindkey, no MAC inside."""

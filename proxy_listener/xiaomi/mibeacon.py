@@ -105,15 +105,23 @@ class Frame:
 
     control: int
     product_id: int
-    counter: int
     counter32: int
     mac: Address | None
     capability: int | None
     scheme: Scheme
-    encrypted: bool
     start: int
     body: bytes
     tag: bytes
+
+    @property
+    def encrypted(self) -> bool:
+        """Its body is ciphertext."""
+        return self.scheme != "plain"
+
+    @property
+    def counter(self) -> int:
+        """The eight bits of it that every frame has."""
+        return self.counter32 & 0xFF
 
     @property
     def version(self) -> int:
@@ -127,7 +135,7 @@ class Frame:
         CGG1-ENCRYPTED is said to fill the three bytes in another order; the one frame known (00 0E 00) reads the same
         either way, so it is read like every other product's.
         """
-        return self.counter32 >> 8 if self.encrypted else None
+        return self.counter32 >> 8 if self.scheme != "plain" else None
 
     @property
     def wide(self) -> bool:
@@ -178,19 +186,16 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
     frame = Frame()
     if not control & ENCRYPTED:
         frame.body = body = data[start:]
-        frame.encrypted = False
         frame.scheme = "plain"
         frame.counter32 = counter
         frame.tag = b""
     elif control >= 0x4000:
         frame.body = body = data[start:-7]
-        frame.encrypted = True
         frame.scheme = "v4v5"
         word, frame.tag = _TAIL(data, -8)
         frame.counter32 = word & 0xFFFFFF00 | counter
     else:
         frame.body = body = data[start:-4]
-        frame.encrypted = True
         frame.scheme = "legacy"
         frame.counter32 = _LEGACY_TAIL(data, -4)[0] << 8 & 0xFFFFFF00 | counter
         frame.tag = b""
@@ -198,7 +203,6 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
         return _any_frame(data, address)
     frame.control = control
     frame.product_id = product_id
-    frame.counter = counter
     frame.mac = mac
     frame.capability = capability
     frame.start = start
@@ -235,11 +239,10 @@ def _sign_of_life(data: bytes, address: Address | None) -> Frame:
     frame = Frame()
     frame.control = control
     frame.product_id = product_id
-    frame.counter = frame.counter32 = counter
+    frame.counter32 = counter
     frame.mac = mac
     frame.capability = capability
     frame.scheme = "plain"
-    frame.encrypted = False
     frame.start = size
     frame.body = frame.tag = b""
     return frame
@@ -251,8 +254,8 @@ def _any_frame(data: bytes, address: Address | None) -> Frame:
     if size < 5:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, a header has 5")
     frame = Frame()
-    control, frame.product_id, frame.counter, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
-    frame.control, frame.counter32 = control, frame.counter
+    control, frame.product_id, frame.counter32, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
+    frame.control = control
     if control & MESH or control < 0x2000:
         _check_version(control, frame.product_id)
     start, frame.mac, frame.capability, wide = 5, None, None, False
@@ -266,7 +269,7 @@ def _any_frame(data: bytes, address: Address | None) -> Frame:
         start += 2 if wide else 1
     if start > size:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, the header says {start}")
-    frame.start, frame.body, frame.tag, frame.encrypted, frame.scheme = start, b"", b"", False, "plain"
+    frame.start, frame.body, frame.tag, frame.scheme = start, b"", b"", "plain"
     if control & HAS_OBJECTS and start < size:
         if control & ENCRYPTED:
             _read_sealed(frame, data)
@@ -305,9 +308,9 @@ def _read_sealed(frame: Frame, data: bytes) -> None:
         # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285, #322). No key
         # was tried on them, so they are no sign of a wrong one.
         raise DecodeError(Outcome.MALFORMED, f"{len(data) - frame.start} encrypted bytes, too few to hold an object")
-    frame.encrypted, frame.scheme = True, "v4v5" if v4v5 else "legacy"
+    frame.scheme = "v4v5" if v4v5 else "legacy"
     frame.body = data[frame.start : end]
-    frame.counter32 = int.from_bytes(data[end : end + 3], "little") << 8 | frame.counter
+    frame.counter32 |= int.from_bytes(data[end : end + 3], "little") << 8
     frame.tag = data[end + 3 :] if v4v5 else b""
 
 

@@ -76,8 +76,8 @@ from proxy_listener.xiaomi.quantities import (
     TOP_SPLASH,
 )
 
-Readers: TypeAlias = Mapping[bytes, Reader]
-"""An object's three header bytes -> its reader: an id with a length that its row has is one look-up."""
+Readers: TypeAlias = Mapping[bytes, tuple[Reader, int]]
+"""An object's three header bytes -> its reader and its whole size: an id with a length that its row has is one look-up."""
 
 OBJECT_HEADER = HEADER
 
@@ -284,7 +284,7 @@ _ROWS = _standard()
 
 def _readers(rows: Mapping[int, Row]) -> Readers:
     return {
-        object_id.to_bytes(2, "little") + bytes([length]): row.read
+        object_id.to_bytes(2, "little") + bytes([length]): (row.read, HEADER + length)
         for object_id, row in rows.items()
         for length in row.lengths
     }
@@ -325,8 +325,8 @@ def read_objects(payload: bytes, model: Model, strict: bool) -> Found:
     """
     # Nine frames in ten are one object that has a row.
     try:
-        read = _READERS.get(model.product_id, _STRANGER)[payload[:HEADER]]
-        if payload[2] + HEADER == len(payload):
+        read, size = _READERS.get(model.product_id, _STRANGER)[payload[:HEADER]]
+        if len(payload) == size:
             return read(payload)
     except KeyError:
         pass
@@ -348,12 +348,12 @@ def _walk(payload: bytes, model: Model, strict: bool) -> Found:
         after = at + HEADER + payload[at + 2]
         if after > end:
             break
-        read = readers.get(payload[at : at + HEADER])
-        if read is None:
+        reader = readers.get(payload[at : at + HEADER])
+        if reader is None:
             unknown += (payload[at] | payload[at + 1] << 8,)
         else:
             try:
-                found, fired, _ = read(payload[at:after])
+                found, fired, _ = reader[0](payload[at:after])
             except Implausible as problem:
                 if strict:
                     raise
