@@ -12,7 +12,8 @@ wants the counter to rise loses frames; one that remembers only the last counter
 **Authenticated frames** (v4/v5). Identity is (MAC, bindkey, 32-bit counter, tag). Raw bytes are no identity: the header
 is not authenticated, and one authentic frame has 1,536 x 256 x 2 variants that all decrypt. The newest identities are
 in memory, all others behind ``known``, which asks the history's unique index; so a recorded frame is never accepted
-again, whatever happened since. ``hi`` is the highest counter accepted; at or below it a frame is late. A device that
+again, whatever happened since. A counter above every one that ever went to history needs no asking, so the disk has no
+part in the usual frame. ``hi`` is the highest counter accepted; at or below it a frame is late. A device that
 restarted sends only late frames: when ``hi`` has been silent for 120 s and two late frames came with rising counters,
 and not in the one burst in which a stalled proxy delivers its backlog, the second of them is the new ``hi``.
 
@@ -72,6 +73,9 @@ def _apart(now: int, then: int) -> int:
 Known: TypeAlias = Callable[[bytes], bool]
 """Was the authenticated frame with this identity ever accepted from this device?"""
 
+ANY = 2**32
+"""Above every counter: where nobody can say which is the highest, each has to be asked for."""
+
 
 class Verdict(IntEnum):
     """``NEW`` may change everything, ``LATE`` only what nothing newer wrote; the others are dropped."""
@@ -109,7 +113,8 @@ class Authenticated:
     """The v4/v5 frames of one device under one bindkey.
 
     An identity is the bindkey's name, the counter and the tag, four bytes each. The newest 64 lie in a ring of two
-    arrays of half a kB, without the bindkey's name; as a dict they would cost seven.
+    arrays of half a kB, without the bindkey's name; as a dict they would cost seven. ``highest``: the highest counter
+    of any that went to history; -1 where none did.
     """
 
     __slots__ = (
@@ -125,24 +130,28 @@ class Authenticated:
         "hi_heard",
     )
 
-    def __init__(self, known: Known, started: float) -> None:
+    def __init__(self, known: Known, started: float, highest: int = ANY) -> None:
         self.hi = -1
         self.hi_heard = started
         self._known = known
         self._newest = array("Q", [0]) * NEWEST_KEPT
         self._first_heard = array("d", [NEVER]) * NEWEST_KEPT
         self._next = 0
-        self._top = -1
+        self._top = highest
         self._epoch = 0
         self._late_counter = -1
         self._late_heard = NEVER
 
     def restore(self, identity: bytes, counter: int, heard: float, late: bool) -> None:
         """A row of the history, oldest first: on start ``hi`` and the newest identities come from there."""
-        self._top = max(self._top, counter)
+        self.reserve(counter)
         self._remember(int.from_bytes(identity[4:], "big"), heard)
         if not late:
             self.hi = counter
+
+    def reserve(self, counter: int) -> None:
+        """A frame with this counter went to history without coming here."""
+        self._top = max(self._top, counter)
 
     @staticmethod
     def identity(key_id: bytes, counter: int, tag: bytes) -> bytes:
@@ -152,14 +161,14 @@ class Authenticated:
     def judge(self, counter: int, identity: bytes, heard: float) -> Judgement:
         """What a verified frame is. It counts as accepted from now on, unless it is a repeat or a replay."""
         within = int.from_bytes(identity[4:], "big")
-        if counter <= self._top:
+        if counter > self._top:
+            self._top = counter
+        else:
             age = heard - self._heard_first(within)
             if age < FOREVER:
                 return Judgement(Verdict.REPEAT if age <= REPLAY_AFTER else Verdict.REPLAY, age=age)
-        else:
-            self._top = counter
-        if self._known(identity):
-            return REPLAY
+            if self._known(identity):
+                return REPLAY
         self._remember(within, heard)
         if counter > self.hi:
             return self._advance(counter, heard)

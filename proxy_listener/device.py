@@ -5,12 +5,13 @@ of a device that has a bindkey, nothing here moves but by a frame that verified.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 import attrs
 
 from proxy_listener.advertisement import Address
 from proxy_listener.budget import Budgets
-from proxy_listener.dedup import CLAIMED, FOREVER, NEVER, Authenticated, Claimed, Known
+from proxy_listener.dedup import CLAIMED, FOREVER, NEVER, Authenticated, Claimed
 from proxy_listener.reading import Value
 from proxy_listener.rivals import Rivals
 from proxy_listener.routing import Routes
@@ -33,6 +34,9 @@ KEY_RETIRES = DAY
 AUTHENTICATED_BYTES = 12
 CLAIMED_BYTES: Mapping[bytes, int] = {b"P": 6, b"U": 5, b"C": 5}
 """Lengths of identities."""
+
+Stream: TypeAlias = Callable[[bytes], Authenticated]
+"""What the history knows of a device's frames under the bindkey of this name."""
 
 
 @attrs.define(slots=True)
@@ -69,8 +73,8 @@ class Device:
         "_failed_since",
         "_failures",
         "_key_since",
-        "_known",
         "_started",
+        "_stream",
         "address",
         "budgets",
         "copies",
@@ -94,9 +98,9 @@ class Device:
         "written",
     )
 
-    def __init__(self, address: Address, entry: DeviceSettings | None, known: Known, started: float) -> None:
+    def __init__(self, address: Address, entry: DeviceSettings | None, stream: Stream, started: float) -> None:
         self.address = address
-        self._known = known
+        self._stream = stream
         self._started = started
         self.entry = entry
         self.keys: tuple[Bindkey, ...] = ()
@@ -160,7 +164,7 @@ class Device:
         """The v4/v5 frames under one bindkey."""
         stream = self._authenticated.get(key_id)
         if stream is None:
-            stream = self._authenticated[key_id] = Authenticated(self._known, self._started)
+            stream = self._authenticated[key_id] = self._stream(key_id)
         return stream
 
     def claimed(self, kind: bytes) -> Claimed:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from proxy_listener.advertisement import Address
-from proxy_listener.dedup import NEVER
+from proxy_listener.dedup import ANY, NEVER, Authenticated
 from proxy_listener.device import Device
 from proxy_listener.errors import NoReadingError
 from proxy_listener.outcome import Outcome
@@ -67,6 +67,11 @@ class Memory(Protocol):
 
     def known(self, mac: Address, identity: bytes) -> bool:
         """Was this authenticated frame ever accepted?"""
+
+    def highest(self, mac: Address, key_id: bytes) -> int | None:
+        """The highest counter of a device's authenticated frames under this bindkey that were ever accepted: -1 where
+        there is none, None where the history cannot be read.
+        """
 
     def newest(self, mac: Address) -> Iterable[Known]:
         """The newest 64 identities of a device, oldest first."""
@@ -194,8 +199,8 @@ class Devices:
                 yield address, identity, heard + offset
 
     def _restore(self, address: Address, entry: DeviceSettings | None) -> Device:
-        known = partial(self.memory.known, address)
-        device = self.by_address[address] = Device(address, entry, known, self._started)
+        stream = partial(self._stream, address)
+        device = self.by_address[address] = Device(address, entry, stream, self._started)
         for row in self.memory.newest(address):
             heard = self._started - max(0.0, self._started_time - row.time)
             device.restore(row.identity, row.counter, heard, row.late)
@@ -206,6 +211,10 @@ class Devices:
         device.named = self._started
         device.configure(entry)
         return device
+
+    def _stream(self, address: Address, key_id: bytes) -> Authenticated:
+        highest = self.memory.highest(address, key_id)
+        return Authenticated(partial(self.memory.known, address), self._started, ANY if highest is None else highest)
 
     def _make_room(self) -> None:
         """Strangers go, longest unheard first; what is listed stays."""

@@ -90,6 +90,10 @@ class Remembered:
         """In the journal, or on its way there."""
         return self._journal.known(mac, identity)
 
+    def highest(self, mac: Address, key_id: bytes) -> int | None:
+        """In the journal, or on its way there."""
+        return self._journal.highest(mac, key_id)
+
     def newest(self, mac: Address) -> Iterable[Known | _Alive]:
         """The rows, each with the time at which its frame was last heard."""
         alive = self._alive.pop(mac, {})

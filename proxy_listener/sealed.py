@@ -49,8 +49,10 @@ def unseal(listener: Listener, device: Device, sealed: Sealed) -> Reading:
     authentic = key.scheme == "v4v5"
     counter = frame.counter32 if authentic else frame.counter
     identity = Authenticated.identity(key.id, counter, frame.tag) if authentic else b""
-    if authentic and listener.devices.memory.known(device.address, identity):
-        raise NoReadingError(Outcome.REPEAT)
+    if authentic:
+        if listener.devices.memory.known(device.address, identity):
+            raise NoReadingError(Outcome.REPEAT)
+        device.authenticated(key.id).reserve(counter)
     listener.devices.name(device, model, device.heard, proven=authentic)
     return Reading(
         time=sealed.time,

@@ -33,9 +33,15 @@ class SetMemory:
         self.sealed: list[bytes] = []
         self.unlisted: set[int] = set()
         self.models: dict[int, int] = {}
+        self.asked = 0
 
     def known(self, mac, identity):
+        self.asked += 1
         return (mac, identity) in self.identities
+
+    def highest(self, mac, key_id):
+        mine = [identity for whose, identity in self.identities if whose == mac and identity.startswith(key_id)]
+        return max((int.from_bytes(identity[4:8], "big") for identity in mine), default=-1)
 
     def newest(self, mac):
         return self.rows[mac][-64:]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.dedup import Authenticated, Constant, Plain, Uncounted, Verdict
+from proxy_listener.dedup import ANY, Authenticated, Constant, Plain, Uncounted, Verdict
 
 
 def identity(counter: int) -> bytes:
@@ -23,14 +23,21 @@ class History:
         return verdict
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 300) | st.integers(0, 2**32 - 1), st.floats(0, 400)), min_size=1, max_size=200)
+HEARD = st.lists(
+    st.tuples(st.integers(0, 300) | st.integers(0, 2**32 - 1), st.floats(0, 400)), min_size=1, max_size=200
 )
-def test_an_identity_is_accepted_exactly_once_whatever_the_order_and_the_time(heard):
+
+
+@given(HEARD, st.sampled_from([ANY, -1]), st.integers(0, 200))
+def test_an_identity_is_accepted_exactly_once_whatever_the_order_and_the_time(heard, highest, restart):
+    """Whether the history said which counter is the highest or could not, and over a restart."""
     history = History()
-    rule = Authenticated(history.identities.__contains__, 0.0)
+    rule = Authenticated(history.identities.__contains__, 0.0, highest)
     now, accepted = 0.0, []
-    for counter, pause in heard:
+    for n, (counter, pause) in enumerate(heard):
+        if n == restart:
+            highest = max(int.from_bytes(name[4:8], "big") for name in history.identities) if accepted else -1
+            rule = Authenticated(history.identities.__contains__, 0.0, highest)
         now += pause
         if history.judge(rule, counter, now) <= Verdict.LATE:
             accepted.append(counter)

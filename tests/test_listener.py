@@ -4,12 +4,16 @@ import random
 import struct
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from listening import MAC, Air
 
 from proxy_listener.advertisement import find_ours
+from proxy_listener.errors import NoReadingError
+from proxy_listener.history import Sealed
 from proxy_listener.outcome import Outcome
+from proxy_listener.sealed import unseal
 from proxy_listener.secret import Secret
 from proxy_listener.settings import DAY, DeviceSettings
 from proxy_listener.simulator import frames
@@ -26,6 +30,10 @@ def temperature(tenths: int) -> bytes:
 
 def plain(counter: int, tenths: int = 215, mac: int = MAC, product: int = LYWSDCGQ) -> bytes:
     return frames.frame(product, counter, temperature(tenths), mac=mac, version=4)
+
+
+def encrypted(counter: int) -> bytes:
+    return frames.frame(LYWSD03MMC, counter, temperature(215), mac=MAC, key=bytes.fromhex(KEY))
 
 
 def entry(mac: int = MAC) -> DeviceSettings:
@@ -128,6 +136,34 @@ def test_a_new_entry_with_the_key_makes_the_next_frame_a_reading():
     assert air.say(frames.frame(LYWSD03MMC, 8, temperature(216), mac=MAC, key=bytes.fromhex(KEY))) is Outcome.DECODED
     assert air.readings[0].name == "Bedroom climate"
     assert air.status().key is KeyState.VERIFIED
+
+
+def test_the_history_is_asked_only_for_counters_that_it_may_hold():
+    """Reading the disk for each frame would hold up all proxies while it does not answer."""
+    air = Air(entry())
+    for counter in range(100):
+        assert air.say(encrypted(counter), after=10) is Outcome.DECODED
+    assert air.memory.asked == 0
+    assert air.say(encrypted(3), after=10) is Outcome.REPLAY
+    again = air.restarted(entry())
+    assert again.say(encrypted(100), after=10) is Outcome.DECODED
+    assert air.memory.asked == 1
+    assert again.say(encrypted(4), after=10) is Outcome.REPLAY
+
+
+def test_a_frame_read_after_its_key_came_is_not_read_again_from_a_room_that_is_late():
+    air = Air()
+    air.say(encrypted(7))
+    air.devices.configure([entry()], "emit")
+    assert air.say(encrypted(5)) is Outcome.DECODED
+    device = air.devices.by_address[MAC]
+    kept = Sealed(0, MAC, air.wall, "kitchen", -60, 0, air.memory.sealed[0])
+    air.emit(unseal(air.listener, device, kept))
+    assert air.say(encrypted(7), proxy="hall", after=5) is Outcome.REPLAY
+    assert air.say(encrypted(8)) is Outcome.DECODED
+    with pytest.raises(NoReadingError) as raised:
+        unseal(air.listener, device, kept)
+    assert raised.value.outcome is Outcome.REPEAT
 
 
 def test_old_plant_firmware_of_an_unlisted_device_is_noticed_once():

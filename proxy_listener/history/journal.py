@@ -130,6 +130,16 @@ class Journal(Archive, Ledger):
         """
         return (mac, identity) in self._waiting or bool(self._look(queries.known, mac, identity))
 
+    def highest(self, mac: Address, key_id: bytes) -> int | None:
+        """The highest counter of a device's authenticated frames under a bindkey, in the journal or on its way there:
+        -1 where there is none, None where the disk cannot be read.
+        """
+        stored = self._look(queries.highest, mac, key_id)
+        if stored is None:
+            return None
+        waiting = [queries.counter_of(name) for whose, name in self._waiting if (whose, name[:4]) == (mac, key_id)]
+        return max(stored, *waiting) if waiting else stored
+
     @property
     def sealed_counts(self) -> Mapping[Address, int]:
         """Device -> sealed frames that wait for its key."""

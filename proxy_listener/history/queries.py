@@ -49,6 +49,20 @@ def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool
     return found.fetchone() is not None
 
 
+def highest(connection: sqlite3.Connection, mac: Address, key_id: bytes) -> int:
+    """The highest counter among a device's identities that begin with this bindkey's name; -1 where there is none."""
+    found = connection.execute(
+        "SELECT identity FROM identity WHERE mac = ? AND identity BETWEEN ? AND ? ORDER BY identity DESC LIMIT 1",
+        (mac, key_id, key_id + b"\xff" * 8),
+    ).fetchone()
+    return counter_of(found[0]) if found else -1
+
+
+def counter_of(identity: bytes) -> int:
+    """The counter in an authenticated identity: behind the bindkey's name, before the tag, four bytes each."""
+    return int.from_bytes(identity[4:8], "big")
+
+
 def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
     """The newest advertised rows of a device, oldest first."""
     found = fetch(

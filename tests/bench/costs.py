@@ -38,6 +38,10 @@ class Nothing:
         del mac, identity
         return False
 
+    def highest(self, mac: int, key_id: bytes) -> int:
+        del mac, key_id
+        return -1
+
     def newest(self, mac: int) -> tuple[()]:
         del mac
         return ()

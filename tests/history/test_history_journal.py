@@ -76,6 +76,26 @@ async def test_known_from_the_first_moment_and_for_ever(tmp_path):
         assert not journal.known(MAC, one.identity + b"x")
 
 
+async def test_the_highest_counter_under_a_bindkey_is_known_from_the_first_moment_and_for_ever(tmp_path):
+    """Of one device and one key, by the counter as a number, while it waits, committed, and after a restart."""
+    other = b"KEY!" + (900).to_bytes(4, "big") + b"tag!"
+    async with journal_at(tmp_path / "h.db") as journal:
+        assert journal.highest(MAC, b"key!") == -1
+        for number in (255, 70_000, 256):
+            journal.append(reading(number))
+        journal.append(reading(1, identity=other))
+        journal.append(reading(80_000, mac=MAC + 1))
+        waiting = journal.highest(MAC, b"key!"), journal.highest(MAC, b"KEY!"), journal.highest(MAC + 1, b"key!")
+        await journal.flush()
+        journal.append(reading(7))
+        assert waiting == (70_000, 900, 80_000)
+        assert journal.highest(MAC, b"key!") == 70_000
+    async with journal_at(tmp_path / "h.db") as journal:
+        assert journal.highest(MAC, b"key!") == 70_000
+        assert journal.highest(MAC, b"KEY!") == 900
+        assert journal.highest(MAC, b"none") == -1
+
+
 async def test_a_clash_loses_no_other_row(tmp_path):
     """The same authenticated frame twice is one row and is told once; its neighbours in the batch are all there."""
     async with journal_at(tmp_path / "h.db") as journal:
