@@ -77,7 +77,8 @@ from proxy_listener.xiaomi.quantities import (
 )
 
 Readers: TypeAlias = Mapping[bytes, tuple[Reader, int]]
-"""An object's three header bytes -> its reader and its whole size: an id with a length that its row has is one look-up."""
+"""An object's three header bytes -> its reader, and its size with them. An id with a length that its row has is one
+look-up."""
 
 OBJECT_HEADER = HEADER
 
