@@ -1,15 +1,11 @@
 """The journal in bad weather: kill -9, a full disk, a damaged or foreign file."""
 
 import asyncio
-import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from killing import killed
 from made_readings import MAC, full_disk, journal_at, numbers, reading
 from structlog.testing import capture_logs
 
@@ -19,30 +15,12 @@ SHORT_AND_LONG = [pytest.param(5, id="5"), pytest.param(100, id="100", marks=pyt
 SHORT_AND_LONG_DAMAGES = [pytest.param(50, id="50"), pytest.param(200, id="200", marks=pytest.mark.long)]
 
 
-def killed_at_random(path, first, dice):
-    """The numbers that a child process told of before it was killed in the middle of its work."""
-    child = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("appender.py"), path, str(first)],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    told = child.stdout.readline()
-    until = dice.randrange(20, 3000)
-    while told.count(b"\n") < until:
-        told += os.read(child.stdout.fileno(), 4096)
-    child.send_signal(signal.SIGKILL)
-    told += child.stdout.read()
-    child.stdout.close()
-    child.wait()
-    return [int(line) for line in told.split(b"\n")[:-1]]
-
-
 @pytest.mark.parametrize("times", SHORT_AND_LONG)
 async def test_kill_9_loses_nothing_that_was_told(tmp_path, times):
     """Every reading told is in the file, none is there twice, the file opens without alarm and goes on from there."""
     dice, path, told = random.Random(times), tmp_path / "h.db", []
     for round_ in range(times):
-        told += await asyncio.to_thread(killed_at_random, path, round_ * 1_000_000, dice)
+        told += await asyncio.to_thread(killed, path, round_ * 1_000_000, dice.randrange(20, 3000))
         async with journal_at(path) as journal:
             assert journal.alarm is None
             found = await numbers(journal)

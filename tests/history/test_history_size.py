@@ -1,19 +1,15 @@
 """The history within its greatest size: what goes, what never goes, and who does not notice."""
 
 import asyncio
-import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
 
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import killed
 from made_readings import FLOODED, MAC, T0, journal_at, numbers, reading
 from structlog.testing import capture_logs
 
@@ -216,28 +212,13 @@ def test_who_has_most_gives(rows, limit):
     assert not plan or sizes[plan[0][0]] == max(sizes.values())
 
 
-def killed(path, first, dice):
-    """What a child told of before it was killed, with its history at its bound."""
-    script = Path(__file__).with_name("appender.py")
-    command = [sys.executable, script, path, str(first), str(SMALL)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
-    told, until = b"", dice.randrange(7000, 9000)
-    while told.count(b"\n") < until:
-        told += os.read(child.stdout.fileno(), 65_536)
-    child.send_signal(signal.SIGKILL)
-    told += child.stdout.read()
-    child.stdout.close()
-    child.wait()
-    return [int(line) for line in told.split(b"\n")[:-1]]
-
-
 async def test_kill_9_while_room_is_made_harms_nothing(tmp_path):
     """The file opens without alarm, whole; every authenticated frame told is known, no row is there twice, and the
     newest that were told are there.
     """
     dice, path, told = random.Random(4), tmp_path / "h.db", []
     for round_ in range(4):
-        told += await asyncio.to_thread(killed, path, round_ * 1_000_000, dice)
+        told += await asyncio.to_thread(killed, path, round_ * 1_000_000, dice.randrange(7000, 9000), SMALL)
         journal = Journal(path)
         assert journal.alarm is None
         found = await numbers(journal)

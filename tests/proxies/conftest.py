@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from zeroconf.asyncio import AsyncZeroconf
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +17,11 @@ def _alone_on_loopback():
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture
+async def mdns():
+    """Announces on loopback only."""
+    zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
+    yield zeroconf
+    await zeroconf.async_close()

@@ -8,7 +8,6 @@ import attrs
 import pytest
 from aioesphomeapi import api_pb2 as api
 from edge import FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, running
-from zeroconf.asyncio import AsyncZeroconf
 
 from proxy_listener.node import firmware
 from proxy_listener.secret import Secret
@@ -16,13 +15,6 @@ from proxy_listener.settings import DiscoverySettings, ProxySettings
 
 LISTED = DiscoverySettings("listed", None, ("127.0.0.1",))
 KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
-
-
-@pytest.fixture
-async def mdns():
-    zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
-    yield zeroconf
-    await zeroconf.async_close()
 
 
 async def test_clean_restart():

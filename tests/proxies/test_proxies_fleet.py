@@ -3,7 +3,6 @@
 import asyncio
 
 import attrs
-import pytest
 from edge import DATA, FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, ours, running
 from zeroconf import DNSPointer, RecordUpdate, current_time_millis
 from zeroconf.asyncio import AsyncZeroconf
@@ -16,13 +15,6 @@ from proxy_listener.proxies.survey import survey
 from proxy_listener.settings import DiscoverySettings, ProxySettings
 
 KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
-
-
-@pytest.fixture
-async def mdns():
-    zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
-    yield zeroconf
-    await zeroconf.async_close()
 
 
 async def test_keyed_takes_who_proves_the_key(mdns):

@@ -165,25 +165,8 @@ class PlantHouse:
     def device(self, mac):
         if mac not in self.sensors:
             return None
-        return DeviceStatus(
-            mac=mac,
-            name=f"Plant {mac & 0xFF}",
-            model="HHCCJCY01",
-            kind="plant",
-            listed=True,
-            room="Kitchen",
-            available=True,
-            heard_age=self.age,
-            key=KeyState.NOT_NEEDED,
-            trust="claimed",
-            values={},
-            heard=[Heard(name, name, rssi, self.ages.get(name, self.age), 0.9, 0) for name, rssi in self.rssi.items()],
-            readings=1,
-            sleepy=False,
-            interval=60.0,
-            product_id=self.product_id,
-            counter=1,
-        )
+        heard = [Heard(name, name, rssi, self.ages.get(name, self.age), 0.9, 0) for name, rssi in self.rssi.items()]
+        return plant(mac, self.age, heard, self.product_id)
 
     async def taken(self):
         """The addresses that hold a slot, asked of every node that has slots, by a client of its own."""
@@ -236,6 +219,29 @@ class PlantHouse:
         links.limit = free
         self.nodes[name].tell(links.report())
         await self.fleet[name].client.device_info()
+
+
+def plant(mac, age, heard, product_id=0x0098):
+    """The status of one that was heard so many seconds ago by these proxies."""
+    return DeviceStatus(
+        mac=mac,
+        name=f"Plant {mac & 0xFFFF}",
+        model="HHCCJCY01",
+        kind="plant",
+        listed=True,
+        room=None,
+        available=True,
+        heard_age=age,
+        key=KeyState.NOT_NEEDED,
+        trust="claimed",
+        values={},
+        heard=heard,
+        readings=1,
+        sleepy=False,
+        interval=60.0,
+        product_id=product_id,
+        counter=1,
+    )
 
 
 def sensor(mac=PLANT, **more):

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 import attrs
 import pytest
+from plant_house import plant
 from test_ranking import proxy
 
 from proxy_listener.errors import GattError
 from proxy_listener.reads import House, Reads, Timing
 from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import DeviceStatus, Heard, KeyState
+from proxy_listener.status import Heard
 from proxy_listener.xiaomi import miflora
 
 FIRST = 0xC47C8D6A0000
@@ -103,25 +104,7 @@ class Greenhouse:
 
     def _device(self, mac):
         heard = [Heard(name, name, rssi, self.age, 0.9, 0) for name, rssi in self.hears[mac].items()]
-        return DeviceStatus(
-            mac=mac,
-            name=f"Plant {mac - FIRST}",
-            model="HHCCJCY01",
-            kind="plant",
-            listed=True,
-            room=None,
-            available=True,
-            heard_age=self.age,
-            key=KeyState.NOT_NEEDED,
-            trust="claimed",
-            values={},
-            heard=heard,
-            readings=1,
-            sleepy=False,
-            interval=60.0,
-            product_id=0x0098,
-            counter=1,
-        )
+        return plant(mac, self.age, heard)
 
     @asynccontextmanager
     async def _link(self, name, _mac, _kind):
