@@ -12,6 +12,7 @@ Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENT
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from proxy_listener.errors import DecodeError
@@ -283,12 +284,14 @@ def rows_of(model: Model) -> Mapping[int, Row]:
 _ROWS = _standard()
 
 
+@cache
+def _entry(object_id: int, length: int, read: Reader) -> tuple[bytes, tuple[Reader, int]]:
+    """One and the same in every model's look-up: of its own for each they would be a megabyte."""
+    return object_id.to_bytes(2, "little") + bytes([length]), (read, HEADER + length)
+
+
 def _readers(rows: Mapping[int, Row]) -> Readers:
-    return {
-        object_id.to_bytes(2, "little") + bytes([length]): (row.read, HEADER + length)
-        for object_id, row in rows.items()
-        for length in row.lengths
-    }
+    return dict(_entry(object_id, length, row.read) for object_id, row in rows.items() for length in row.lengths)
 
 
 def _readers_of(model: Model) -> Readers:
