@@ -50,7 +50,8 @@ def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int) 
     """A simulated house through the same engine as run, over real TCP, Noise and mDNS on loopback.
 
     A live table on a terminal, JSON Lines elsewhere or with --json. At the end, what came out is held against what was
-    on air; status 1 where something was lost or came twice.
+    on air; status 1 where something was lost or came twice. The house brings its own configuration and a history that
+    ends with it: -c and --state change nothing.
     """
     from proxy_listener.demo import demo as play
     from proxy_listener.proxies.coalesce import event_loop
