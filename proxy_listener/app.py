@@ -133,7 +133,7 @@ class Service:
         sinks = [name for name in self._parts.names if name.startswith("sink ")]
         await self._end("proxies")
         await self._end(*(set(self._parts.names) - {"journal", *sinks}))
-        self.engine.note_alive()
+        self.engine.note_lasting(asyncio.get_running_loop().time())
         self.engine.note_hearing(time.time())
         await self._end("journal")
         await self._close_journal()
@@ -249,7 +249,7 @@ class Service:
                 self.tell_waiting()
             if now - noted >= NOTES:
                 noted = now
-                self.engine.note_alive()
+                self.engine.note_lasting(now)
                 self.engine.note_hearing(time.time())
             await asyncio.sleep(pace)
 

@@ -54,6 +54,10 @@ NEWEST_KEPT = 64
 HOLD = 2.0
 HEARTBEAT = 900.0
 
+LASTING = 60.0
+"""Seconds for which a device repeats a frame until it counts as one that it goes on with: of such a frame its row does
+not say when it lapses. The longest stall, four minutes, and this are still within :data:`PLAIN_TTL`."""
+
 NEVER = float("-inf")
 FOREVER = float("inf")
 UNHEARD = -(2**31)
@@ -200,6 +204,37 @@ class Authenticated:
         self._next = (at + 1) % NEWEST_KEPT
 
 
+class Lasting:
+    """Which of 256 frames a device goes on with, by their places.
+
+    When each was first heard is one byte, in steps of four seconds: a frame that was silent for the 17 minutes in which
+    that comes round has lapsed.
+    """
+
+    __slots__ = ("_first", "places")
+
+    STEP, ENOUGH = 40, int(LASTING * 10)
+
+    def __init__(self) -> None:
+        self.places: frozenset[int] = frozenset()
+        self._first = array("B", [0]) * 256
+
+    def begin(self, place: int, now: int, *, lasting: bool = False) -> None:
+        """Another frame is in this place. ``now``: in tenths of a second."""
+        self._first[place] = now // self.STEP % 256
+        if lasting:
+            self.places |= {place}
+        elif place in self.places:
+            self.places -= {place}
+
+    def go_on(self, place: int, now: int, age: int) -> None:
+        """It was heard again, ``age`` tenths of a second later."""
+        if place in self.places:
+            return
+        if age >= self.ENOUGH or (now // self.STEP - self._first[place]) % 256 > self.ENOUGH // self.STEP:
+            self.places |= {place}
+
+
 class Plain:
     """The plain and legacy frames of one device: 256 counters, each with the digests of what it carried lately.
 
@@ -208,11 +243,12 @@ class Plain:
     keeps 150 of them alive, and a device may cost 10 kB.
     """
 
-    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_more", "_order")
+    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_lasting", "_more", "_order")
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * 256
         self._heard = array("i", [UNHEARD]) * 256
+        self._lasting = Lasting()
         self._more: dict[tuple[int, int], float] = {}
         self._last = 0
         self._last_heard = NEVER
@@ -242,53 +278,59 @@ class Plain:
         self._last, self._last_heard = counter, heard
         return _new(Judgement, (NEW, self._order, True, 0.0))
 
-    def touch(self, counter: int, digest: int, heard: float) -> bool:
-        """Note another copy; False where the frame is not known, or was last heard too long ago."""
+    def touch(self, counter: int, digest: int, heard: float, *, unbroken: bool = False) -> bool:
+        """Note another copy; False where the frame is not known, or was last heard too long ago. ``unbroken``: there
+        were so many copies in between that it never lapsed.
+        """
         if self._digests[counter] == digest and self._heard[counter] != UNHEARD:
             now = _tenths(heard)
             age = _apart(now, self._heard[counter])
-            if age > PLAIN_TTL * 10:
+            if age > PLAIN_TTL * 10 and not unbroken:
                 return False
             if age > 0:
                 self._heard[counter] = now
+                self._lasting.go_on(counter, now, age)
             return True
         if not self._more:
             return False
         last = self._more.get((counter, digest), NEVER)
-        if heard - last > PLAIN_TTL:
+        if heard - last > PLAIN_TTL and not (unbroken and last > NEVER):
             return False
         self._more[counter, digest] = max(heard, last)
         return True
 
-    def _remember(self, counter: int, digest: int, heard: float) -> None:
+    def _remember(self, counter: int, digest: int, heard: float, *, lasting: bool = False) -> None:
         now = _tenths(heard)
-        alive = self._heard[counter] != UNHEARD and _apart(now, self._heard[counter]) <= PLAIN_TTL * 10
-        if alive and self._digests[counter] != digest:
+        age = _apart(now, self._heard[counter])
+        if self._heard[counter] != UNHEARD and age <= PLAIN_TTL * 10 and self._digests[counter] != digest:
             same = sorted((last, key) for key, last in self._more.items() if key[0] == counter)
             if len(same) >= PLAIN_DIGESTS - 1:
                 del self._more[same[0][1]]
-            self._more[counter, self._digests[counter]] = self._heard[counter] / 10
+            self._more[counter, self._digests[counter]] = heard - age / 10
             self._forget(heard)
         if self._more:
             self._more.pop((counter, digest), None)
         self._digests[counter], self._heard[counter] = digest, now
+        self._lasting.begin(counter, now, lasting=lasting)
 
     def _forget(self, heard: float) -> None:
         for key in [key for key, last in self._more.items() if heard - last > PLAIN_TTL]:
             del self._more[key]
 
-    def alive(self) -> Iterator[tuple[bytes, float]]:
-        """``(identity, last heard)`` of every frame that is remembered."""
-        for counter, heard in enumerate(self._heard):
-            if heard != UNHEARD:
-                yield self.identity(counter, self._digests[counter]), heard / 10
+    def lasting(self, now: float) -> Iterator[tuple[bytes, float]]:
+        """``(identity, last heard)`` of every frame that the device goes on with, by turns if there are several."""
+        for counter in self._lasting.places:
+            age = _apart(_tenths(now), self._heard[counter])
+            if age <= PLAIN_TTL * 10:
+                yield self.identity(counter, self._digests[counter]), now - age / 10
         for (counter, digest), last in self._more.items():
-            yield self.identity(counter, digest), last
+            if counter in self._lasting.places and now - last <= PLAIN_TTL:
+                yield self.identity(counter, digest), last
 
-    def restore(self, identity: bytes, heard: float, late: bool) -> None:
+    def restore(self, identity: bytes, heard: float, late: bool, lasting: bool) -> None:
         """A row of the history, oldest first."""
         counter, digest = identity[1], int.from_bytes(identity[2:], "big")
-        self._remember(counter, digest, heard)
+        self._remember(counter, digest, heard, lasting=lasting)
         if not late:
             self._last, self._last_heard = counter, heard
 
@@ -300,13 +342,14 @@ class Uncounted:
     of them minutes later: with the last eight only, they would be told twice.
     """
 
-    __slots__ = ("_digests", "_heard", "_next", "_order")
+    __slots__ = ("_digests", "_heard", "_lasting", "_next", "_order")
 
     ttl = UNCOUNTED_TTL
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * UNCOUNTED_KEPT
         self._heard = array("i", [UNHEARD]) * UNCOUNTED_KEPT
+        self._lasting = Lasting()
         self._next = 0
         self._order = 0
 
@@ -323,36 +366,42 @@ class Uncounted:
         self._order += 1
         return Judgement(Verdict.NEW, self._order, fires=True)
 
-    def touch(self, _counter: int, digest: int, heard: float) -> bool:
-        """Note another copy; False where the payload is not known, or was last heard too long ago."""
+    def touch(self, _counter: int, digest: int, heard: float, *, unbroken: bool = False) -> bool:
+        """Note another copy; False where the payload is not known, or was last heard too long ago. ``unbroken``: there
+        were so many copies in between that it never lapsed.
+        """
         try:
             at = self._digests.index(digest)
         except ValueError:
             return False
         now = _tenths(heard)
         age = _apart(now, self._heard[at])
-        if self._heard[at] == UNHEARD or age > UNCOUNTED_TTL * 10:
+        if self._heard[at] == UNHEARD or (age > UNCOUNTED_TTL * 10 and not unbroken):
             return False
         if age > 0:
             self._heard[at] = now
+            self._lasting.go_on(at, now, age)
         return True
 
-    def alive(self) -> Iterator[tuple[bytes, float]]:
-        """``(identity, last heard)`` of every payload that is remembered."""
-        for digest, heard in zip(self._digests, self._heard, strict=True):
-            if heard != UNHEARD:
-                yield self.identity(0, digest), heard / 10
+    def lasting(self, now: float) -> Iterator[tuple[bytes, float]]:
+        """``(identity, last heard)`` of every payload that the device goes on with."""
+        for at in self._lasting.places:
+            age = _apart(_tenths(now), self._heard[at])
+            if age <= UNCOUNTED_TTL * 10:
+                yield self.identity(0, self._digests[at]), now - age / 10
 
-    def restore(self, identity: bytes, heard: float, _late: bool) -> None:
+    def restore(self, identity: bytes, heard: float, _late: bool, lasting: bool) -> None:
         """A row of the history, oldest first."""
-        self._remember(int.from_bytes(identity[1:], "big"), heard)
+        self._remember(int.from_bytes(identity[1:], "big"), heard, lasting=lasting)
 
-    def _remember(self, digest: int, heard: float) -> None:
+    def _remember(self, digest: int, heard: float, *, lasting: bool = False) -> None:
         try:
             at = self._digests.index(digest)
         except ValueError:
             at, self._next = self._next, (self._next + 1) % UNCOUNTED_KEPT
-        self._digests[at], self._heard[at] = digest, _tenths(heard)
+        now = _tenths(heard)
+        self._digests[at], self._heard[at] = digest, now
+        self._lasting.begin(at, now, lasting=lasting)
 
 
 class Constant:
@@ -392,22 +441,23 @@ class Constant:
         self._order += 1
         return Judgement(Verdict.NEW, self._order, fires=True)
 
-    def touch(self, _counter: int, digest: int, _heard: float) -> bool:
+    def touch(self, _counter: int, digest: int, _heard: float, *, unbroken: bool = False) -> bool:
         """Whether this is its value."""
+        del unbroken
         return digest == self._digest
 
-    def alive(self) -> Iterator[tuple[bytes, float]]:
+    def lasting(self, _now: float) -> Iterator[tuple[bytes, float]]:
         """Nothing: its last row says all."""
         return iter(())
 
-    def restore(self, identity: bytes, heard: float, _late: bool) -> None:
+    def restore(self, identity: bytes, heard: float, _late: bool, _lasting: bool) -> None:
         """A row of the history, oldest first."""
         self._digest, self._row_heard = int.from_bytes(identity[1:], "big"), heard
 
 
 Claimed: TypeAlias = Plain | Uncounted | Constant
-"""The rules for frames that prove nothing. Each has ``judge``, ``touch``, ``identity``, ``alive``, ``restore``, and the
-``ttl`` for which the exact bytes of a frame may stand for it."""
+"""The rules for frames that prove nothing. Each has ``judge``, ``touch``, ``identity``, ``lasting``, ``restore``, and
+the ``ttl`` for which the exact bytes of a frame may stand for it."""
 
 CLAIMED: Mapping[bytes, type[Claimed]] = {b"P": Plain, b"U": Uncounted, b"C": Constant}
 """By the first byte of their identities."""

@@ -4,7 +4,7 @@ What comes in: what the listener found out. What goes out: judgements, and the d
 of a device that has a bindkey, nothing here moves but by a frame that verified.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import attrs
@@ -24,6 +24,9 @@ from proxy_listener.xiaomi.models import Model
 COPIES = 8
 """Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""
 
+LASTING_KEPT = 32
+"""More than any device takes turns with, in each of the forms that active scanning gives them."""
+
 VERIFIED = KeyState.VERIFIED
 """Looking a member up in its enum takes longer than all else that is asked of a key that verified again."""
 
@@ -35,7 +38,7 @@ AUTHENTICATED_BYTES = 12
 CLAIMED_BYTES: Mapping[bytes, int] = {b"P": 6, b"U": 5, b"C": 5}
 """Lengths of identities."""
 
-Stream: TypeAlias = Callable[[bytes], Authenticated]
+Stream: TypeAlias = Callable[[Address, bytes], Authenticated]
 """What the history knows of a device's frames under the bindkey of this name."""
 
 
@@ -61,7 +64,7 @@ class Copy:
         """Tell the stream when the frame was last heard, which the fast repeat test notes only here."""
         if self.stream is not None and self.last > self.told:
             self.told = self.last
-            self.stream.touch(self.counter, self.digest, self.last)
+            self.stream.touch(self.counter, self.digest, self.last, unbroken=True)
 
 
 class Device:
@@ -164,7 +167,7 @@ class Device:
         """The v4/v5 frames under one bindkey."""
         stream = self._authenticated.get(key_id)
         if stream is None:
-            stream = self._authenticated[key_id] = self._stream(key_id)
+            stream = self._authenticated[key_id] = self._stream(self.address, key_id)
         return stream
 
     def claimed(self, kind: bytes) -> Claimed:
@@ -202,19 +205,23 @@ class Device:
         self.key = KeyState.WRONG
         return True
 
-    def restore(self, identity: bytes, counter: int | None, heard: float, late: bool) -> None:
-        """A row of the history, oldest first. Identities of reads and log entries are empty and passed over."""
+    def restore(self, identity: bytes, counter: int | None, heard: float, late: bool, lasting: bool) -> None:
+        """A row of the history, oldest first; ``lasting``: the device went on with it, and ``heard`` is when it was
+        heard last. Identities of reads and log entries are empty and passed over.
+        """
         if len(identity) == AUTHENTICATED_BYTES and counter is not None:
             self.authenticated(identity[:4]).restore(identity, counter, heard, late)
             self._key_since.setdefault(identity[:4], heard)
         elif len(identity) == CLAIMED_BYTES.get(identity[:1]):
-            self.claimed(identity[:1]).restore(identity, heard, late)
+            self.claimed(identity[:1]).restore(identity, heard, late, lasting)
 
-    def alive(self) -> Iterator[tuple[bytes, float]]:
-        """``(identity, last heard)`` of the remembered frames that lapse with silence."""
+    def lasting(self, now: float) -> list[tuple[bytes, float]]:
+        """``(identity, last heard)`` of the frames that it goes on with, newest first and at most
+        :data:`LASTING_KEPT`: when these lapse, no row says.
+        """
         self.flush()
-        for stream in self._claimed.values():
-            yield from stream.alive()
+        found = [frame for stream in self._claimed.values() for frame in stream.lasting(now)]
+        return sorted(found, key=lambda frame: frame[1], reverse=True)[:LASTING_KEPT]
 
     def remember(self, data: bytes, copy: Copy) -> None:
         """Keep the exact bytes of a frame that decoded."""

@@ -61,6 +61,10 @@ class Known(Protocol):
     def late(self) -> bool:
         """A newer frame was known when it came."""
 
+    @property
+    def lasting(self) -> bool:
+        """Its device went on with it: the time is that of the last copy."""
+
 
 class Memory(Protocol):
     """What the listener asks of the history, and leaves with it."""
@@ -74,7 +78,7 @@ class Memory(Protocol):
         """
 
     def newest(self, mac: Address) -> Iterable[Known]:
-        """The newest 64 identities of a device, oldest first."""
+        """The newest 64 identities of a device, and all that may not have lapsed, oldest first."""
 
     def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
         """The live state of a device when the service last ran: quantity -> (value, time)."""
@@ -109,6 +113,7 @@ class Devices:
         self.readable: set[Address] = set()
         """Those whose model is read over a connection."""
         self.memory = memory
+        self._stream = self._begin  # one for all devices: a bound method is made anew each time that it is asked for
         self.room = room
         self._tell = tell
         self._started = started
@@ -191,19 +196,18 @@ class Devices:
         device = self.by_address.get(address)
         return device is not None and device.heard != NEVER and not device.values and not device.readings
 
-    def alive(self) -> Iterator[tuple[Address, bytes, float]]:
-        """``(mac, identity, wall time last heard)`` of the remembered frames that lapse with silence."""
+    def lasting(self, now: float) -> Iterator[tuple[Address, bytes, float]]:
+        """``(mac, identity, wall time last heard)`` of the frames that devices go on with."""
         offset = self._started_time - self._started
         for address, device in self.by_address.items():
-            for identity, heard in device.alive():
+            for identity, heard in device.lasting(now):
                 yield address, identity, heard + offset
 
     def _restore(self, address: Address, entry: DeviceSettings | None) -> Device:
-        stream = partial(self._stream, address)
-        device = self.by_address[address] = Device(address, entry, stream, self._started)
+        device = self.by_address[address] = Device(address, entry, self._stream, self._started)
         for row in self.memory.newest(address):
             heard = self._started - max(0.0, self._started_time - row.time)
-            device.restore(row.identity, row.counter, heard, row.late)
+            device.restore(row.identity, row.counter, heard, row.late, row.lasting)
             device.heard = max(device.heard, heard)
         device.values.update(self.memory.latest(address))
         if (model := self.memory.product(address)) is not None:
@@ -212,7 +216,7 @@ class Devices:
         device.configure(entry)
         return device
 
-    def _stream(self, address: Address, key_id: bytes) -> Authenticated:
+    def _begin(self, address: Address, key_id: bytes) -> Authenticated:
         highest = self.memory.highest(address, key_id)
         return Authenticated(partial(self.memory.known, address), self._started, ANY if highest is None else highest)
 

@@ -28,8 +28,8 @@ from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, 
 
 log = structlog.get_logger()
 
-ALIVE = "alive"
-"""The note that says when frames without an authenticated counter were last heard."""
+LASTING = "alive"
+"""The note that says when frames which prove nothing, and which devices go on with, were last heard."""
 
 _BY_NAME = {model.name: model for model in (*MODELS.values(), SCALE_V1, SCALE_V2, HHCCJCY10)}
 _UNNAMED = re.compile("0x[0-9A-F]{4}")
@@ -69,13 +69,14 @@ def tell(notice: Notice) -> None:
 
 
 @attrs.frozen
-class _Alive:
-    """A remembered frame that is in no row of the newest: heard again shortly before the service stopped."""
+class _Lasting:
+    """A frame that is in no row of the newest: its device still went on with it when the service stopped."""
 
     identity: bytes
     time: float
     counter: int | None = None
     late: bool = True
+    lasting: bool = True
 
 
 class Remembered:
@@ -84,7 +85,7 @@ class Remembered:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._models = {device.mac: device.model for device in journal.devices()}
-        self._alive = _read_alive(journal.noted(ALIVE))
+        self._lasting = _read_lasting(journal.noted(LASTING))
 
     def known(self, mac: Address, identity: bytes) -> bool:
         """In the journal, or on its way there."""
@@ -94,13 +95,14 @@ class Remembered:
         """In the journal, or on its way there."""
         return self._journal.highest(mac, key_id)
 
-    def newest(self, mac: Address) -> Iterable[Known | _Alive]:
-        """The rows, each with the time at which its frame was last heard."""
-        alive = self._alive.pop(mac, {})
-        rows: list[Known | _Alive] = [
-            row._replace(time=max(row.time, alive.pop(row.identity, row.time))) for row in self._journal.newest(mac)
+    def newest(self, mac: Address) -> Iterable[Known | _Lasting]:
+        """The rows, those of frames that last with the time at which they were heard last."""
+        last = self._lasting.pop(mac, {})
+        rows: list[Known | _Lasting] = [
+            row._replace(time=max(row.time, last.pop(row.identity)), lasting=True) if row.identity in last else row
+            for row in self._journal.newest(mac)
         ]
-        return [*(_Alive(identity, time) for identity, time in alive.items()), *rows]
+        return [*(_Lasting(identity, time) for identity, time in last.items()), *rows]
 
     def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
         """What was newest when the service last ran."""
@@ -163,21 +165,19 @@ class Engine:
         self.listener = Listener(self.devices, self._emit)
         self.hear = self.listener.hear
         self.let_go = self.listener.let_go
-        self._noted: str | None = None
 
     def outcomes(self) -> dict[str, int]:
         """How many advertisements became what."""
         return {str(outcome): self.listener.outcomes[outcome] for outcome in Outcome}
 
-    def note_alive(self) -> None:
-        """Keep when frames that lapse with silence were last heard, so that a restart does not double them."""
-        alive: dict[str, dict[str, float]] = {}
-        for mac, identity, time in self.devices.alive():
-            alive.setdefault(mac_text(mac), {})[identity.hex()] = round(time, 1)
-        text = json.dumps(alive, separators=(",", ":"))
-        if text != self._noted:
-            self.journal.note(ALIVE, text)
-            self._noted = text
+    def note_lasting(self, now: float) -> None:
+        """Keep when the frames that devices go on with were last heard (monotonic ``now``), so that a restart does not
+        double them.
+        """
+        last: dict[str, dict[str, float]] = {}
+        for mac, identity, time in self.devices.lasting(now):
+            last.setdefault(mac_text(mac), {})[identity.hex()] = round(time, 1)
+        self.journal.note(LASTING, json.dumps(last, separators=(",", ":")))
 
     def note_hearing(self, time: float) -> None:
         """Add to the record of hearing what each proxy heard since the last call."""
@@ -218,7 +218,7 @@ class Engine:
         return opened
 
 
-def _read_alive(text: str | None) -> dict[Address, dict[bytes, float]]:
+def _read_lasting(text: str | None) -> dict[Address, dict[bytes, float]]:
     if text is None:
         return {}
     try:
@@ -227,5 +227,5 @@ def _read_alive(text: str | None) -> dict[Address, dict[bytes, float]]:
             for mac, frames in json.loads(text).items()
         }
     except (ValueError, AttributeError, TypeError):
-        log.warning("a note in the history is damaged; frames of the last minutes may be told twice", note=ALIVE)
+        log.warning("a note in the history is damaged; frames of the last minutes may be told twice", note=LASTING)
         return {}

@@ -103,6 +103,7 @@ class _Player:
         self._readings = 0
         self._advertisements = 0
         self._refused = 0
+        self._heard = 0.0
 
     async def play(self, advertisements: Iterator[Advertisement]) -> None:
         for advertisement in advertisements:
@@ -116,6 +117,7 @@ class _Player:
 
     def _hear(self, engine: Engine, advertisement: Advertisement) -> None:
         self._advertisements += 1
+        self._heard = max(self._heard, advertisement.heard)
         if (
             len(advertisement.data) > LONGEST
             or advertisement.address >= ADDRESS_LIMIT
@@ -151,7 +153,7 @@ class _Player:
 
     async def close(self) -> None:
         if self._engine is not None:
-            self._engine.note_alive()
+            self._engine.note_lasting(self._heard)
         await self._journal.close()
 
     def summary(self) -> Summary:

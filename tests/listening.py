@@ -22,6 +22,7 @@ class Row:
     counter: int | None
     time: float
     late: bool
+    lasting: bool = False
 
 
 class SetMemory:

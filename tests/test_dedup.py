@@ -1,5 +1,6 @@
 """The four duplicate rules by themselves: what the truth table, which goes through the listener, cannot reach."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,11 +146,35 @@ def test_of_payloads_without_counter_the_last_256_are_kept():
     assert rule.judge(0, 0, 1.0).verdict is Verdict.NEW
 
 
+@pytest.mark.parametrize("rule", [Plain(), Uncounted()], ids=["plain", "uncounted"])
+def test_a_frame_lasts_once_its_device_went_on_with_it_for_a_minute(rule):
+    """What lasts is told with the time of its last copy, until it lapses or another frame takes its place."""
+    rule.judge(7, 99, 0.0)
+    rule.judge(8, 98, 0.0)
+    rule.touch(7, 99, 59.0)
+    rule.touch(8, 98, 50.0)
+    assert list(rule.lasting(60.0)) == []
+    rule.touch(7, 99, 64.5)
+    assert list(rule.lasting(70.0)) == [(rule.identity(7, 99), 64.5)]
+    rule.touch(8, 98, 5000.0, unbroken=True)
+    assert list(rule.lasting(5001.0)) == [(rule.identity(8, 98), 5000.0)]
+    for digest in range(1000, 1257):
+        rule.judge(8, digest, 5002.0)
+    assert list(rule.lasting(5003.0)) == []
+
+
+def test_payloads_that_take_turns_under_one_counter_last_together():
+    rule = Plain()
+    for heard in range(0, 91, 10):
+        rule.judge(7, 1 + heard // 10 % 2, float(heard))
+    assert sorted(rule.lasting(91.0)) == [(rule.identity(7, 1), 80.0), (rule.identity(7, 2), 90.0)]
+
+
 def test_what_is_restored_from_rows_is_known_again():
     plain, uncounted, constant = Plain(), Uncounted(), Constant()
-    plain.restore(Plain.identity(7, 99), -10.0, False)
-    uncounted.restore(Uncounted.identity(0, 99), -10.0, False)
-    constant.restore(Constant.identity(0, 99), -10.0, False)
+    plain.restore(Plain.identity(7, 99), -10.0, False, False)
+    uncounted.restore(Uncounted.identity(0, 99), -10.0, False, False)
+    constant.restore(Constant.identity(0, 99), -10.0, False, False)
     assert plain.judge(7, 99, 1.0).verdict is Verdict.REPEAT
     assert plain.judge(6, 98, 1.0).verdict is Verdict.LATE
     assert uncounted.judge(0, 99, 1.0).verdict is Verdict.REPEAT

@@ -166,6 +166,16 @@ def test_a_frame_read_after_its_key_came_is_not_read_again_from_a_room_that_is_l
     assert raised.value.outcome is Outcome.REPEAT
 
 
+def test_a_frame_repeated_for_long_is_known_in_every_form_of_its_bytes():
+    """Active scanning puts a scan response behind some of its copies."""
+    air = Air()
+    assert air.say(plain(7)) is Outcome.DECODED
+    for _ in range(60):
+        assert air.say(plain(7), after=10) is Outcome.REPEAT
+    answered = frames.advertisement(plain(7)) + frames.structure(0x09, b"MJ_HT_V1")
+    assert air.listener.hear("hall", MAC, 0, -70, answered, 0.0, air.now + 10) is Outcome.REPEAT
+
+
 def test_old_plant_firmware_of_an_unlisted_device_is_noticed_once():
     air = Air()
     silent = bytes.fromhex("31029800") + bytes([1]) + MAC.to_bytes(6, "little") + b"\x0d"

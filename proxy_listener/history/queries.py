@@ -16,6 +16,10 @@ from proxy_listener.history.rows import COLUMNS, SLOT, Device, Hearing, Known, L
 
 NEWEST = 64
 """Identities that the duplicate rule keeps in memory per device (facts: dedup-and-replay)."""
+REPEATED, MOST = 600.0, 1024
+"""Seconds for which it knows a frame that proves nothing, at most, and how many of them; a sensor that steps every two
+seconds sends 64 in half of the time that proxies are known to stall.
+"""
 
 _QUANTITY = re.compile(r"[a-z0-9_]{1,64}")
 _FAR = 1e300
@@ -64,14 +68,24 @@ def counter_of(identity: bytes) -> int:
 
 
 def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
-    """The newest advertised rows of a device, oldest first."""
+    """The newest advertised rows of a device, oldest first, and further ones of what proves nothing and may still be
+    repeated.
+    """
+    rows = _newest(connection, mac, NEWEST)
+    if len(rows) == NEWEST and rows[-1].trust != "authenticated" and rows[-1].time > rows[0].time - REPEATED:
+        since = rows[0].time - REPEATED
+        rows = [row for n, row in enumerate(_newest(connection, mac, MOST)) if n < NEWEST or row.time > since]
+    return rows[::-1]
+
+
+def _newest(connection: sqlite3.Connection, mac: Address, count: int) -> list[Known]:
     found = fetch(
         connection,
         "SELECT identity, counter, trust, time, late FROM reading WHERE mac = ? AND source = 'advertisement' "
         "ORDER BY id DESC LIMIT ?",
-        (mac, NEWEST),
+        (mac, count),
     )
-    return [Known(identity, counter, trust, time, bool(late)) for identity, counter, trust, time, late in found[::-1]]
+    return [Known(identity, counter, trust, time, bool(late)) for identity, counter, trust, time, late in found]
 
 
 def devices(connection: sqlite3.Connection) -> list[Device]:

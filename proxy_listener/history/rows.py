@@ -35,13 +35,17 @@ class Row:
 
 
 class Known(NamedTuple):
-    """What the duplicate rule needs of a row: its identity, counter, trust, wall time, and whether it was late."""
+    """What the duplicate rule needs of a row: its identity, counter, trust, wall time, and whether it was late.
+
+    ``lasting`` is for whoever knows that its device went on with the frame until ``time``.
+    """
 
     identity: bytes
     counter: int | None
     trust: str
     time: float
     late: bool
+    lasting: bool = False
 
 
 class Latest(NamedTuple):

@@ -161,6 +161,18 @@ async def test_what_the_duplicate_rule_begins_with(tmp_path):
     await journal.close()
 
 
+async def test_of_a_fast_device_that_proves_nothing_ten_minutes_are_given(tmp_path):
+    """More than 64 rows, where they may still be repeated; of one that proves its frames, the index knows them all."""
+    async with journal_at(tmp_path / "h.db") as journal:
+        for number in range(1000):
+            journal.append(reading(number, trust="claimed", identity=b"P" + number.to_bytes(5, "big")))
+            journal.append(reading(number, mac=MAC + 1))
+    journal = Journal(tmp_path / "h.db")
+    assert [known.counter for known in journal.newest(MAC)] == list(range(400, 1000))
+    assert len(journal.newest(MAC + 1)) == 64
+    await journal.close()
+
+
 async def test_live_state_survives_and_is_not_moved_by_old_values():
     """Stale quantities and entries of a sensor's log are history only."""
     async with journal_at(None) as journal:
