@@ -191,7 +191,10 @@ class Engine:
             self.journal.record_hearing(rows)
 
     async def unseal(self) -> int:
-        """Read the kept frames of every device that has a bindkey now. Returns how many became readings."""
+        """Read the kept frames of every device that has a bindkey now. Returns how many became readings.
+
+        ProxyListenerError where these cannot be committed: the frames stay kept, for the next call.
+        """
         opened = 0
         for mac in list(self.journal.sealed_counts):
             device = self.devices.by_address.get(mac)
@@ -211,7 +214,11 @@ class Engine:
             if done:
                 # Forgotten only when the readings are committed: after a crash in between they are read again,
                 # and known.
-                await self.journal.flush()
+                if not await self.journal.flush():
+                    why = self.journal.storage.error or "readings were lost"
+                    raise ProxyListenerError(
+                        f"frames kept for {mac_text(mac)} stay kept, their readings cannot be: {why}"
+                    )
                 self.journal.unseal(mac, done)
                 log.info("kept frames decoded", mac=mac_text(mac), device=device.name, readings=fresh)
             opened += fresh

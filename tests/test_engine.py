@@ -2,19 +2,24 @@
 nothing.
 """
 
+import asyncio
 import json
 import struct
 from contextlib import asynccontextmanager
 
 import pytest
+from disk import full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from proxy_listener.config import Config
 from proxy_listener.engine import LASTING, Engine
+from proxy_listener.errors import ProxyListenerError
 from proxy_listener.history import Journal
 from proxy_listener.outcome import Outcome
+from proxy_listener.secret import Secret
+from proxy_listener.settings import DeviceSettings
 from proxy_listener.simulator import frames
 
 PLANT, SCALE = 0xC47C8D6A0001, 0xC45D83000001
@@ -28,6 +33,16 @@ def plant(counter, tenths=215):
 
 
 WEIGHT = frames.advertisement(bytes.fromhex("22d4380307070301122a"[:20]), 0x181D)
+
+
+KEY = "e9ea895fac7cca6d30532432a516f3a8"
+KEYED = DeviceSettings(mac=0xA4C1380283F4, bindkey=(Secret(KEY),))
+
+
+def sealed(counter):
+    data = frames.obj(0x1004, struct.pack("<h", 215))
+    whole = {"mac": KEYED.mac, "key": bytes.fromhex(KEY), "extended": counter // 256}
+    return frames.advertisement(frames.frame(0x055B, counter % 256, data, **whole))
 
 
 class Life:
@@ -86,6 +101,30 @@ async def test_the_backlog_of_a_stalled_proxy_is_known_after_a_restart(tmp_path)
     async with life(path, 405) as after:
         for late in range(166, 400, 2):
             assert after.hear(plant(late // 2), 406, proxy="cellar") is Outcome.REPEAT
+
+
+async def test_kept_frames_stay_kept_until_their_readings_are_committed(tmp_path):
+    """The key comes while the disk is full: nothing is forgotten, and the next attempt tells each once."""
+    path = tmp_path / "h.db"
+    async with life(path, 0) as house:
+        running = asyncio.create_task(house.journal.run())
+        for counter in range(300):
+            assert house.hear(sealed(counter), counter, KEYED.mac) is Outcome.NO_BINDKEY
+        await house.journal.flush()
+        house.engine.devices.configure([KEYED], "emit")
+        with full_disk(path, 20_000):
+            with pytest.raises(ProxyListenerError, match="stay kept"):
+                await house.engine.unseal()
+            assert house.journal.sealed_counts == {KEYED.mac: 300}
+        assert await house.journal.flush()
+        assert house.journal.sealed_counts == {KEYED.mac: 300}
+        assert await house.engine.unseal() == 0
+        await house.journal.flush()
+        assert house.journal.sealed_counts == {}
+        told = [row.reading.counter async for row in house.journal.export()]
+        assert sorted(told) == list(range(300))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_devices_that_step_leave_no_note(tmp_path):

@@ -53,7 +53,10 @@ class CoalescingSelector(selectors.BaseSelector):
         _move(fd, self._slow, self._fast)
 
     def _home(self, fileobj: Any) -> selectors.EpollSelector:
-        return self._slow if fileobj in self._slow.get_map() else self._fast
+        try:
+            return self._slow if fileobj in self._slow.get_map() else self._fast
+        except ValueError:  # a closed socket that is not there
+            return self._fast
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """A new socket is a fast one."""

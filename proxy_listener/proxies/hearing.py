@@ -37,6 +37,10 @@ _WINDOW = 0.5
 """Seconds over which the rate is measured for the flood."""
 _FORGIVEN = 30.0
 """Seconds of peace after which a flood just short of the limit is forgotten: one in pulses is a flood, too."""
+_BURST = 2.0
+"""Seconds of a flood that a burst with silence behind it counts for: one may be what the kernel kept while this process
+was stopped, the next within seconds is not.
+"""
 _MINUTE, _SETTLE = 60.0, 10.0
 _NOT_OURS, _REFUSED, _LAST = int(Outcome.NOT_OURS), int(Outcome.REFUSED), max(Outcome)
 
@@ -144,13 +148,15 @@ class Hearing:
         return allowed
 
     def _roll(self, heard: float) -> None:
-        """A window is over: was it a flood?"""
+        """A window is over: was it a flood? What it counted came within its first half second, however long it was."""
         elapsed = heard - self._window
-        limit = self._timing.flood_rate * elapsed
-        if self._window_count > limit and elapsed < 4 * _WINDOW:
-            self._over += elapsed
+        if self._window_count > self._timing.flood_rate * min(elapsed, 4 * _WINDOW):
+            if elapsed < 4 * _WINDOW:
+                self._over += elapsed
+            else:
+                self._over = max(0.0, self._over - elapsed * self._timing.flood / _FORGIVEN) + _BURST
             if self._over >= self._timing.flood:
-                rate = int(self._window_count / elapsed)
+                rate = int(self._window_count / min(elapsed, 4 * _WINDOW))
                 self._misbehaves(f"it sent {rate} advertisements a second; no radio hears so many")
         elif self._over:
             self._over = max(0.0, self._over - elapsed * self._timing.flood / _FORGIVEN)

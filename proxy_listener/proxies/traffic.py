@@ -18,6 +18,9 @@ MESSAGES = 100
 """Of those that the library unpacks and we are called with, beside advertisements: a scanner's state, its slots. Each
 costs as much as ten advertisements, and a proxy sends a few an hour."""
 
+_FORGIVEN = 30.0
+"""Seconds of peace after which a flood just short of the patience is forgotten: one in pulses is a flood, too."""
+
 _WINDOW, _CALM = 0.5, 1.0
 """Seconds over which the rate is measured, at least: in doubt, and as long as there is none."""
 
@@ -47,7 +50,7 @@ class Traffic:
         rate, messages = (received - self._before) / elapsed, self._messages / elapsed
         self._since, self._before, self._messages = now, received, 0
         too_much = rate > self._limit or messages > MESSAGES
-        self._over = self._over + elapsed if too_much else max(0.0, self._over - elapsed)
+        self._over += elapsed if too_much else -min(self._over, elapsed * self._patience / _FORGIVEN)
         if self._over < self._patience:
             return None
         if messages > MESSAGES:

@@ -19,6 +19,7 @@ from proxy_listener.reads.moment import Beginning, Round
 from proxy_listener.reads.ranking import Candidate, rank
 from proxy_listener.reads.routes import Shared
 from proxy_listener.reads.schedule import Plan
+from proxy_listener.reads.turn import Turn
 from proxy_listener.settings import DeviceSettings
 from proxy_listener.xiaomi.miflora import Plant
 
@@ -39,7 +40,7 @@ class Reads:
         self._timing = timing or Timing()
         self._shared = Shared(house.proxies)
         self._entries = {entry.mac: entry for entry in house.entries}
-        self._turns = {mac: asyncio.Lock() for mac in self._entries}
+        self._turns = {mac: Turn() for mac in self._entries}
         self._plans: dict[Address, Plan] = {}
         self.ended: Counter[str] = Counter()
 
@@ -58,7 +59,7 @@ class Reads:
         plant, why_not = self._plant(mac)
         if plant is None:
             return ReadReport(False, why_not)
-        if self._turns[mac].locked():
+        if not self._turns[mac].free:
             tell(Progress("waiting for a read of this device that is under way"))
         async with self._turns[mac]:
             errand = Errand(self._house, self._timing, self._shared, entry, plant, self._plan(entry), tell)
@@ -70,7 +71,7 @@ class Reads:
         """The configuration changed. Budgets go on; a read under way ends as it began."""
         self._entries = {entry.mac: entry for entry in entries}
         for mac, entry in self._entries.items():
-            self._turns.setdefault(mac, asyncio.Lock())
+            self._turns.setdefault(mac, Turn())
             if mac in self._plans:
                 self._plans[mac].interval, self._plans[mac].limit = entry.read, entry.read_limit
 
@@ -121,9 +122,9 @@ class Reads:
             if look.full:
                 return
             turn = self._turns[entry.mac]
-            begins = None if turn.locked() else look.beginning(entry, plan, now())
+            begins = look.beginning(entry, plan, now()) if turn.free else None
             if begins is not None:
-                await turn.acquire()
+                await turn.take()
                 self._begin(group, entry, plan, begins)
 
     def _due(self) -> list[tuple[DeviceSettings, Plan]]:
@@ -145,7 +146,7 @@ class Reads:
 
         def over(_task: asyncio.Task[None]) -> None:
             self._shared.leave(begins.route.proxy, entry.mac)
-            self._turns[entry.mac].release()
+            self._turns[entry.mac].leave()
 
         self._shared.take(begins.route.proxy, entry.mac)
         group.create_task(self._by_itself(entry, errand)).add_done_callback(over)

@@ -1,8 +1,7 @@
 """Readings and journals for the tests of this room."""
 
 import asyncio
-import resource
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 from proxy_listener.history import Journal
 from proxy_listener.reading import Reading
@@ -48,15 +47,3 @@ async def journal_at(path, *args, **kwargs):
 async def numbers(journal):
     """The counters of all rows, in order of time."""
     return [row.reading.counter async for row in journal.export()]
-
-
-@contextmanager
-def full_disk(path, room):
-    """No file of this process may grow further than the journal's files are now, and ``room`` bytes more."""
-    files = [file for file in path.parent.iterdir() if file.name.startswith(path.name) and file.suffix != ".db-shm"]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(file.stat().st_size for file in files) + room, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

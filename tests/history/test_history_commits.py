@@ -9,7 +9,8 @@ from itertools import count
 
 import pytest
 import structlog
-from made_readings import full_disk, journal_at, numbers, reading
+from disk import full_disk
+from made_readings import journal_at, numbers, reading
 from structlog.testing import capture_logs
 
 from proxy_listener.history import Journal

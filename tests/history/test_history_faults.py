@@ -5,8 +5,9 @@ import random
 import sqlite3
 
 import pytest
+from disk import full_disk
 from killing import killed
-from made_readings import MAC, full_disk, journal_at, numbers, reading
+from made_readings import MAC, journal_at, numbers, reading
 from structlog.testing import capture_logs
 
 from proxy_listener.history import Journal

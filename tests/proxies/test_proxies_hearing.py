@@ -113,6 +113,16 @@ def test_flood_in_pulses_is_a_flood():
     assert "a second" in house.hearing.misbehaviour
 
 
+def test_bursts_with_silence_between_them_are_a_flood():
+    """Eight thousand in one go every other second: far more than a radio hears, and each holds up all other rooms."""
+    house = House()
+    while house.now < 9.0 and house.hearing.misbehaviour is None:
+        for _ in range(500):
+            house.send(16)
+        house.now += 2.05
+    assert "a second" in house.hearing.misbehaviour
+
+
 def test_busy_radio_is_no_flood():
     """1,900 a second, for a minute, is every one heard."""
     house = House()

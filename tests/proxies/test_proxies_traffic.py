@@ -66,6 +66,16 @@ def test_a_long_look_away_is_the_floods_own_doing(pair):
     assert traffic.judge(5.0) == "it sent 16 kB a second; no radio hears so much"
 
 
+def test_messages_in_pulses_are_a_flood(pair):
+    """One second of them, one second of peace, again and again."""
+    traffic, said = Traffic(pair[0], 100, 4.5, 0.0), []
+    for second in range(1, 12):
+        for _ in range(1000 * (second % 2)):
+            traffic.message()
+        said.append(traffic.judge(float(second)))
+    assert any(said)
+
+
 @pytest.mark.parametrize("message", [b"\x00\x00\x07", b"\x00\x04\x7e\x08\x03\x10\x01"], ids=["ping", "scanner state"])
 async def test_a_proxy_that_chatters_is_benched(message):
     """Messages that are no advertisements, as fast as they are taken."""

@@ -73,6 +73,7 @@ class Greenhouse:
     proxies: dict
     age: float = 1.0
     bad: set = attrs.field(factory=set)
+    slow: int | None = None  # a connection to this one takes 20 s more
     chance: object = lambda: 0.0
     looks: int = 0
     reads: list = attrs.field(factory=list)  # (device, proxy, when), in the order of their ends
@@ -107,12 +108,12 @@ class Greenhouse:
         return plant(mac, self.age, heard)
 
     @asynccontextmanager
-    async def _link(self, name, _mac, _kind):
+    async def _link(self, name, mac, _kind):
         assert not self.running[name], "two reads through one proxy"
         self.running[name] += 1
         self.crowd = max(self.crowd, len(asyncio.all_tasks()))
         try:
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(23.0 if mac == self.slow else 3.0)
             if name in self.bad:
                 raise GattError("timeout", "it does not answer")
             yield Link()
@@ -210,6 +211,34 @@ def test_a_busy_best_route_is_waited_for_before_the_read_begins():
     ((_, name, when),) = house.reads
     assert name == "far"
     assert Timing().patience <= when <= Timing().patience + 2 * Timing().tick + 5.0
+
+
+def test_the_schedule_waits_for_nobody_who_reads_by_hand():
+    """One person gives up in the moment in which another, who waited, comes to read the same plant: all others are read
+    meanwhile, and that plant not once more.
+    """
+    house = greenhouse(6, 6)
+    for name in house.proxies:
+        house.proxies[name] = proxy(name, slots_free=0)
+    reads = house.start()
+
+    async def work():
+        first, second = (asyncio.create_task(reads.read_now(FIRST, False, lambda _: None)) for _ in range(2))
+        await asyncio.sleep(1.0)
+        for name in house.proxies:
+            house.proxies[name] = proxy(name)
+        house.slow = FIRST
+        first.cancel()
+        began = now()
+        await schedule(reads, 60.0)
+        assert (await second).ok
+        return began
+
+    began = leap(work())
+    ends = {mac: when - began for mac, _, when in house.reads}
+    assert len(house.reads) == len(ends) == 6
+    assert ends.pop(FIRST) > 20.0
+    assert max(ends.values()) < 10.0
 
 
 def test_a_schedule_that_is_cancelled_lets_go_of_everything():
