@@ -64,9 +64,11 @@ def quoted(words: tuple[str, ...]) -> str:
 
 
 def text(value: Any, _: Any) -> str:
-    """Text, and nothing that only looks like it."""
+    """Text, and nothing that only looks like it. No path and no name of the system may hold a zero."""
     if not isinstance(value, str):
         raise wrong(f"expected text in quotes, found {kind(value)}")
+    if "\0" in value:
+        raise wrong("expected text without a zero character (\\u0000)")
     return value
 
 

@@ -79,7 +79,7 @@ class _Sink:
             self._count_lost()
         self._count_lost()
 
-    def _written(self, rows: int, error: OSError | None) -> None:
+    def _written(self, rows: int, error: Exception | None) -> None:
         """A write came to its end that failed, or that came after one."""
         if isinstance(error, BrokenPipeError):
             if not self.gone:
@@ -88,7 +88,7 @@ class _Sink:
             self.feed.close()
         elif error is not None:
             self.unwritten += rows
-            text = error.strerror or str(error)
+            text = getattr(error, "strerror", None) or str(error)
             if text != self.error:
                 log.error("JSON lines cannot be written", path=self.path, error=text)
             self.error = text
@@ -120,24 +120,26 @@ def _write(path: str, data: bytes) -> None:
         return
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        state = os.fstat(fd)
-        try:
-            _put(fd, data)
-        except OSError:
-            if stat.S_ISREG(state.st_mode):
-                os.ftruncate(fd, state.st_size)
-            raise
+        _put(fd, data)
     finally:
         os.close(fd)
 
 
 def _put(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(fd, rest) :]
-        except BlockingIOError:  # whoever started us made its end of the terminal or pipe non-blocking
-            select.select([], [fd], [])
+    before, rest = os.fstat(fd), memoryview(data)
+    try:
+        while rest:
+            try:
+                rest = rest[os.write(fd, rest) :]
+            except BlockingIOError:  # whoever started us made its end of the terminal or pipe non-blocking
+                select.select([], [fd], [])
+    except OSError:
+        written = len(data) - len(rest)
+        # Not where somebody else wrote to the same file meanwhile, as a log may that goes where standard output goes.
+        if stat.S_ISREG(before.st_mode) and os.fstat(fd).st_size == before.st_size + written:
+            os.ftruncate(fd, before.st_size)
+            os.lseek(fd, -written, os.SEEK_CUR)
+        raise
 
 
 class _Hand:
@@ -148,7 +150,7 @@ class _Hand:
     all others nobody is told who does not wait: to wake the loop costs as much as the line.
     """
 
-    def __init__(self, told: Callable[[int, OSError | None], None]) -> None:
+    def __init__(self, told: Callable[[int, Exception | None], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._told = told
         self._orders: queue.SimpleQueue[tuple[str, bytes, int] | None] = queue.SimpleQueue()
@@ -184,10 +186,10 @@ class _Hand:
         failing = False
         while (order := self._orders.get()) is not None:
             path, data, rows = order
-            error: OSError | None = None
+            error: Exception | None = None
             try:
                 _write(path, data)
-            except OSError as raised:
+            except Exception as raised:  # noqa: BLE001  whatever it is: nobody would know of a thread that ended
                 error = raised
             failing, telling = error is not None, failing or error is not None
             self._done += 1
@@ -197,7 +199,7 @@ class _Hand:
                 except RuntimeError:  # the loop is closed: nobody waits any more
                     return
 
-    def _tell(self, rows: int, error: OSError | None, telling: bool) -> None:
+    def _tell(self, rows: int, error: Exception | None, telling: bool) -> None:
         if telling:
             self._told(rows, error)
         self._over.set()

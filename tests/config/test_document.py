@@ -108,6 +108,7 @@ BROKEN = [
     ("[history]\nmax_size = '99.9MB'", 'history.max_size: expected "100MB" to "1000TB"'),
     ("[history]\nmax_size = '1001TB'", 'history.max_size: expected "100MB" to "1000TB"'),
     ("[history]\npath = false", "history.path: expected text in quotes, found a boolean"),
+    ('[sink.jsonl]\npath = "a\\u0000b"', "sink.jsonl.path: expected text without a zero character (\\u0000)"),
     ("[web]\nlisten = '8099'", 'web.listen: expected "host:port", such as "127.0.0.1:8099" or "[::1]:8099"'),
     ("[web]\nlisten = '0.0.0.0:8099'", "web.token: missing: compulsory when listen is not on loopback"),
     ("sink = 'mqtt'", "sink: expected tables, [sink.NAME] each"),

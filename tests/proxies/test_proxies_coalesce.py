@@ -4,6 +4,7 @@ import socket
 import time
 from contextlib import contextmanager, suppress
 
+import pytest
 from edge import NO_MDNS, entry, house, make_node
 
 from proxy_listener.proxies.coalesce import CoalescingEventLoop, CoalescingSelector, event_loop
@@ -120,6 +121,17 @@ def test_both_kinds_can_be_forgotten():
             assert selector.get_key(ours).data == "again"
             selector.unregister(ours)
         assert len(selector.get_map()) == 0
+
+
+def test_a_closed_socket_is_answered_as_any_selector_does():
+    """Whoever closes first and forgets later still finds its registration; of an unknown one it hears as ever."""
+    with sockets(2) as pairs, selecting(pairs, slow=1) as selector:
+        for ours, _ in pairs:
+            ours.close()
+            assert selector.get_key(ours).fileobj is ours
+            assert selector.unregister(ours).fileobj is ours
+            with pytest.raises(ValueError, match="Invalid file"):
+                selector.get_key(ours)
 
 
 def test_zero_is_off():

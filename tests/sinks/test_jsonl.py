@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,12 +80,15 @@ async def test_a_rotated_file_is_opened_anew(tmp_path):
     assert path.read_text() == as_json(reading(2)) + "\n"
 
 
-async def test_a_full_disk_leaves_whole_lines_and_is_said_once(tmp_path):
-    """What did not fit is taken back to the last whole line; the log hears of the beginning and the end."""
+@pytest.mark.parametrize("redirected", [None, "wb", "ab"], ids=["path", "> file", ">> file"])
+async def test_a_full_disk_leaves_whole_lines_and_is_said_once(tmp_path, redirected):
+    """What did not fit is taken back to the last whole line; the log hears of the beginning and the end. Also where
+    standard output goes to a file.
+    """
     path = tmp_path / "readings.jsonl"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with capture_logs() as logged:
-        async with sink_to(path) as (journal, _):
+    with capture_logs() as logged, stdout_to(path, redirected):
+        async with sink_to("-" if redirected else path) as (journal, _):
             journal.append(reading(1))
             await written(journal, path, 1)
             resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
@@ -101,6 +104,20 @@ async def test_a_full_disk_leaves_whole_lines_and_is_said_once(tmp_path):
     assert path.read_text().splitlines() == [as_json(reading(1)), as_json(reading(5))]
     assert [entry["event"] for entry in logged] == ["JSON lines cannot be written", "JSON lines are written again"]
     assert logged[1]["lost"] == 3
+
+
+@contextmanager
+def stdout_to(path, mode):
+    """Standard output becomes this file, opened as a shell would; without a mode it stays what it is."""
+    kept = os.dup(1)
+    if mode:
+        with path.open(mode) as file:
+            os.dup2(file.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 async def settled(logged):
@@ -202,7 +219,7 @@ async def test_a_value_that_json_has_not_costs_its_own_line_only(tmp_path):
     assert path.read_text() == as_json(reading(2)) + "\n"
 
 
-@pytest.mark.parametrize("path", ["no/such/directory/x.jsonl", "."])
+@pytest.mark.parametrize("path", ["no/such/directory/x.jsonl", ".", "a\0b"])
 async def test_a_path_that_cannot_be_written(path, tmp_path, monkeypatch):
     """The sink says why, once, and goes on."""
     monkeypatch.chdir(tmp_path)
