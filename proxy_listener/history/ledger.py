@@ -27,7 +27,7 @@ class Small:
     notes: dict[str, str | None] = attrs.field(factory=dict)
     cursors: dict[str, int] = attrs.field(factory=dict)
     admitted: dict[Address, float] = attrs.field(factory=dict)
-    hearing: dict[tuple[str, Address, int], Counter[str]] = attrs.field(factory=dict)
+    hearing: dict[tuple[str, Address, int], tuple[int, int, int]] = attrs.field(factory=dict)
     seal: list[Sealed] = attrs.field(factory=list)
     unseal: list[tuple[Address, int]] = attrs.field(factory=list)
 
@@ -36,9 +36,7 @@ class Small:
 
     def batch(self, number: int, rows: list[Row]) -> Batch:
         """One transaction of it, with the readings that go with it."""
-        hearing = [
-            Hearing(*key, counts["heard"], counts["alone"], counts["frames"]) for key, counts in self.hearing.items()
-        ]
+        hearing = [Hearing(*key, *counts) for key, counts in self.hearing.items()]
         return Batch(number, rows, self.notes, self.cursors, self.admitted, hearing, self.seal, self.unseal)
 
 
@@ -87,12 +85,11 @@ class Ledger:
 
     def record_hearing(self, rows: Iterable[Hearing]) -> None:
         """Adds counts of frames heard, gathered by the caller since it last said."""
+        waiting = self._small.hearing
         for proxy, mac, hour, heard, alone, frames in rows:
-            counts = self._small.hearing.setdefault((proxy, mac, hour), Counter())
-            counts["heard"] += heard
-            counts["alone"] += alone
-            counts["frames"] += frames
-            self._wake()
+            before = waiting.get((proxy, mac, hour), (0, 0, 0))
+            waiting[proxy, mac, hour] = heard + before[0], alone + before[1], frames + before[2]
+        self._wake()
 
     def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, data: bytes) -> None:
         """Keeps an encrypted frame (its service data) until its key arrives; a copy of a kept one changes nothing."""
