@@ -28,7 +28,7 @@ from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, 
 
 log = structlog.get_logger()
 
-LASTING = "alive"
+LASTING_NOTE = "alive"
 """The note that says when frames which prove nothing, and which devices go on with, were last heard."""
 
 _BY_NAME = {model.name: model for model in (*MODELS.values(), SCALE_V1, SCALE_V2, HHCCJCY10)}
@@ -85,7 +85,7 @@ class Remembered:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._models = {device.mac: device.model for device in journal.devices()}
-        self._lasting = _read_lasting(journal.noted(LASTING))
+        self._lasting = _read_lasting(journal.noted(LASTING_NOTE))
 
     def known(self, mac: Address, identity: bytes) -> bool:
         """In the journal, or on its way there."""
@@ -177,7 +177,7 @@ class Engine:
         last: dict[str, dict[str, float]] = {}
         for mac, identity, time in self.devices.lasting(now):
             last.setdefault(mac_text(mac), {})[identity.hex()] = round(time, 1)
-        self.journal.note(LASTING, json.dumps(last, separators=(",", ":")))
+        self.journal.note(LASTING_NOTE, json.dumps(last, separators=(",", ":")))
 
     def note_hearing(self, time: float) -> None:
         """Add to the record of hearing what each proxy heard since the last call."""
@@ -234,5 +234,5 @@ def _read_lasting(text: str | None) -> dict[Address, dict[bytes, float]]:
             for mac, frames in json.loads(text).items()
         }
     except (ValueError, AttributeError, TypeError):
-        log.warning("a note in the history is damaged; frames of the last minutes may be told twice", note=LASTING)
+        log.warning("a note in the history is damaged; frames of the last minutes may be told twice", note=LASTING_NOTE)
         return {}

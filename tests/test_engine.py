@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from proxy_listener.config import Config
-from proxy_listener.engine import LASTING, Engine
+from proxy_listener.engine import LASTING_NOTE, Engine
 from proxy_listener.errors import ProxyListenerError
 from proxy_listener.history import Journal
 from proxy_listener.outcome import Outcome
@@ -134,7 +134,7 @@ async def test_devices_that_step_leave_no_note(tmp_path):
             house.hear(plant(now // 10 % 256), now)
             house.hear(plant(now // 10 % 256), now + 1, proxy="cellar")
         house.note(3000)
-        assert house.journal.noted(LASTING) == "{}"
+        assert house.journal.noted(LASTING_NOTE) == "{}"
 
 
 async def test_of_a_flood_in_one_name_the_note_holds_little(tmp_path):
@@ -143,7 +143,7 @@ async def test_of_a_flood_in_one_name_the_note_holds_little(tmp_path):
             for counter in range(256):
                 house.hear(plant(counter), again * 100 + counter / 10)
         house.note(300)
-        (kept,) = json.loads(house.journal.noted(LASTING)).values()
+        (kept,) = json.loads(house.journal.noted(LASTING_NOTE)).values()
         assert len(kept) == 32
 
 
@@ -152,7 +152,7 @@ async def test_a_damaged_note_is_told_and_harms_nothing_else(tmp_path, note):
     path = tmp_path / "h.db"
     async with life(path, 0) as before:
         before.hear(plant(7), 0)
-        before.journal.note(LASTING, note)
+        before.journal.note(LASTING_NOTE, note)
     with capture_logs() as logged:
         async with life(path, 10) as after:
             assert after.hear(plant(7), 11) is Outcome.REPEAT
