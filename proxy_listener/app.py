@@ -108,7 +108,8 @@ class Service:
         """Take a new configuration; only what changed in it is touched."""
         old, self.config = self.config, config
         if (config.devices, config.unlisted) != (old.devices, old.unlisted):
-            self.engine.devices.configure(config.devices, config.unlisted.unlisted)
+            now = time.time(), asyncio.get_running_loop().time()
+            self.engine.devices.configure(config.devices, config.unlisted.unlisted, now)
             self._parts.start("kept frames", self._unseal)
         self._reads.reload(config.devices)
         if (config.discovery, config.proxies) != (old.discovery, old.proxies):
@@ -133,7 +134,7 @@ class Service:
         sinks = [name for name in self._parts.names if name.startswith("sink ")]
         await self._end("proxies")
         await self._end(*(set(self._parts.names) - {"journal", *sinks}))
-        self.engine.note_lasting(asyncio.get_running_loop().time())
+        self.engine.note_lasting(asyncio.get_running_loop().time(), time.time())
         self.engine.note_hearing(time.time())
         await self._end("journal")
         await self._close_journal()
@@ -249,7 +250,7 @@ class Service:
                 self.tell_waiting()
             if now - noted >= NOTES:
                 noted = now
-                self.engine.note_lasting(now)
+                self.engine.note_lasting(now, time.time())
                 self.engine.note_hearing(time.time())
             await asyncio.sleep(pace)
 

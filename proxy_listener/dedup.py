@@ -54,9 +54,10 @@ NEWEST_KEPT = 64
 HOLD = 2.0
 HEARTBEAT = 900.0
 
-LASTING = 60.0
-"""Seconds for which a device repeats a frame until it counts as one that it goes on with: of such a frame its row does
-not say when it lapses. The longest stall, four minutes, and this are still within :data:`PLAIN_TTL`."""
+LASTING = 20.0
+"""Seconds for which a device repeats a frame until it counts as one that it goes on with: when such a frame lapses, its
+row does not say, and it has to be noted. A frame that was not lapses so much earlier after a restart.
+"""
 
 NEVER = float("-inf")
 FOREVER = float("inf")
@@ -204,35 +205,21 @@ class Authenticated:
         self._next = (at + 1) % NEWEST_KEPT
 
 
-class Lasting:
-    """Which of 256 frames a device goes on with, by their places.
+_LASTS = int(LASTING * 10)
+"""In tenths of a second, up to which it is counted: it fits a byte."""
 
-    When each was first heard is one byte, in steps of four seconds: a frame that was silent for the 17 minutes in which
-    that comes round has lapsed.
-    """
 
-    __slots__ = ("_first", "places")
+def _go_on(lasted: bytearray, place: int, age: int) -> None:
+    """The frame in this place was heard again, so many tenths of a second later."""
+    lasted[place] = min(_LASTS, lasted[place] + age)
 
-    STEP, ENOUGH = 40, int(LASTING * 10)
 
-    def __init__(self) -> None:
-        self.places: frozenset[int] = frozenset()
-        self._first = array("B", [0]) * 256
-
-    def begin(self, place: int, now: int, *, lasting: bool = False) -> None:
-        """Another frame is in this place. ``now``: in tenths of a second."""
-        self._first[place] = now // self.STEP % 256
-        if lasting:
-            self.places |= {place}
-        elif place in self.places:
-            self.places -= {place}
-
-    def go_on(self, place: int, now: int, age: int) -> None:
-        """It was heard again, ``age`` tenths of a second later."""
-        if place in self.places:
-            return
-        if age >= self.ENOUGH or (now // self.STEP - self._first[place]) % 256 > self.ENOUGH // self.STEP:
-            self.places |= {place}
+def _lasting(lasted: bytearray) -> Iterator[int]:
+    """The places of the frames that their device goes on with: usually none, which is seen at once."""
+    place = lasted.find(_LASTS)
+    while place >= 0:
+        yield place
+        place = lasted.find(_LASTS, place + 1)
 
 
 class Plain:
@@ -243,13 +230,13 @@ class Plain:
     keeps 150 of them alive, and a device may cost 10 kB.
     """
 
-    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_lasting", "_more", "_order")
+    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_lasted", "_more", "_order")
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * 256
         self._heard = array("i", [UNHEARD]) * 256
-        self._lasting = Lasting()
-        self._more: dict[tuple[int, int], float] = {}
+        self._lasted = bytearray(256)
+        self._more: dict[tuple[int, int], tuple[float, float]] = {}
         self._last = 0
         self._last_heard = NEVER
         self._order = 0
@@ -289,42 +276,45 @@ class Plain:
                 return False
             if age > 0:
                 self._heard[counter] = now
-                self._lasting.go_on(counter, now, age)
+                _go_on(self._lasted, counter, age)
             return True
-        if not self._more:
+        if (counter, digest) not in self._more:
             return False
-        last = self._more.get((counter, digest), NEVER)
-        if heard - last > PLAIN_TTL and not (unbroken and last > NEVER):
+        first, last = self._more[counter, digest]
+        if heard - last > PLAIN_TTL and not unbroken:
             return False
-        self._more[counter, digest] = max(heard, last)
+        self._more[counter, digest] = first, max(heard, last)
         return True
 
     def _remember(self, counter: int, digest: int, heard: float, *, lasting: bool = False) -> None:
         now = _tenths(heard)
         age = _apart(now, self._heard[counter])
         if self._heard[counter] != UNHEARD and age <= PLAIN_TTL * 10 and self._digests[counter] != digest:
-            same = sorted((last, key) for key, last in self._more.items() if key[0] == counter)
+            same = sorted((last, key) for key, (_, last) in self._more.items() if key[0] == counter)
             if len(same) >= PLAIN_DIGESTS - 1:
                 del self._more[same[0][1]]
-            self._more[counter, self._digests[counter]] = heard - age / 10
+            last = heard - age / 10
+            self._more[counter, self._digests[counter]] = last - self._lasted[counter] / 10, last
             self._forget(heard)
         if self._more:
             self._more.pop((counter, digest), None)
         self._digests[counter], self._heard[counter] = digest, now
-        self._lasting.begin(counter, now, lasting=lasting)
+        self._lasted[counter] = _LASTS if lasting else 0
 
     def _forget(self, heard: float) -> None:
-        for key in [key for key, last in self._more.items() if heard - last > PLAIN_TTL]:
+        for key in [key for key, (_, last) in self._more.items() if heard - last > PLAIN_TTL]:
             del self._more[key]
 
     def lasting(self, now: float) -> Iterator[tuple[bytes, float]]:
-        """``(identity, last heard)`` of every frame that the device goes on with, by turns if there are several."""
-        for counter in self._lasting.places:
+        """``(identity, last heard)`` of every frame that the device goes on with."""
+        for counter in _lasting(self._lasted):
             age = _apart(_tenths(now), self._heard[counter])
             if age <= PLAIN_TTL * 10:
                 yield self.identity(counter, self._digests[counter]), now - age / 10
-        for (counter, digest), last in self._more.items():
-            if counter in self._lasting.places and now - last <= PLAIN_TTL:
+            else:
+                self._lasted[counter] = 0
+        for (counter, digest), (first, last) in self._more.items():
+            if last - first >= LASTING and now - last <= PLAIN_TTL:
                 yield self.identity(counter, digest), last
 
     def restore(self, identity: bytes, heard: float, late: bool, lasting: bool) -> None:
@@ -342,14 +332,14 @@ class Uncounted:
     of them minutes later: with the last eight only, they would be told twice.
     """
 
-    __slots__ = ("_digests", "_heard", "_lasting", "_next", "_order")
+    __slots__ = ("_digests", "_heard", "_lasted", "_next", "_order")
 
     ttl = UNCOUNTED_TTL
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * UNCOUNTED_KEPT
         self._heard = array("i", [UNHEARD]) * UNCOUNTED_KEPT
-        self._lasting = Lasting()
+        self._lasted = bytearray(UNCOUNTED_KEPT)
         self._next = 0
         self._order = 0
 
@@ -380,15 +370,17 @@ class Uncounted:
             return False
         if age > 0:
             self._heard[at] = now
-            self._lasting.go_on(at, now, age)
+            _go_on(self._lasted, at, age)
         return True
 
     def lasting(self, now: float) -> Iterator[tuple[bytes, float]]:
         """``(identity, last heard)`` of every payload that the device goes on with."""
-        for at in self._lasting.places:
+        for at in _lasting(self._lasted):
             age = _apart(_tenths(now), self._heard[at])
             if age <= UNCOUNTED_TTL * 10:
                 yield self.identity(0, self._digests[at]), now - age / 10
+            else:
+                self._lasted[at] = 0
 
     def restore(self, identity: bytes, heard: float, _late: bool, lasting: bool) -> None:
         """A row of the history, oldest first."""
@@ -399,9 +391,8 @@ class Uncounted:
             at = self._digests.index(digest)
         except ValueError:
             at, self._next = self._next, (self._next + 1) % UNCOUNTED_KEPT
-        now = _tenths(heard)
-        self._digests[at], self._heard[at] = digest, now
-        self._lasting.begin(at, now, lasting=lasting)
+        self._digests[at], self._heard[at] = digest, _tenths(heard)
+        self._lasted[at] = _LASTS if lasting else 0
 
 
 class Constant:

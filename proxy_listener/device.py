@@ -25,7 +25,7 @@ COPIES = 8
 """Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""
 
 LASTING_KEPT = 32
-"""More than any device takes turns with, in each of the forms that active scanning gives them."""
+"""More than any device takes turns with; what somebody says in its name besides is not noted."""
 
 VERIFIED = KeyState.VERIFIED
 """Looking a member up in its enum takes longer than all else that is asked of a key that verified again."""

@@ -122,8 +122,16 @@ class Devices:
         self._admitted_since = started
         self._ignore_unlisted = False
 
-    def configure(self, entries: Sequence[DeviceSettings], unlisted: Literal["emit", "ignore"]) -> None:
-        """Take new entries. What is known of a device stays, with or without an entry."""
+    def configure(
+        self,
+        entries: Sequence[DeviceSettings],
+        unlisted: Literal["emit", "ignore"],
+        now: tuple[float, float] | None = None,
+    ) -> None:
+        """Take new entries. What is known of a device stays, with or without an entry. ``now``: wall and monotonic time
+        where it is not the start.
+        """
+        time, heard = now or (self._started_time, self._started)
         self._ignore_unlisted = unlisted == "ignore"
         listed = {entry.mac for entry in entries}
         for address, device in list(self.by_address.items()):
@@ -137,7 +145,7 @@ class Devices:
             if entry.mac in self.by_address:
                 self.by_address[entry.mac].configure(entry)
             else:
-                self._restore(entry.mac, entry)
+                self._restore(entry.mac, entry, time, heard)
 
     def admit(self, address: Address, time: float, heard: float) -> Device:
         """A state for an unlisted device that sent a well-formed frame. NoReadingError where it gets none."""
@@ -152,7 +160,7 @@ class Devices:
             self.memory.admit(address, time)
         if len(self.by_address) >= IN_MEMORY:
             self._make_room()
-        return self._restore(address, None)
+        return self._restore(address, None, time, heard)
 
     def name(self, device: Device, model: Model, heard: float, *, proven: bool = False) -> None:
         """What a frame says the device is. One that proves nothing changes nothing that was said lately."""
@@ -197,22 +205,22 @@ class Devices:
         return device is not None and device.heard != NEVER and not device.values and not device.readings
 
     def lasting(self, now: float) -> Iterator[tuple[Address, bytes, float]]:
-        """``(mac, identity, wall time last heard)`` of the frames that devices go on with."""
-        offset = self._started_time - self._started
+        """``(mac, identity, last heard)`` of the frames that devices go on with."""
         for address, device in self.by_address.items():
             for identity, heard in device.lasting(now):
-                yield address, identity, heard + offset
+                yield address, identity, heard
 
-    def _restore(self, address: Address, entry: DeviceSettings | None) -> Device:
+    def _restore(self, address: Address, entry: DeviceSettings | None, time: float, heard: float) -> Device:
+        """As the history remembers it; ``time`` and ``heard``: wall and monotonic seconds now."""
         device = self.by_address[address] = Device(address, entry, self._stream, self._started)
         for row in self.memory.newest(address):
-            heard = self._started - max(0.0, self._started_time - row.time)
-            device.restore(row.identity, row.counter, heard, row.late, row.lasting)
-            device.heard = max(device.heard, heard)
+            then = heard - max(0.0, time - row.time)
+            device.restore(row.identity, row.counter, then, row.late, row.lasting)
+            device.heard = max(device.heard, then)
         device.values.update(self.memory.latest(address))
         if (model := self.memory.product(address)) is not None:
             self._take_model(device, model)
-        device.named = self._started
+        device.named = heard
         device.configure(entry)
         return device
 

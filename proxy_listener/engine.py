@@ -8,7 +8,7 @@ no listener; what one asks of the other is here.
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -16,6 +16,8 @@ import structlog
 
 from proxy_listener.advertisement import Address, mac_text, parse_mac
 from proxy_listener.config import Config
+from proxy_listener.dedup import UNCOUNTED_TTL
+from proxy_listener.device import Device
 from proxy_listener.devices import Devices, Notice
 from proxy_listener.errors import NoReadingError, ProxyListenerError
 from proxy_listener.history import Hearing, Journal, Known
@@ -98,11 +100,25 @@ class Remembered:
     def newest(self, mac: Address) -> Iterable[Known | _Lasting]:
         """The rows, those of frames that last with the time at which they were heard last."""
         last = self._lasting.pop(mac, {})
-        rows: list[Known | _Lasting] = [
-            row._replace(time=max(row.time, last.pop(row.identity)), lasting=True) if row.identity in last else row
+        rows = [
+            row._replace(time=max(row.time, last[row.identity]), lasting=True) if row.identity in last else row
             for row in self._journal.newest(mac)
         ]
-        return [*(_Lasting(identity, time) for identity, time in last.items()), *rows]
+        older = last.keys() - {row.identity for row in rows}
+        return [*(_Lasting(identity, last[identity]) for identity in older), *rows]
+
+    def lasting(self, since: float) -> Iterator[tuple[Address, bytes, float]]:
+        """``(mac, identity, wall time last heard)`` of what lasted when the service last ran, of devices that were not
+        heard yet. What is older than ``since`` has lapsed, and is forgotten.
+        """
+        for mac, last in list(self._lasting.items()):
+            for identity, time in list(last.items()):
+                if time >= since:
+                    yield mac, identity, time
+                else:
+                    del last[identity]
+            if not last:
+                del self._lasting[mac]
 
     def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
         """What was newest when the service last ran."""
@@ -153,8 +169,10 @@ class Engine:
     ) -> None:
         self.journal = journal
         self._emit = emit or journal.append
+        self._remembered = Remembered(journal)
+        self._told: set[tuple[Address, int]] = set()
         self.devices = Devices(
-            Remembered(journal),
+            self._remembered,
             room=room,
             tell=tell,
             started=heard,
@@ -170,13 +188,15 @@ class Engine:
         """How many advertisements became what."""
         return {str(outcome): self.listener.outcomes[outcome] for outcome in Outcome}
 
-    def note_lasting(self, now: float) -> None:
-        """Keep when the frames that devices go on with were last heard (monotonic ``now``), so that a restart does not
-        double them.
+    def note_lasting(self, now: float, time: float) -> None:
+        """Keep when the frames that devices go on with were last heard, so that a restart does not double them. ``now``
+        and ``time``: monotonic and wall, of one moment, because the wall clock may have been set since the start.
         """
         last: dict[str, dict[str, float]] = {}
-        for mac, identity, time in self.devices.lasting(now):
-            last.setdefault(mac_text(mac), {})[identity.hex()] = round(time, 1)
+        for mac, identity, wall in self._remembered.lasting(time - UNCOUNTED_TTL):
+            last.setdefault(mac_text(mac), {})[identity.hex()] = wall
+        for mac, identity, heard in self.devices.lasting(now):
+            last.setdefault(mac_text(mac), {})[identity.hex()] = round(heard + time - now, 1)
         self.journal.note(LASTING_NOTE, json.dumps(last, separators=(",", ":")))
 
     def note_hearing(self, time: float) -> None:
@@ -200,29 +220,42 @@ class Engine:
             device = self.devices.by_address.get(mac)
             if device is None or not device.keys:
                 continue
-            done: list[int] = []
-            fresh = 0
-            async for frame in self.journal.sealed(mac):
+            lost = self.journal.storage.lost
+            done, fresh = await self._tell_kept(device)
+            if done:
+                # Forgotten only when the readings are committed: after a crash in between they are read again, and
+                # what is authenticated is known. Legacy frames prove nothing; theirs may then be in history twice.
+                if not await self.journal.flush():
+                    why = self.journal.storage.error
+                    if self.journal.storage.lost > lost:
+                        self._told.clear()
+                        why = "readings were lost"
+                    raise ProxyListenerError(f"frames kept for {mac_text(mac)} stay kept, without readings: {why}")
+                self.journal.unseal(mac, done)
+                self._told -= {(mac, id_) for id_ in done}
+                log.info("kept frames decoded", mac=mac_text(mac), device=device.name, readings=fresh)
+            opened += fresh
+        return opened
+
+    async def _tell_kept(self, device: Device) -> tuple[list[int], int]:
+        """Tell the readings of its kept frames, each once. The frames that need not be kept longer, and how many
+        readings they gave.
+        """
+        done: list[int] = []
+        fresh = 0
+        async for frame in self.journal.sealed(device.address):
+            if (device.address, frame.id) not in self._told:
                 try:
-                    self._emit(unseal(self.listener, device, frame))
+                    reading = unseal(self.listener, device, frame)
                 except NoReadingError as error:
                     if error.outcome is Outcome.WRONG_BINDKEY:
                         continue
                 else:
+                    self._emit(reading)
+                    self._told.add((device.address, frame.id))
                     fresh += 1
-                done.append(frame.id)
-            if done:
-                # Forgotten only when the readings are committed: after a crash in between they are read again,
-                # and known.
-                if not await self.journal.flush():
-                    why = self.journal.storage.error or "readings were lost"
-                    raise ProxyListenerError(
-                        f"frames kept for {mac_text(mac)} stay kept, their readings cannot be: {why}"
-                    )
-                self.journal.unseal(mac, done)
-                log.info("kept frames decoded", mac=mac_text(mac), device=device.name, readings=fresh)
-            opened += fresh
-        return opened
+            done.append(frame.id)
+        return done, fresh
 
 
 def _read_lasting(text: str | None) -> dict[Address, dict[bytes, float]]:

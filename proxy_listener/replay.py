@@ -103,7 +103,7 @@ class _Player:
         self._readings = 0
         self._advertisements = 0
         self._refused = 0
-        self._heard = 0.0
+        self._heard = self._time = 0.0
 
     async def play(self, advertisements: Iterator[Advertisement]) -> None:
         for advertisement in advertisements:
@@ -117,7 +117,7 @@ class _Player:
 
     def _hear(self, engine: Engine, advertisement: Advertisement) -> None:
         self._advertisements += 1
-        self._heard = max(self._heard, advertisement.heard)
+        self._heard, self._time = advertisement.heard, advertisement.time
         if (
             len(advertisement.data) > LONGEST
             or advertisement.address >= ADDRESS_LIMIT
@@ -153,7 +153,7 @@ class _Player:
 
     async def close(self) -> None:
         if self._engine is not None:
-            self._engine.note_lasting(self._heard)
+            self._engine.note_lasting(self._heard, self._time)
         await self._journal.close()
 
     def summary(self) -> Summary:

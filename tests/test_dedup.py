@@ -147,15 +147,15 @@ def test_of_payloads_without_counter_the_last_256_are_kept():
 
 
 @pytest.mark.parametrize("rule", [Plain(), Uncounted()], ids=["plain", "uncounted"])
-def test_a_frame_lasts_once_its_device_went_on_with_it_for_a_minute(rule):
+def test_a_frame_lasts_once_its_device_went_on_with_it_for_twenty_seconds(rule):
     """What lasts is told with the time of its last copy, until it lapses or another frame takes its place."""
     rule.judge(7, 99, 0.0)
     rule.judge(8, 98, 0.0)
-    rule.touch(7, 99, 59.0)
-    rule.touch(8, 98, 50.0)
-    assert list(rule.lasting(60.0)) == []
-    rule.touch(7, 99, 64.5)
-    assert list(rule.lasting(70.0)) == [(rule.identity(7, 99), 64.5)]
+    rule.touch(7, 99, 19.5)
+    rule.touch(8, 98, 10.0)
+    assert list(rule.lasting(20.0)) == []
+    rule.touch(7, 99, 20.5)
+    assert list(rule.lasting(70.0)) == [(rule.identity(7, 99), 20.5)]
     rule.touch(8, 98, 5000.0, unbroken=True)
     assert list(rule.lasting(5001.0)) == [(rule.identity(8, 98), 5000.0)]
     for digest in range(1000, 1257):

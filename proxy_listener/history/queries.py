@@ -72,8 +72,8 @@ def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
     repeated.
     """
     rows = _newest(connection, mac, NEWEST)
-    if len(rows) == NEWEST and rows[-1].trust != "authenticated" and rows[-1].time > rows[0].time - REPEATED:
-        since = rows[0].time - REPEATED
+    since = rows[0].time - REPEATED if rows else 0.0
+    if len(rows) == NEWEST and rows[-1].time > since and any(row.trust != "authenticated" for row in rows):
         rows = [row for n, row in enumerate(_newest(connection, mac, MOST)) if n < NEWEST or row.time > since]
     return rows[::-1]
 

@@ -135,7 +135,7 @@ class Frame:
         CGG1-ENCRYPTED is said to fill the three bytes in another order; the one frame known (00 0E 00) reads the same
         either way, so it is read like every other product's.
         """
-        return self.counter32 >> 8 if self.scheme != "plain" else None
+        return self.counter32 >> 8 if self.encrypted else None
 
     @property
     def wide(self) -> bool:
