@@ -66,6 +66,10 @@ class Secrets:
             raise wrong('expected text, { file = "..." } or { env = "NAME" }')
         if not found:
             raise wrong("is empty")
+        try:
+            found.encode()
+        except UnicodeEncodeError:  # bytes of the environment that are no UTF-8; the error would quote the text
+            raise wrong("expected UTF-8") from None
         return Secret(found)
 
     def noise_psk(self, value: Any, wanted: Any) -> Secret:

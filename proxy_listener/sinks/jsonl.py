@@ -126,7 +126,7 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _put(fd: int, data: bytes) -> None:
-    before, rest = os.fstat(fd), memoryview(data)
+    rest = memoryview(data)
     try:
         while rest:
             try:
@@ -134,10 +134,10 @@ def _put(fd: int, data: bytes) -> None:
             except BlockingIOError:  # whoever started us made its end of the terminal or pipe non-blocking
                 select.select([], [fd], [])
     except OSError:
-        written = len(data) - len(rest)
-        # Not where somebody else wrote to the same file meanwhile, as a log may that goes where standard output goes.
-        if stat.S_ISREG(before.st_mode) and os.fstat(fd).st_size == before.st_size + written:
-            os.ftruncate(fd, before.st_size)
+        state, written = os.fstat(fd), len(data) - len(rest)
+        # Not where somebody else wrote behind it meanwhile, as a log may that goes where standard output goes.
+        if stat.S_ISREG(state.st_mode) and written and os.lseek(fd, 0, os.SEEK_CUR) == state.st_size:
+            os.ftruncate(fd, state.st_size - written)
             os.lseek(fd, -written, os.SEEK_CUR)
         raise
 

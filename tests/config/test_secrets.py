@@ -124,6 +124,12 @@ def test_a_secret_from_the_environment(house, monkeypatch):
     assert load(path).devices[0].bindkey == (Secret(KEY),)
 
 
+def test_a_secret_of_the_environment_that_is_no_text(house, monkeypatch):
+    path = house("{ env = 'BEDROOM_KEY' }", 0o644)
+    monkeypatch.setenv("BEDROOM_KEY", "\udcff" * 32)
+    assert refused(path) == "devices.toml: device[1].bindkey: expected UTF-8"
+
+
 @pytest.mark.parametrize("value", ["5", "true", "{ file = 5 }", "{ path = 'x' }", "{ file = 'a', env = 'b' }", "{}"])
 def test_what_is_no_secret_says_what_one_is(house, value):
     """Numbers, and tables with other keys."""
