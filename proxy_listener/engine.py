@@ -171,6 +171,7 @@ class Engine:
         self._emit = emit or journal.append
         self._remembered = Remembered(journal)
         self._told: set[tuple[Address, int]] = set()
+        self._lost = 0
         self.devices = Devices(
             self._remembered,
             room=room,
@@ -220,29 +221,30 @@ class Engine:
             device = self.devices.by_address.get(mac)
             if device is None or not device.keys:
                 continue
-            lost = self.journal.storage.lost
-            done, fresh = await self._tell_kept(device)
+            if not self._told:
+                self._lost = self.journal.storage.lost
+            done = await self._tell_kept(device)
             if done:
                 # Forgotten only when the readings are committed: after a crash in between they are read again, and
                 # what is authenticated is known. Legacy frames prove nothing; theirs may then be in history twice.
-                if not await self.journal.flush():
-                    why = self.journal.storage.error
-                    if self.journal.storage.lost > lost:
-                        self._told.clear()
-                        why = "readings were lost"
+                flushed, why = await self.journal.flush(), self.journal.storage.error
+                if self.journal.storage.lost > self._lost:
+                    # Theirs may be among them, also since an earlier call: all are told anew.
+                    self._told.clear()
+                    flushed, why = False, "readings were lost"
+                if not flushed:
                     raise ProxyListenerError(f"frames kept for {mac_text(mac)} stay kept, without readings: {why}")
                 self.journal.unseal(mac, done)
-                self._told -= {(mac, id_) for id_ in done}
-                log.info("kept frames decoded", mac=mac_text(mac), device=device.name, readings=fresh)
-            opened += fresh
+                # Also those that an earlier call told and could not commit.
+                told = self._told & {(mac, id_) for id_ in done}
+                self._told -= told
+                log.info("kept frames decoded", mac=mac_text(mac), device=device.name, readings=len(told))
+                opened += len(told)
         return opened
 
-    async def _tell_kept(self, device: Device) -> tuple[list[int], int]:
-        """Tell the readings of its kept frames, each once. The frames that need not be kept longer, and how many
-        readings they gave.
-        """
+    async def _tell_kept(self, device: Device) -> list[int]:
+        """Tell the readings of its kept frames, each once. The frames that need not be kept longer."""
         done: list[int] = []
-        fresh = 0
         async for frame in self.journal.sealed(device.address):
             if (device.address, frame.id) not in self._told:
                 try:
@@ -253,9 +255,8 @@ class Engine:
                 else:
                     self._emit(reading)
                     self._told.add((device.address, frame.id))
-                    fresh += 1
             done.append(frame.id)
-        return done, fresh
+        return done
 
 
 def _read_lasting(text: str | None) -> dict[Address, dict[bytes, float]]:

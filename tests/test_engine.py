@@ -118,7 +118,7 @@ async def test_kept_frames_stay_kept_until_their_readings_are_committed(tmp_path
             assert house.journal.sealed_counts == {KEYED.mac: 300}
         assert await house.journal.flush()
         assert house.journal.sealed_counts == {KEYED.mac: 300}
-        assert await house.engine.unseal() == 0
+        assert await house.engine.unseal() == 300
         await house.journal.flush()
         assert house.journal.sealed_counts == {}
         told = [row.reading.counter async for row in house.journal.export()]
@@ -206,14 +206,46 @@ async def test_the_wall_clock_may_be_set_while_the_service_runs(tmp_path, step):
         assert after.hear(plant(7), 620) is Outcome.REPEAT
 
 
-async def test_a_device_that_was_forgotten_for_want_of_room_is_remembered_when_it_comes_back(tmp_path):
+async def test_a_device_that_was_dropped_is_remembered_when_it_comes_back(tmp_path):
+    """Taken out of the configuration while unlisted ones are ignored, and an hour later heard again."""
     async with life(tmp_path / "h.db", 0) as house:
+        devices = house.engine.devices
+        devices.configure([DeviceSettings(mac=PLANT)], "emit")
         for counter in range(5):
             assert house.hear(plant(counter), 3600 + counter) is Outcome.DECODED
         await house.journal.flush()
-        house.engine.devices._drop(PLANT)
+        devices.configure([], "ignore")
+        assert house.hear(plant(5), 3605) is Outcome.IGNORED
+        devices.configure([], "emit")
         for counter in range(5):
             assert house.hear(plant(counter), 3606) is Outcome.REPEAT
+
+
+async def test_kept_frames_whose_readings_the_full_buffer_lost_are_told_again(tmp_path):
+    """Lost between two attempts, to readings of others, while the disk was full."""
+    path = tmp_path / "h.db"
+    journal = Journal(path, buffer=320)
+    house, running = Life(journal, 0), asyncio.create_task(journal.run())
+    for counter in range(300):
+        house.hear(sealed(counter), counter, KEYED.mac)
+    await journal.flush()
+    house.engine.devices.configure([KEYED], "emit")
+    with full_disk(path, 20_000):
+        with pytest.raises(ProxyListenerError, match="stay kept"):
+            await house.engine.unseal()
+        for now in range(256):
+            house.hear(plant(now), 400 + now)
+    await journal.flush()
+    with pytest.raises(ProxyListenerError, match="readings were lost"):
+        await house.engine.unseal()
+    await house.engine.unseal()
+    await journal.flush()
+    assert journal.sealed_counts == {}
+    told = [row.reading.counter async for row in journal.export(KEYED.mac)]
+    assert sorted(told) == list(range(300))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await journal.close()
 
 
 async def test_kept_legacy_frames_are_told_once_however_often_the_disk_fails(tmp_path):
@@ -232,7 +264,7 @@ async def test_kept_legacy_frames_are_told_once_however_often_the_disk_fails(tmp
                 with pytest.raises(ProxyListenerError, match="stay kept"):
                     await house.engine.unseal()
         assert await house.journal.flush()
-        assert await house.engine.unseal() == 0
+        assert await house.engine.unseal() == 1
         await house.journal.flush()
         assert house.journal.sealed_counts == {}
         assert [row.reading.trust async for row in house.journal.export()] == ["encrypted"]
