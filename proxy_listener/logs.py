@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
 
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """sd-daemon(3): the syslog level in angle brackets at a line's start."""

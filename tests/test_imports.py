@@ -1,4 +1,4 @@
-"""The IO line: which room imports what (DESIGN, section 1), held against every module's imports."""
+"""The IO line: which room imports what, held against the imports of every file."""
 
 import ast
 import sys
@@ -11,50 +11,38 @@ import proxy_listener
 
 PACKAGE = Path(proxy_listener.__file__).parent
 
-VALUES = {"advertisement", "endpoint", "errors", "naming", "outcome", "reading", "secret", "settings", "status"}
-
-RULES = {"dedup", "routing", "budget", "rivals", "slope"}
-"""Each decides one thing about one device."""
-
-CORE = RULES | {"xiaomi", "device", "devices", "listener", "sealed", "coverage"}
-"""Above the IO line, beside the values: no clock, no socket, no log, no chance."""
+ABOVE = {"model", "formats", "gatt", "engine"}
+"""Above the IO line: no clock, no socket, no log, no chance."""
 
 FORBIDDEN_ABOVE = {"asyncio", "time", "socket", "logging", "random", "threading", "structlog", "sqlite3"}
 
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    # room: (rooms of ours, third parties)
-    **{value: (VALUES, {"attrs"}) for value in VALUES},
-    "xiaomi": (VALUES, {"attrs", "cryptography"}),
-    "dedup": (VALUES, {"attrs"}),
-    "routing": (VALUES, {"attrs"}),
-    "budget": (VALUES | {"dedup"}, {"attrs"}),
-    "rivals": (set(), set()),
-    "slope": (VALUES, set()),
-    "coverage": (VALUES, {"attrs"}),
-    "device": (VALUES | RULES | {"xiaomi"}, {"attrs"}),
-    "devices": (VALUES | {"xiaomi", "dedup", "routing", "device"}, {"attrs"}),
-    "listener": (VALUES | {"xiaomi", "dedup", "routing", "device", "devices"}, {"attrs"}),
-    "sealed": (VALUES | {"xiaomi", "dedup", "device", "devices", "listener"}, {"attrs"}),
-    "proxies": (VALUES, {"attrs", "structlog", "aioesphomeapi", "google", "zeroconf"}),
-    "node": (VALUES, {"attrs", "structlog", "aioesphomeapi", "noise", "zeroconf", "google", "cryptography"}),
-    "simulator": (VALUES | {"xiaomi", "node"}, {"attrs", "structlog", "cryptography", "google", "zeroconf"}),
-    "history": (VALUES, {"attrs", "structlog"}),
-    "capture": (VALUES, {"attrs", "structlog"}),
-    "taps": (VALUES | {"capture"}, {"structlog"}),
-    "instance": (VALUES, set()),
-    "parts": (VALUES, {"structlog"}),
-    "logs": (VALUES, {"structlog", "rich"}),
-    "reads": (VALUES | {"xiaomi", "routing", "proxies"}, {"attrs", "structlog"}),
-    "config": (VALUES | {"sinks"}, {"attrs", "cattrs"}),
-    "keys": (VALUES | {"config"}, {"attrs", "tomlkit"}),
-    "engine": (VALUES | CORE | {"config", "history"}, {"attrs", "structlog"}),
+    # room: (what of ours it may import, as "room" or "room.module"; third parties)
+    "model": (set(), {"attrs"}),
+    "formats": ({"model"}, {"attrs", "cryptography"}),
+    "gatt": ({"model"}, {"attrs", "cryptography"}),
+    "engine": ({"model", "formats"}, {"attrs"}),
+    "proxies": ({"model"}, {"attrs", "structlog", "aioesphomeapi", "google", "zeroconf"}),
+    "node": ({"model"}, {"attrs", "structlog", "aioesphomeapi", "noise", "zeroconf", "google", "cryptography"}),
+    "simulator": ({"model", "formats", "gatt", "node"}, {"attrs", "structlog", "cryptography", "google", "zeroconf"}),
+    "history": ({"model"}, {"attrs", "structlog"}),
+    "capture": ({"model"}, {"attrs", "structlog"}),
+    "reads": ({"model", "gatt", "engine.routing"}, {"attrs", "structlog"}),
+    "sinks": (
+        {"model", "history", "formats"},
+        {"attrs", "structlog", "aiomqtt", "paho", "prometheus_client", "aiohttp"},
+    ),
+    "web": ({"model", "history"}, {"attrs", "structlog", "aiohttp"}),
+    "config": ({"model", "sinks"}, {"attrs", "cattrs", "tomlkit"}),
+    "supervisor": ({"model"}, {"structlog"}),
+    "state": ({"model"}, set()),
+    "systemd": (set(), set()),
+    "logs": ({"model"}, {"structlog", "rich"}),
+    "pipeline": ({"model", "formats", "engine", "history", "config"}, {"attrs", "structlog"}),
 }
 
-LEAVES = {"app", "cli", "demo", "recording", "replay", "__main__"}
+LEAVES = {"service", "cli", "__main__"}
 """They may import everything; nobody but each other imports them."""
-
-SINKS = VALUES | {"history"}
-SINK_LIBRARIES = {"attrs", "structlog", "aiomqtt", "paho", "prometheus_client", "aiohttp"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -63,58 +51,100 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield parts[0], path
 
 
-def imports(path: Path) -> set[str]:
-    """Full names of what a module imports, also those inside functions and ``if TYPE_CHECKING``."""
+def imports(path: Path, *, names: bool = False) -> set[str]:
+    """Full names of the modules that a module imports, also those inside functions and ``if TYPE_CHECKING``.
+
+    With ``names``, each imported name behind its module: a module of a package is imported like that, too.
+    """
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found.add(str(node.module))
-            if node.module == "proxy_listener":
-                found |= {f"proxy_listener.{alias.name}" for alias in node.names}
+            if names or node.module == "proxy_listener":
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            else:
+                found.add(str(node.module))
     return found
-
-
-def split(names: set[str]) -> tuple[set[str], set[str]]:
-    """Rooms of ours, and top-level names of others."""
-    ours = {name.split(".")[1] for name in names if name.startswith("proxy_listener.")}
-    others = {"attrs" if name == "attr" else name.split(".")[0] for name in names}
-    return ours - {"__version__"}, others - {"proxy_listener"}
 
 
 STANDARD = sys.stdlib_module_names
 
+MODULES = [pytest.param(room, path, id=str(path.relative_to(PACKAGE))) for room, path in modules()]
 
-@pytest.mark.parametrize(
-    ("room", "path"), list(modules()), ids=lambda value: str(value) if isinstance(value, str) else value.name
-)
+
+def allows(allowed: set[str], room: str, name: str) -> bool:
+    """Whether ``name``, the full name of a module of ours, is in the room itself or in what it may import."""
+    ours = name.removeprefix("proxy_listener.")
+    return any(ours == each or ours.startswith(each + ".") for each in allowed | {room})
+
+
+@pytest.mark.parametrize(("room", "path"), MODULES)
 def test_every_module_imports_only_what_its_room_may(room, path):
-    ours, others = split(imports(path))
-    others -= STANDARD
+    """The table holds for every file."""
+    names = imports(path)
+    ours = {name for name in names if name.startswith("proxy_listener.")} - {"proxy_listener.__version__"}
+    others = {"attrs" if name == "attr" else name.split(".")[0] for name in names} - STANDARD - {"proxy_listener"}
     if room in LEAVES or (path.name == "__init__.py" and path.parent == PACKAGE):
         return
-    assert not ours & LEAVES, f"{path.name} imports {ours & LEAVES}"
-    if room in {"sinks", "web"}:
-        allowed = SINKS | {room} | ({"xiaomi"} if room == "sinks" else {"capture"})
-        assert ours <= allowed, f"{path.name} imports {ours - allowed}"
-        assert others <= SINK_LIBRARIES, f"{path.name} imports {others - SINK_LIBRARIES}"
-        return
-    allowed_rooms, allowed_libraries = ROOMS[room]
-    assert ours <= allowed_rooms | {room}, f"{path.name} imports {ours - allowed_rooms - {room}}"
-    assert others <= allowed_libraries, f"{path.name} imports {others - allowed_libraries}"
+    allowed, libraries = ROOMS[room]
+    wrong = {name for name in ours if not allows(allowed, room, name)}
+    assert not wrong, f"{path.name} imports {wrong}"
+    assert others <= libraries, f"{path.name} imports {others - libraries}"
 
 
-@pytest.mark.parametrize(
-    ("room", "path"), list(modules()), ids=lambda value: str(value) if isinstance(value, str) else value.name
-)
+@pytest.mark.parametrize(("room", "path"), [each for each in MODULES if each.values[0] in ABOVE])
 def test_nothing_above_the_io_line_knows_time_sockets_logs_or_chance(room, path):
-    if room in VALUES | CORE:
-        names = {name.split(".")[0] for name in imports(path)}
-        assert not names & FORBIDDEN_ABOVE
+    """Time arrives as an argument or inside the advertisement."""
+    names = {name.split(".")[0] for name in imports(path)}
+    assert not names & FORBIDDEN_ABOVE
 
 
-def test_nobody_but_the_demo_knows_the_simulator():
-    importers = {room for room, path in modules() if "simulator" in split(imports(path))[0]}
-    assert importers <= {"demo", "simulator", "cli"}
+def module_of(name: str) -> str | None:
+    """The module that an imported name stands in; None where it is not of the package."""
+    while name.startswith("proxy_listener"):
+        path = PACKAGE.parent.joinpath(*name.split("."))
+        if path.with_suffix(".py").exists() or (path / "__init__.py").exists():
+            return name
+        name = name.rpartition(".")[0]
+    return None
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module of the package -> the modules that it imports by name, wherever in the file the import stands."""
+    edges: dict[str, set[str]] = {}
+    for _, path in modules():
+        parts = ("proxy_listener", *path.relative_to(PACKAGE).with_suffix("").parts)
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found = {module_of(each) for each in imports(path, names=True)} - {None, name, "proxy_listener"}
+        edges[name] = {str(each) for each in found}
+    return edges
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """No import circle, file by file."""
+    edges, done, path = graph(), set(), []
+
+    def visit(name: str) -> None:
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name in done:
+            return
+        path.append(name)
+        for each in sorted(edges[name]):
+            visit(each)
+        path.pop()
+        done.add(name)
+
+    for name in sorted(edges):
+        visit(name)
+
+
+def test_only_the_demo_imports_the_simulator():
+    """What is simulated has no part in the service."""
+    importers = {
+        path.relative_to(PACKAGE)
+        for room, path in modules()
+        if room != "simulator" and any(name.startswith("proxy_listener.simulator") for name in imports(path))
+    }
+    assert importers == {Path("cli/demo.py")}

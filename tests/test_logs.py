@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from proxy_listener import logs
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
 
 log = structlog.get_logger()
 

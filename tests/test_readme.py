@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from listening import MAC, Air
-from readme import device_table, further_models
+from support.listening import MAC, Air
+from support.readme import device_table, further_models
 
 from proxy_listener.config import load
-from proxy_listener.reading import as_json
-from proxy_listener.secret import Secret
-from proxy_listener.settings import DeviceSettings
+from proxy_listener.model.reading import as_json
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DeviceSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

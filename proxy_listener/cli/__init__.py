@@ -1,6 +1,6 @@
 """The verbs. What each one needs beyond click is imported when it is called, so that the others start at once."""
 
-from proxy_listener.cli import service, offline, network, keys, running  # noqa: I001  the order in which --help lists them
+from proxy_listener.cli import run, offline, network, doctor, keys, running  # noqa: I001  the order in which --help lists them
 from proxy_listener.cli.verb import main
 
-__all__ = ["keys", "main", "network", "offline", "running", "service"]
+__all__ = ["doctor", "keys", "main", "network", "offline", "run", "running"]

@@ -3,10 +3,10 @@
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from proxy_listener.advertisement import Address, mac_text
-from proxy_listener.endpoint import loopback
-from proxy_listener.secret import Secret
-from proxy_listener.settings import DiscoverySettings
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DiscoverySettings
+from proxy_listener.model.text import loopback
 
 HEAD = """\
 # The configuration of proxy-listener. `proxy-listener check` says what it would make run.

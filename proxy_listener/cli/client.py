@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from proxy_listener.cli.verb import NotRunningError
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.web.control import NAME
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import click
 
 from proxy_listener.cli.tables import cell, print_json, show
 from proxy_listener.cli.verb import FAILED, Listing, Options, Verbs, main
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 
 FILE_LIMIT = 64 << 20
 """Bytes of an extractor's file: Home Assistant's core.config_entries of a large house has a few MB."""
@@ -28,8 +28,8 @@ def import_(options: Options, file: Path) -> None:
     FILE is the JSON of a key extractor, Home Assistant's .storage/core.config_entries, ble_monitor's devices, or a map
     of MACs to keys. No key is shown.
     """
-    from proxy_listener.advertisement import mac_text
-    from proxy_listener.keys import extracted, import_keys
+    from proxy_listener.config.key_import import extracted, import_keys
+    from proxy_listener.model.advertisement import mac_text
 
     path = options.file()
     try:
@@ -64,8 +64,8 @@ def import_(options: Options, file: Path) -> None:
 @click.pass_obj
 def test(options: Options, device: str, capture: Path, more: tuple[str, ...]) -> None:
     """Say which of DEVICE's bindkeys fits what is in a capture. DEVICE is a name in the configuration or a MAC."""
-    from proxy_listener.advertisement import mac_text
     from proxy_listener.cli.trial import candidates, tried
+    from proxy_listener.model.advertisement import mac_text
 
     mac, name, secrets = candidates(options, device, more)
     results, frames = tried(mac, secrets, capture)

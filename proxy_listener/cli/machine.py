@@ -105,7 +105,7 @@ def disk(where: Path, free: int) -> Finding:
 
 def port(listen: str) -> Finding:
     """Whether the page could be served there, while no service runs."""
-    from proxy_listener.endpoint import split_endpoint
+    from proxy_listener.model.text import split_endpoint
 
     place = split_endpoint(listen)
     assert place is not None  # the configuration was checked

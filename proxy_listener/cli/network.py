@@ -1,4 +1,4 @@
-"""The verbs that look at the network: ``discover``, ``init``, ``doctor``. They connect and ask, and never subscribe."""
+"""The verbs that look at the network: ``discover``, ``init``. They connect and ask, and never subscribe."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ import click
 
 from proxy_listener.cli.deployment import FILES, deployment, doubt
 from proxy_listener.cli.tables import cell, print_json, show
-from proxy_listener.cli.verb import FAILED, Listing, Options, Verb, main, nearest
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.cli.verb import Listing, Options, Verb, main, nearest
+from proxy_listener.model.errors import ProxyListenerError
 
 if TYPE_CHECKING:
     from proxy_listener.cli.beginning import Beginning
+    from proxy_listener.model.secret import Secret
+    from proxy_listener.model.settings import DiscoverySettings, ProxySettings
     from proxy_listener.proxies.survey import Found
-    from proxy_listener.secret import Secret
-    from proxy_listener.settings import DiscoverySettings, ProxySettings
 
 NODE_HEAD = ("node", "room", "address", "mac", "version", "proxy", "used", "why")
 
@@ -50,7 +50,7 @@ def surveyed(
 
 def node_row(found: "Found") -> list[object]:
     """A node as cells."""
-    from proxy_listener.advertisement import mac_text
+    from proxy_listener.model.advertisement import mac_text
 
     mac = None if found.mac is None else mac_text(found.mac)
     return [found.name, found.room, found.address, mac, found.version, found.proxy, found.used, found.why]
@@ -87,7 +87,7 @@ def discover(options: Options, seconds: float) -> None:
 def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed: str | None) -> None:
     """Find the proxies, ask for keys, and write a first devices.toml."""
     from proxy_listener.cli.beginning import Beginning
-    from proxy_listener.settings import DiscoverySettings
+    from proxy_listener.model.settings import DiscoverySettings
 
     if printed is not None:
         click.echo(deployment(printed), nl=False)
@@ -119,8 +119,8 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
 
 def asked(discovery: "DiscoverySettings", nodes: "Sequence[Found]") -> "list[Found]":
     """The same nodes, each spoken to at the address where it was seen, as if it had an entry."""
-    from proxy_listener.endpoint import split_endpoint
-    from proxy_listener.settings import ProxySettings
+    from proxy_listener.model.settings import ProxySettings
+    from proxy_listener.model.text import split_endpoint
 
     seen = {node.name: node for node in nodes}
     places = {name: place for name, node in seen.items() if (place := split_endpoint(node.address))}
@@ -164,7 +164,7 @@ def asked_key(question: str) -> "Secret | None":
     """A Noise key, asked for until it is one; None for an empty answer."""
     from proxy_listener.config.fields import FieldError
     from proxy_listener.config.secrets import noise_key
-    from proxy_listener.secret import Secret
+    from proxy_listener.model.secret import Secret
 
     while text := click.prompt(question, default="", show_default=False, hide_input=sys.stdin.isatty()).strip():
         try:
@@ -190,22 +190,3 @@ def written(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-
-
-@main.command(cls=Listing, short_help="Say in plain words what is in the way.")
-@click.pass_obj
-def doctor(options: Options) -> None:
-    """Look at configuration, network, proxies, keys, broker and service; say in plain words what is wrong."""
-    from proxy_listener.cli.findings import examined
-
-    findings = examined(options)
-    if options.json:
-        print_json([{"state": each.state, "what": each.what, "detail": each.detail} for each in findings])
-    else:
-        show(
-            ("", "what", "detail"),
-            [[each.state, each.what, each.detail] for each in findings],
-            colored=options.colored(),
-        )
-    if any(each.state == "fail" for each in findings):
-        sys.exit(FAILED)

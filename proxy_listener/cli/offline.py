@@ -15,7 +15,7 @@ from proxy_listener.cli.verb import Listing, Options, Verb, main, nearest
 
 if TYPE_CHECKING:
     from proxy_listener.config import Config
-    from proxy_listener.settings import DeviceSettings, DiscoverySettings, ProxySettings
+    from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
 
 PROXY_HEAD = ("proxy", "mac", "room", "address", "key")
 DEVICE_HEAD = ("device", "mac", "key", "read every", "proxies")
@@ -88,7 +88,7 @@ def _settings(settings: Any) -> Iterator[str]:
 
 
 def _proxy(proxy: "ProxySettings", discovery: "DiscoverySettings") -> dict[str, Any]:
-    from proxy_listener.advertisement import mac_text
+    from proxy_listener.model.advertisement import mac_text
 
     if proxy.noise_psk:
         key = "its own"
@@ -106,7 +106,7 @@ def _proxy(proxy: "ProxySettings", discovery: "DiscoverySettings") -> dict[str, 
 
 
 def _device(device: "DeviceSettings") -> dict[str, Any]:
-    from proxy_listener.advertisement import mac_text
+    from proxy_listener.model.advertisement import mac_text
 
     schemes = {24: "MiBeacon v2/v3", 32: "MiBeacon v4/v5"}
     keys = [f"{len(key)} digits, {schemes[len(key)]}" for key in device.bindkey]
@@ -150,13 +150,13 @@ def _state_doubts(state: Path) -> Iterator[str]:
 @click.pass_obj
 def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) -> None:
     """Explain a frame byte by byte: service data or a whole advertisement, in hex."""
-    from proxy_listener.advertisement import parse_mac
     from proxy_listener.config import find, load
     from proxy_listener.config.fields import FieldError
     from proxy_listener.config.secrets import bindkey
-    from proxy_listener.errors import ConfigError
-    from proxy_listener.secret import Secret
-    from proxy_listener.xiaomi.explain import explain
+    from proxy_listener.formats.explain import explain
+    from proxy_listener.model.advertisement import parse_mac
+    from proxy_listener.model.errors import ConfigError
+    from proxy_listener.model.secret import Secret
 
     try:
         payload = bytes.fromhex("".join(data.replace(":", " ").replace("-", " ").split()))
@@ -188,9 +188,9 @@ def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) 
 
 def _sender(payload: bytes) -> int | None:
     """The MAC inside a frame, be it alone or in an advertisement; None where it has none."""
-    from proxy_listener.advertisement import MIBEACON, service_data
-    from proxy_listener.errors import DecodeError
-    from proxy_listener.xiaomi.mibeacon import parse_frame
+    from proxy_listener.formats.xiaomi.mibeacon import parse_frame
+    from proxy_listener.model.advertisement import MIBEACON, service_data
+    from proxy_listener.model.errors import DecodeError
 
     frames = [data for uuid, data in service_data(payload) if uuid == MIBEACON] or [payload]
     with suppress(DecodeError):

@@ -114,7 +114,7 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
 
 def measured(values: Mapping[str, Any]) -> str:
     """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``; a flag of a quantity's name has no unit."""
-    from proxy_listener.xiaomi.quantities import QUANTITIES
+    from proxy_listener.model.quantities import QUANTITIES
 
     words = []
     for quantity, value in values.items():

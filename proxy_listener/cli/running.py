@@ -29,7 +29,7 @@ from proxy_listener.cli.rows import (
 from proxy_listener.cli.steps import told
 from proxy_listener.cli.tables import age, cell, drawn, print_json, show
 from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, main
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 
 if TYPE_CHECKING:
     from proxy_listener.cli.client import Service

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from proxy_listener.cli.service import opened
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.cli.run import opened
+from proxy_listener.model.errors import ProxyListenerError
 
 FIXED = ("time", "mac", "name", "model", "source", "proxy", "room", "rssi", "counter", "trust", "late")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from proxy_listener.naming import printable
+from proxy_listener.model.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from proxy_listener.advertisement import MIBEACON, Address, mac_text, parse_mac, service_data
-from proxy_listener.capture import Capture
+from proxy_listener.capture.lines import Capture
 from proxy_listener.cli.verb import Options
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.secrets import bindkey
-from proxy_listener.errors import DecodeError, ProxyListenerError
-from proxy_listener.secret import Secret
-from proxy_listener.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
+from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
+from proxy_listener.model.advertisement import MIBEACON, Address, mac_text, parse_mac, service_data
+from proxy_listener.model.errors import DecodeError, ProxyListenerError
+from proxy_listener.model.secret import Secret
 
 
 def candidates(options: Options, wanted: str, more: Sequence[str]) -> tuple[Address, str, list[Secret]]:

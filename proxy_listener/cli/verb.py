@@ -20,7 +20,7 @@ import attrs
 import click
 
 from proxy_listener import __version__
-from proxy_listener.errors import ConfigError, Problem, ProxyListenerError
+from proxy_listener.model.errors import ConfigError, Problem, ProxyListenerError
 
 if TYPE_CHECKING:
     from proxy_listener.config import Config

@@ -16,15 +16,14 @@ import attrs
 from cattrs import Converter
 
 from proxy_listener import sinks
-from proxy_listener.advertisement import Address
 from proxy_listener.config import fields
 from proxy_listener.config.fields import FieldError, shown
 from proxy_listener.config.places import NAME
 from proxy_listener.config.secrets import Secrets, refuse_readable
 from proxy_listener.config.structure import converter_for, meant, structured, unknown
-from proxy_listener.endpoint import loopback, split_endpoint
-from proxy_listener.errors import ConfigError, Problem
-from proxy_listener.settings import (
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.errors import ConfigError, Problem
+from proxy_listener.model.settings import (
     DeviceSettings,
     DevicesSettings,
     DiscoverySettings,
@@ -33,6 +32,7 @@ from proxy_listener.settings import (
     ServiceSettings,
     WebSettings,
 )
+from proxy_listener.model.text import loopback, split_endpoint
 
 T = TypeVar("T")
 

@@ -11,9 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, get_args
 
-from proxy_listener.advertisement import Address, parse_mac
-from proxy_listener.endpoint import split_endpoint
-from proxy_listener.naming import LIMIT, printable
+from proxy_listener.model.advertisement import Address, parse_mac
+from proxy_listener.model.text import LIMIT, printable, split_endpoint
 
 Fault: TypeAlias = tuple[str, str]
 """Where inside the value (``.file``, ``[2]``, or nothing), and what was expected there."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_listener.config.fields import FieldError, listed, shown, wrong
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
 
 SECRET_BYTES = 4096
 MOST_BINDKEYS = 8

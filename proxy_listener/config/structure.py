@@ -16,8 +16,8 @@ from cattrs.gen import make_dict_structure_fn, override
 from proxy_listener.config import fields
 from proxy_listener.config.fields import Fault, FieldError, Hook, shown
 from proxy_listener.config.secrets import Secrets
-from proxy_listener.secret import Secret
-from proxy_listener.settings import (
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import (
     DeviceSettings,
     DiscoverySettings,
     HistorySettings,

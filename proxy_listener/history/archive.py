@@ -11,10 +11,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history import queries
 from proxy_listener.history.file import FAULTS, Store, reader
 from proxy_listener.history.rows import Device, Hearing, Known, Latest, Point, Row, Sealed
+from proxy_listener.model.advertisement import Address
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import attrs
 import structlog
 
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from heapq import nlargest
 from typing import Literal, NamedTuple, TypeAlias
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history.rows import SLOT
-from proxy_listener.reading import Reading
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Reading
 
 Table: TypeAlias = Literal["reading", "summary", "hearing"]
 

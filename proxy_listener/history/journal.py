@@ -20,7 +20,6 @@ from weakref import WeakSet
 import attrs
 import structlog
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history import queries
 from proxy_listener.history.archive import Archive
 from proxy_listener.history.file import FAULTS, open_store, sound
@@ -29,8 +28,9 @@ from proxy_listener.history.ledger import Ledger, Small
 from proxy_listener.history.rows import Row, Storage
 from proxy_listener.history.thinning import Thinning
 from proxy_listener.history.writer import Batch, Committed, Writer
-from proxy_listener.reading import Reading
-from proxy_listener.settings import HistorySettings
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.settings import HistorySettings
 
 log = structlog.get_logger()
 

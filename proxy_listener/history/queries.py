@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history.rows import COLUMNS, SLOT, Device, Hearing, Known, Latest, Point, Row, Sealed, row_of
+from proxy_listener.model.advertisement import Address
 
 NEWEST = 64
 """Identities that the duplicate rule keeps in memory per device (facts: dedup-and-replay)."""

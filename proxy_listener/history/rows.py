@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from proxy_listener.advertisement import Address
-from proxy_listener.reading import Event, Reading, Value
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Event, Reading, Value
 
 COLUMNS = (
     'id, mac, time, name, model, source, proxy, room, rssi, counter, trust, late, "values", events, fires, stale, '

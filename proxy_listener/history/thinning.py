@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 import structlog
 
-from proxy_listener.advertisement import Address, mac_text
 from proxy_listener.history.file import FAULTS, Store
 from proxy_listener.history.holdings import Holding, Holdings
 from proxy_listener.history.removal import STEP
 from proxy_listener.history.writer import Writer
-from proxy_listener.reading import Reading
-from proxy_listener.settings import DAY, HistorySettings
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.settings import DAY, HistorySettings
 
 log = structlog.get_logger()
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import attrs
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history import removal
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
 from proxy_listener.history.holdings import Plan
 from proxy_listener.history.rows import COLUMNS, SLOT, Hearing, Row, Sealed, columns
+from proxy_listener.model.advertisement import Address
 
 SEALED_PER_DEVICE = 10_000
 SEALED_BYTES = 64 << 20

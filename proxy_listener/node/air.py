@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 
 READ, WRITE_WITHOUT_RESPONSE, WRITE, NOTIFY = 0x02, 0x04, 0x08, 0x10
 """Characteristic properties: Bluetooth Core, volume 3, part G, 3.3.1.1."""

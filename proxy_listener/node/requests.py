@@ -12,7 +12,7 @@ from typing import ClassVar
 import structlog
 from google.protobuf.message import Message
 
-from proxy_listener.advertisement import mac_text
+from proxy_listener.model.advertisement import mac_text
 from proxy_listener.node.firmware import Firmware, Login
 from proxy_listener.node.gatt import perform
 from proxy_listener.node.links import Links, Spawn

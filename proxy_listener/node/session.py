@@ -14,10 +14,10 @@ import attrs
 import structlog
 from google.protobuf.message import Message
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import Firmware, Login, Timing
 from proxy_listener.node.messages import KNOWN, NUMBERS, api, parse
 from proxy_listener.node.wire import Wire, WireError
-from proxy_listener.secret import Secret
 
 log = structlog.get_logger()
 

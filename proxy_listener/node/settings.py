@@ -3,8 +3,8 @@
 import attrs
 from aioesphomeapi.noise import decode_noise_psk
 
-from proxy_listener.advertisement import Address
-from proxy_listener.secret import Secret
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.secret import Secret
 
 
 def _is_key(_settings: object, _attribute: object, value: Secret | None) -> None:

@@ -23,8 +23,8 @@ from aioesphomeapi.noise import decode_noise_psk
 from noise.connection import NoiseConnection
 from noise.exceptions import NoiseInvalidMessage
 
-from proxy_listener.errors import ProxyListenerError
-from proxy_listener.secret import Secret
+from proxy_listener.model.errors import ProxyListenerError
+from proxy_listener.model.secret import Secret
 
 Packet: TypeAlias = tuple[int, bytes]
 

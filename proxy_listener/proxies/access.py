@@ -6,12 +6,12 @@ entry's key is tried on that entry only, and a node that once proved a key is ne
 
 import attrs
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DiscoverySettings, ProxySettings
+from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.secret import Secret
-from proxy_listener.settings import DiscoverySettings, ProxySettings
-from proxy_listener.status import ProxyState
 
 
 @attrs.frozen

@@ -24,7 +24,7 @@ from aioesphomeapi.core import (
     TimeoutAPIError,
 )
 
-from proxy_listener.status import ProxyState
+from proxy_listener.model.status import ProxyState
 
 
 @attrs.frozen

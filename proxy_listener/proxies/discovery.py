@@ -24,8 +24,8 @@ from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord  # exported by the 
 from zeroconf._protocol.outgoing import DNSOutgoing  # likewise
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from proxy_listener.advertisement import Address, parse_mac
-from proxy_listener.naming import printable
+from proxy_listener.model.advertisement import Address, parse_mac
+from proxy_listener.model.text import printable
 from proxy_listener.proxies.timing import Timing
 
 log = structlog.get_logger()

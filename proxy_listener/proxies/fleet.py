@@ -13,7 +13,9 @@ import attrs
 import structlog
 from zeroconf.asyncio import AsyncZeroconf
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.settings import DiscoverySettings, ProxySettings
+from proxy_listener.model.status import ProxyState, ProxyStatus
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Discovery, Sighting
@@ -25,8 +27,6 @@ from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
 from proxy_listener.proxies.strangers import LOWEST_PORT, UNLISTED, Strangers, dispensable, near, unspoken
 from proxy_listener.proxies.timing import Timing
-from proxy_listener.settings import DiscoverySettings, ProxySettings
-from proxy_listener.status import ProxyState, ProxyStatus
 
 log = structlog.get_logger()
 

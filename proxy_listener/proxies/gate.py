@@ -7,9 +7,9 @@ person can mend, a minute.
 
 import attrs
 
+from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.causes import Verdict
 from proxy_listener.proxies.timing import Timing
-from proxy_listener.status import ProxyState
 
 _NEVER = float("-inf")
 _PATIENCE = 10

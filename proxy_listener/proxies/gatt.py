@@ -21,8 +21,8 @@ from aioesphomeapi.core import (
 )
 from aioesphomeapi.model import BluetoothProxyFeature
 
-from proxy_listener.advertisement import Address, mac_text
-from proxy_listener.errors import GattError
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.errors import GattError
 from proxy_listener.proxies.handles import Tables
 
 log = structlog.get_logger()
@@ -106,7 +106,7 @@ async def connection(
 
 
 class Link:
-    """One connection; it implements :class:`proxy_listener.xiaomi.miflora.Gatt`."""
+    """One connection; it implements :class:`proxy_listener.gatt.miflora.Gatt`."""
 
     def __init__(self, proxy: Connector, address: Address, tables: Tables, timing: Timing) -> None:
         self._proxy = proxy

@@ -7,7 +7,7 @@ was kept may be wrong, so nothing here raises, and a table that a device contrad
 import json
 from collections.abc import Callable, Mapping
 
-from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.model.advertisement import Address, mac_text
 
 
 class Tables:

@@ -15,8 +15,8 @@ from aioesphomeapi.connection import APIConnection
 from aioesphomeapi.model import APIVersion, DeviceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
-from proxy_listener.advertisement import Address, parse_mac
-from proxy_listener.naming import printable
+from proxy_listener.model.advertisement import Address, parse_mac
+from proxy_listener.model.text import printable
 from proxy_listener.proxies.access import Access
 from proxy_listener.proxies.targets import Target
 from proxy_listener.proxies.timing import Timing
@@ -32,9 +32,7 @@ SLOW = 2
 
 @attrs.frozen
 class Node:
-    """What a node says it is. Its texts passed :func:`~proxy_listener.naming.printable`. ``sleeps``: it is built with
-    deep sleep.
-    """
+    """What a node says it is. Its texts passed ``printable``. ``sleeps``: it is built with deep sleep."""
 
     name: str
     friendly_name: str

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import structlog
 from aioesphomeapi.model import BluetoothLEAdvertisement
 
-from proxy_listener.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16, find_ours
-from proxy_listener.outcome import Outcome
+from proxy_listener.model.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16, find_ours
+from proxy_listener.model.outcome import Outcome
 from proxy_listener.proxies.parsed import payload
 from proxy_listener.proxies.timing import Timing
 

@@ -11,7 +11,7 @@ The rule of this file: what does not fit an AD structure or the payload's limit 
 
 from aioesphomeapi.model import BluetoothLEAdvertisement
 
-from proxy_listener.advertisement import SERVICE_DATA_16
+from proxy_listener.model.advertisement import SERVICE_DATA_16
 
 _MANUFACTURER, _NAME = 0xFF, 0x09
 _BASE = "-0000-1000-8000-00805f9b34fb"

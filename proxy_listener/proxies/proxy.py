@@ -15,9 +15,11 @@ from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import BluetoothProxyFeature
 from zeroconf.asyncio import AsyncZeroconf
 
-from proxy_listener.advertisement import Address
-from proxy_listener.errors import GattError
-from proxy_listener.outcome import Outcome
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.errors import GattError
+from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.settings import DiscoverySettings, ProxySettings
+from proxy_listener.model.status import ProxyState, ProxyStatus
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.discovery import Sighting
@@ -29,8 +31,6 @@ from proxy_listener.proxies.session import Session, Slots
 from proxy_listener.proxies.stream import Stream
 from proxy_listener.proxies.targets import Targets
 from proxy_listener.proxies.timing import Timing
-from proxy_listener.settings import DiscoverySettings, ProxySettings
-from proxy_listener.status import ProxyState, ProxyStatus
 
 log = structlog.get_logger()
 

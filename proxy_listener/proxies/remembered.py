@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from proxy_listener.advertisement import Address, mac_text, parse_mac
+from proxy_listener.model.advertisement import Address, mac_text, parse_mac
 
 log = structlog.get_logger()
 

@@ -17,6 +17,7 @@ from aioesphomeapi.model import (
     ConnectionClosedEvent,
 )
 
+from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.causes import ASLEEP, RESTARTS, VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.coalesce import CoalescingEventLoop
 from proxy_listener.proxies.gate import Ending
@@ -26,7 +27,6 @@ from proxy_listener.proxies.stream import Manners, Step, Stream
 from proxy_listener.proxies.timing import Timing
 from proxy_listener.proxies.traffic import Traffic
 from proxy_listener.proxies.wifi import WifiSignal
-from proxy_listener.status import ProxyState
 
 _NEWEST_WINS = (2026, 7)
 """ESPHome 2026.7.0 (esphome#17423): the newest subscriber takes the stream."""

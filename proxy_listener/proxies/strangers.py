@@ -10,13 +10,13 @@ from ipaddress import ip_address
 import attrs
 import structlog
 
+from proxy_listener.model.settings import DiscoverySettings
+from proxy_listener.model.status import ProxyState, ProxyStatus
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.proxies.proxy import Proxy
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.settings import DiscoverySettings
-from proxy_listener.status import ProxyState, ProxyStatus
 
 log = structlog.get_logger()
 

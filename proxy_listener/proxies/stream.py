@@ -19,8 +19,8 @@ from enum import Enum, auto, unique
 
 import attrs
 
+from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.timing import Timing
-from proxy_listener.status import ProxyState
 
 
 @unique

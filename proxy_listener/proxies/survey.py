@@ -11,7 +11,9 @@ import attrs
 from aioesphomeapi.core import APIConnectionError
 from zeroconf.asyncio import AsyncZeroconf
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.settings import DiscoverySettings, ProxySettings
+from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.access import Access, access
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose
 from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
@@ -20,8 +22,6 @@ from proxy_listener.proxies.quiet import hush_libraries
 from proxy_listener.proxies.remembered import Remembered
 from proxy_listener.proxies.targets import Target
 from proxy_listener.proxies.timing import Timing
-from proxy_listener.settings import DiscoverySettings, ProxySettings
-from proxy_listener.status import ProxyState
 
 _STREAMS = 1 | 32
 """Flags: passive scan, raw advertisements."""

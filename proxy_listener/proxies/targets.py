@@ -7,8 +7,8 @@ since, and no more than a few are kept.
 
 import attrs
 
+from proxy_listener.model.settings import ProxySettings
 from proxy_listener.proxies.discovery import Sighting
-from proxy_listener.settings import ProxySettings
 
 LIMIT = 4
 """Sightings of one proxy; the first ones stay, and the one that bears the entry's name."""

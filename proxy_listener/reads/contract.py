@@ -12,13 +12,13 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from proxy_listener.advertisement import Address
-from proxy_listener.reading import Reading, Value
+from proxy_listener.gatt.miflora import PLANTS, Gatt, Plant
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Reading, Value
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import DeviceStatus, ProxyStatus
 from proxy_listener.reads.download import LogReport
 from proxy_listener.reads.ranking import Candidate
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import DeviceStatus, ProxyStatus
-from proxy_listener.xiaomi.miflora import PLANTS, Gatt, Plant
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import attrs
 
-from proxy_listener.xiaomi.miflora import (
+from proxy_listener.gatt.miflora import (
     ENTRY_INTERVAL,
     ENTRY_LIMIT,
     Entry,

@@ -12,17 +12,17 @@ from typing import Any
 
 import structlog
 
-from proxy_listener.advertisement import Address, mac_text
-from proxy_listener.errors import GattError
-from proxy_listener.reading import Reading, Source, Value
+from proxy_listener.gatt.miflora import Answer, Entry, Plant, RefusedError, log_in, read
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.errors import GattError
+from proxy_listener.model.reading import Reading, Source, Value
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import Heard, ProxyStatus
 from proxy_listener.reads.contract import Attempt, House, Link, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import Download, recall
 from proxy_listener.reads.ranking import Candidate, chosen, rank, worth_waiting
 from proxy_listener.reads.routes import Shared, near
 from proxy_listener.reads.schedule import Plan
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import Heard, ProxyStatus
-from proxy_listener.xiaomi.miflora import Answer, Entry, Plant, RefusedError, log_in, read
 
 log = structlog.get_logger()
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from proxy_listener.gatt.miflora import Plant
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import Heard, ProxyStatus
 from proxy_listener.reads.contract import House, Timing
 from proxy_listener.reads.ranking import Candidate, able, chosen, free, rank
 from proxy_listener.reads.routes import Shared, near
 from proxy_listener.reads.schedule import JUST_HEARD, Plan
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import Heard, ProxyStatus
-from proxy_listener.xiaomi.miflora import Plant
 
 
 @attrs.frozen

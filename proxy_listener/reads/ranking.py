@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from proxy_listener.advertisement import PUBLIC, Address
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import Heard, ProxyState, ProxyStatus
+from proxy_listener.model.advertisement import PUBLIC, Address
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import Heard, ProxyState, ProxyStatus
 
 LATELY = 180.0
 """Seconds within which a proxy must have heard the device: habluetooth uses 195 s for devices it can connect to."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import Heard, ProxyStatus
 from proxy_listener.reads.ranking import Failures, Situation
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import Heard, ProxyStatus
 
 NEVER = float("-inf")
 NOT_TRIED: Mapping[str, str] = {}

@@ -11,7 +11,9 @@ from operator import itemgetter
 
 import structlog
 
-from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.gatt.miflora import Plant
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.reads.contract import House, Outlook, Progress, ReadReport, Tell, Timing
 from proxy_listener.reads.download import gap_start
 from proxy_listener.reads.errand import Errand, heard_by, keep, note_name, now
@@ -20,8 +22,6 @@ from proxy_listener.reads.ranking import Candidate, rank
 from proxy_listener.reads.routes import Shared
 from proxy_listener.reads.schedule import Plan
 from proxy_listener.reads.turn import Turn
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.xiaomi.miflora import Plant
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
-from proxy_listener.advertisement import Address
-from proxy_listener.reading import Reading
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Reading
 from proxy_listener.simulator.truth import Frame, Truth
 
 Key = tuple[Address, int | None]

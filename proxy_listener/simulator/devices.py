@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import attrs
 
-from proxy_listener.advertisement import MIBEACON, PUBLIC, Address, mac_text
-from proxy_listener.secret import Secret
+from proxy_listener.model.advertisement import MIBEACON, PUBLIC, Address, mac_text
+from proxy_listener.model.secret import Secret
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.frames import advertisement, frame
 from proxy_listener.simulator.kinds import Content, Kind

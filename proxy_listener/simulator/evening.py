@@ -10,7 +10,7 @@ from itertools import count
 
 import attrs
 
-from proxy_listener.advertisement import Advertisement
+from proxy_listener.model.advertisement import Advertisement
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.radio import Room, mean_rssi, receive
 from proxy_listener.simulator.scene import HOUR, Scene

@@ -12,7 +12,7 @@ from random import Random
 import attrs
 import structlog
 
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
 from proxy_listener.simulator.house import House
 from proxy_listener.simulator.proxy import HouseProxy
 

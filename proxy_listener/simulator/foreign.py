@@ -7,7 +7,7 @@ manufacturer data, scan responses, empty and broken payloads.
 from collections.abc import Iterator
 from random import Random
 
-from proxy_listener.advertisement import RANDOM, SERVICE_DATA_16
+from proxy_listener.model.advertisement import RANDOM, SERVICE_DATA_16
 from proxy_listener.simulator.devices import Packet
 from proxy_listener.simulator.frames import FLAGS, structure
 from proxy_listener.simulator.radio import Point

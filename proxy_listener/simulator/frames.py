@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from proxy_listener.advertisement import MIBEACON, SERVICE_DATA_16, Address
-from proxy_listener.xiaomi.layout import Field, Row
+from proxy_listener.formats.layout import Field, Row
+from proxy_listener.model.advertisement import MIBEACON, SERVICE_DATA_16, Address
 
 FLAGS = b"\x02\x01\x06"
 """General discoverable, no BR/EDR: what every device here sends first."""

@@ -15,11 +15,11 @@ from typing import Any
 import attrs
 from zeroconf.asyncio import AsyncZeroconf
 
-from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import Firmware, Timing
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.secret import Secret
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.devices import Device, Packet
 from proxy_listener.simulator.evening import Evening, Network

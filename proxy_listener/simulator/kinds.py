@@ -12,8 +12,8 @@ from random import Random
 
 import attrs
 
-from proxy_listener.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
-from proxy_listener.reading import Event, Value
+from proxy_listener.model.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
+from proxy_listener.model.reading import Event, Value
 from proxy_listener.simulator.frames import hhccjcy10, obj, scale_v1, scale_v2
 
 MINUTE = 60.0

@@ -9,8 +9,8 @@ from random import Random
 
 import attrs
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6, ESPHOME_2026_10, Firmware
-from proxy_listener.secret import Secret
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.devices import Device
 from proxy_listener.simulator.kinds import KINDS

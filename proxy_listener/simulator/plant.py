@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
 from proxy_listener.node import air
 from proxy_listener.node.air import Lost, Notified, OpenError, OperationError, Service
 from proxy_listener.simulator import plant_table as table

@@ -9,7 +9,7 @@ import attrs
 from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
 from cryptography.hazmat.primitives.ciphers import Cipher
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
 from proxy_listener.node.air import (
     CLIENT_CONFIGURATION,
     NOTIFY,

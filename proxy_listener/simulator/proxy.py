@@ -8,7 +8,7 @@ import asyncio
 import structlog
 from google.protobuf.message import Message
 
-from proxy_listener.advertisement import RANDOM
+from proxy_listener.model.advertisement import RANDOM
 from proxy_listener.node.air import Link, Lost, Notified
 from proxy_listener.node.node import Node
 from proxy_listener.simulator.chance import chance_of

@@ -10,7 +10,7 @@ from random import Random
 
 import attrs
 
-from proxy_listener.advertisement import PUBLIC, RANDOM
+from proxy_listener.model.advertisement import PUBLIC, RANDOM
 from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.devices import Device, Packet, Sender
 from proxy_listener.simulator.foreign import phone

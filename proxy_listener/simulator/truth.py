@@ -8,8 +8,8 @@ from enum import StrEnum
 
 import attrs
 
-from proxy_listener.advertisement import Address
-from proxy_listener.reading import Event, Value
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Event, Value
 
 
 class Origin(StrEnum):

@@ -21,8 +21,8 @@ import attrs
 import structlog
 
 from proxy_listener.history import Feed, Journal, Row
-from proxy_listener.reading import as_json
-from proxy_listener.status import View
+from proxy_listener.model.reading import as_json
+from proxy_listener.model.status import View
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
-from proxy_listener.advertisement import Address
+from proxy_listener.model.advertisement import Address
 
 Values: TypeAlias = attrs.AttrsInstance
 Tell: TypeAlias = Callable[[Values], None]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 
 NAME = "control.sock"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 
-from proxy_listener.advertisement import ADDRESS_TYPES, mac_text
-from proxy_listener.reading import Reading, timestamp
-from proxy_listener.status import DeviceStatus, Heard, ProxyStatus
+from proxy_listener.model.advertisement import ADDRESS_TYPES, mac_text
+from proxy_listener.model.reading import Reading, timestamp
+from proxy_listener.model.status import DeviceStatus, Heard, ProxyStatus
 
 Document = dict[str, Any]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from proxy_listener.history import Journal
-from proxy_listener.settings import WebSettings
-from proxy_listener.status import View
+from proxy_listener.model.settings import WebSettings
+from proxy_listener.model.status import View
 from proxy_listener.web.actions import Actions
 from proxy_listener.web.control import control_socket
 

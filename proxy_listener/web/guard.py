@@ -19,8 +19,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from proxy_listener.secret import Secret
-from proxy_listener.settings import WebSettings
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import WebSettings
 from proxy_listener.web.documents import text
 
 log = structlog.get_logger()

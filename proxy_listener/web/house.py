@@ -7,11 +7,11 @@ from collections.abc import Callable
 import attrs
 from aiohttp import web
 
-from proxy_listener.advertisement import Address, parse_mac
 from proxy_listener.history import Journal
-from proxy_listener.reading import Reading
-from proxy_listener.secret import Secret
-from proxy_listener.status import DeviceStatus, View
+from proxy_listener.model.advertisement import Address, parse_mac
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.status import DeviceStatus, View
 from proxy_listener.web.actions import Actions
 from proxy_listener.web.documents import text
 

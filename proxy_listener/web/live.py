@@ -16,9 +16,9 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from proxy_listener.errors import ProxyListenerError
 from proxy_listener.history import Feed, Row
-from proxy_listener.reading import as_json
+from proxy_listener.model.errors import ProxyListenerError
+from proxy_listener.model.reading import as_json
 from proxy_listener.web.actions import Values
 from proxy_listener.web.documents import Document, plain, text
 from proxy_listener.web.house import HOUSE, address_of, body_of, opened, refusal, send

@@ -3,7 +3,7 @@
 The rule of this file: what can be derived is derived, so that the description cannot say anything else than the code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
@@ -13,11 +13,31 @@ import attrs
 from aiohttp import web
 
 from proxy_listener import __version__
-from proxy_listener.advertisement import ADDRESS_TYPES
 from proxy_listener.history import Storage
-from proxy_listener.reading import Value
-from proxy_listener.status import DeviceStatus, Heard, ProxyStatus
-from proxy_listener.web.documents import Document, text
+from proxy_listener.model.advertisement import ADDRESS_TYPES
+from proxy_listener.model.reading import Value
+from proxy_listener.model.status import DeviceStatus, Heard, ProxyStatus
+from proxy_listener.web.documents import Document
+
+JSON, LINES, SSE = "application/json", "application/x-ndjson", "text/event-stream"
+TEXT, HTML = "text/plain", "text/html"
+
+
+@attrs.frozen
+class Route:
+    """One route. ``media`` is what a success answers with, ``schema`` the name of its schema, ``query`` and ``body``
+    what it takes (names of what is described here). Those without a summary are the page, not the API.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    summary: str = ""
+    media: str = JSON
+    schema: str | None = None
+    query: tuple[str, ...] = ()
+    body: str | None = None
+
 
 CLASSES = (ProxyStatus, DeviceStatus, Heard, Storage)
 
@@ -225,12 +245,10 @@ def _parameters(path: str, query: Sequence[str]) -> list[Document]:
 
 
 @cache
-def document() -> Document:
-    """The whole description."""
-    from proxy_listener.web.routes import ROUTES  # the table names this module's handler
-
+def document(routes: tuple[Route, ...]) -> Document:
+    """The whole description of an API with these routes."""
     paths: dict[str, Document] = {}
-    for route in ROUTES:
+    for route in routes:
         if not route.summary:
             continue
         content: Document = {"schema": _reference(route.schema)} if route.schema else {}
@@ -254,8 +272,3 @@ def document() -> Document:
             "schemas": {**{cls.__name__: _class_schema(cls) for cls in CLASSES}, **WRITTEN},
         },
     }
-
-
-async def description(_request: web.Request) -> web.Response:
-    """The description, served."""
-    return web.Response(text=text(document()), content_type="application/json")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import attrs
 from aiohttp import web
 
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
 from proxy_listener.web.guard import COOKIE, matches, session
 from proxy_listener.web.house import HOUSE, body_of, refusal
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from proxy_listener.advertisement import Address, parse_mac
 from proxy_listener.history import Point, Row
-from proxy_listener.reading import as_json
+from proxy_listener.model.advertisement import Address, parse_mac
+from proxy_listener.model.reading import as_json
 from proxy_listener.web.documents import text
 from proxy_listener.web.house import HOUSE, address_of, opened, refusal, send
 

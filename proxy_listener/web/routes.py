@@ -1,33 +1,18 @@
 """THE TABLE of the API: method, path, handler, and what its description says. Served and described from here."""
 
-from collections.abc import Awaitable, Callable
-
-import attrs
 from aiohttp import web
 
-from proxy_listener.web import current, live, openapi, page, past
-
-JSON, LINES, SSE = "application/json", "application/x-ndjson", "text/event-stream"
-TEXT, HTML = "text/plain", "text/html"
-
-
-@attrs.frozen
-class Route:
-    """One route. ``media`` is what a success answers with, ``schema`` the name of its schema, ``query`` and ``body``
-    what it takes (names of :mod:`proxy_listener.web.openapi`). Those without a summary are the page, not the API.
-    """
-
-    method: str
-    path: str
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    summary: str = ""
-    media: str = JSON
-    schema: str | None = None
-    query: tuple[str, ...] = ()
-    body: str | None = None
-
+from proxy_listener.web import current, live, page, past
+from proxy_listener.web.documents import text
+from proxy_listener.web.openapi import HTML, LINES, SSE, TEXT, Route, document
 
 RANGE = ("since", "until")
+
+
+async def description(_request: web.Request) -> web.Response:
+    """The description, served."""
+    return web.Response(text=text(document(ROUTES)), content_type="application/json")
+
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/status", current.status, "Version, uptime, storage, outcomes, proxies", schema="Status"),
@@ -50,7 +35,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/quantities", current.quantities, "The unit of each quantity that is a number", schema="Units"),
     Route("GET", "/healthz", current.healthz, "Whether readings flow: 200, or 503 with the cause", schema="Health"),
     Route("GET", "/metrics", current.metrics, "Prometheus' text", TEXT),
-    Route("GET", "/openapi.json", openapi.description, "This description", schema="OpenAPI"),
+    Route("GET", "/openapi.json", description, "This description", schema="OpenAPI"),
     Route("GET", "/", page.index, media=HTML),
     Route("GET", "/assets/{name}", page.asset, media="*/*"),
     Route("GET", "/login", page.form, media=HTML),

@@ -17,8 +17,8 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from proxy_listener.errors import ProxyListenerError
-from proxy_listener.settings import WebSettings
+from proxy_listener.model.errors import ProxyListenerError
+from proxy_listener.model.settings import WebSettings
 from proxy_listener.web.control import BACKLOG
 from proxy_listener.web.guard import Handler, errors, guard, headers
 from proxy_listener.web.house import HOUSE, STUCK_TIMEOUT, House

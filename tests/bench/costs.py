@@ -13,19 +13,19 @@ import attrs
 from mix import Air, Mix, Sensor, air, sensors, strangers
 from sender import made
 
-from proxy_listener.advertisement import mac_text, service_data
-from proxy_listener.devices import Devices
-from proxy_listener.listener import Listener
+from proxy_listener.engine.devices import Devices
+from proxy_listener.engine.listener import Listener
+from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
+from proxy_listener.formats.xiaomi.models import Model, model_of
+from proxy_listener.formats.xiaomi.objects import read_objects
+from proxy_listener.model.advertisement import mac_text, service_data
+from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.node.messages import api
-from proxy_listener.outcome import Outcome
 from proxy_listener.proxies.hearing import Hearing
 from proxy_listener.proxies.timing import Timing
-from proxy_listener.reading import Reading
-from proxy_listener.secret import Secret
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
-from proxy_listener.xiaomi.models import Model, model_of
-from proxy_listener.xiaomi.objects import read_objects
 
 FRAMES = 2_000
 WALL = 1.7e9

@@ -25,7 +25,7 @@ import attrs
 from mix import Mix, sensors
 from sender import KEY
 
-from proxy_listener.advertisement import mac_text
+from proxy_listener.model.advertisement import mac_text
 
 HERE = Path(__file__).parent
 START_LIMIT = 120.0

@@ -17,11 +17,11 @@ import attrs
 import structlog
 from mix import Heard, Message, Mix, air, strangers
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import ESPHOME_2026_6
 from proxy_listener.node.messages import api
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.secret import Secret
 
 KEY = base64.b64encode(b"a key of the benchmark's proxies").decode()
 PROXY = 0x02B0C2000000

@@ -3,8 +3,8 @@
 import tomllib
 
 from proxy_listener.cli.beginning import Beginning
-from proxy_listener.secret import Secret
-from proxy_listener.settings import DiscoverySettings
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DiscoverySettings
 
 PSK = Secret("QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc=")
 

@@ -72,7 +72,7 @@ def test_the_unit_asks_for_no_more_than_it_needs(unit):
 
 def test_the_watchdog_waits_longer_than_the_service_is_silent(unit):
     """Three signs of life may be missed."""
-    from proxy_listener.app import HOUSEKEEPING
+    from proxy_listener.service import HOUSEKEEPING
 
     assert int(unit["WatchdogSec"]) > 3 * HOUSEKEEPING
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy_listener.cli import findings, machine
+from proxy_listener.cli import doctor, machine
 from proxy_listener.cli.broker import answers
 from proxy_listener.history import Journal
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt.settings import Settings
-from proxy_listener.status import View
 from proxy_listener.web import Actions, serve_control
 
 NOW = 1_795_370_645.0
@@ -197,7 +197,7 @@ def test_a_real_broker_lets_us_in(tmp_path):
 def test_a_service_of_another_version_and_one_that_cannot_store():
     """The first wants a new start, the second room."""
     storage = {"ok": False, "error": "database or disk is full", "alarm": None}
-    found = list(findings.service({"version": "0.0.1", "pid": 7, "storage": storage}))
+    found = list(doctor.service({"version": "0.0.1", "pid": 7, "storage": storage}))
     assert bad(found) == [("warn", "service"), ("fail", "history")]
     assert "start it anew" in found[0].detail
     assert "is the disk full?" in found[1].detail
@@ -206,7 +206,7 @@ def test_a_service_of_another_version_and_one_that_cannot_store():
 def test_keys_that_are_missing_or_wrong():
     """Each with its device and where a key comes from."""
     one = {"name": "Bedroom climate", "mac": "A4:C1:38:02:83:F4"}
-    found = list(findings.keys([one | {"key": "missing"}, one | {"key": "wrong"}, one | {"key": "verified"}]))
+    found = list(doctor.keys([one | {"key": "missing"}, one | {"key": "wrong"}, one | {"key": "verified"}]))
     assert [each.state for each in found] == ["warn", "fail"]
     assert "keys import" in found[0].detail
 
@@ -214,12 +214,12 @@ def test_keys_that_are_missing_or_wrong():
 def test_nodes_that_are_not_let_in():
     """Beside proxies that are used they are only named; where none is used that is what is wrong."""
     names = ["hall", "kitchen", "attic", "cellar"]
-    assert only(findings.others(names, used=True)).state == "ok"
-    none = only(findings.others(names, used=False))
+    assert only(doctor.others(names, used=True)).state == "ok"
+    none = only(doctor.others(names, used=False))
     assert none.state == "fail"
     assert "hall, kitchen, attic and 1 more" in none.detail
-    assert "UDP 5353" in only(findings.others([], used=False)).detail
-    assert list(findings.others([], used=True)) == []
+    assert "UDP 5353" in only(doctor.others([], used=False)).detail
+    assert list(doctor.others([], used=True)) == []
 
 
 def test_a_bad_configuration_is_told_with_all_its_errors(call, tmp_path):

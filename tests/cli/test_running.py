@@ -20,12 +20,12 @@ from proxy_listener.cli.rows import PROXY_HEAD, proxy_row
 from proxy_listener.cli.running import print_status
 from proxy_listener.cli.tables import drawn
 from proxy_listener.cli.verb import Options
-from proxy_listener.coverage import Coverage, DeviceCoverage, ProxyCoverage
+from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.history import Journal
-from proxy_listener.reading import Event, Reading, as_json
+from proxy_listener.model.reading import Event, Reading, as_json
+from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.reads.ranking import Candidate
-from proxy_listener.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
 from proxy_listener.web import Actions, serve_control
 from proxy_listener.web.documents import proxy_document
 

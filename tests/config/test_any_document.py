@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from proxy_listener.config import doubts, load
 from proxy_listener.config.fields import FieldError, duration
-from proxy_listener.errors import ConfigError
-from proxy_listener.naming import printable
-from proxy_listener.settings import (
+from proxy_listener.model.errors import ConfigError
+from proxy_listener.model.settings import (
     DeviceSettings,
     DevicesSettings,
     DiscoverySettings,
@@ -21,6 +20,7 @@ from proxy_listener.settings import (
     ServiceSettings,
     WebSettings,
 )
+from proxy_listener.model.text import printable
 from proxy_listener.sinks import jsonl, mqtt
 
 TABLES = {

@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from proxy_listener.config import Config, doubts, load
-from proxy_listener.errors import ConfigError
-from proxy_listener.secret import Secret
-from proxy_listener.settings import (
+from proxy_listener.model.errors import ConfigError
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import (
     DAY,
     DeviceSettings,
     DevicesSettings,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from proxy_listener.config import load
-from proxy_listener.errors import ConfigError
-from proxy_listener.secret import Secret
+from proxy_listener.model.errors import ConfigError
+from proxy_listener.model.secret import Secret
 
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
 

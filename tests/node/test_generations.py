@@ -1,11 +1,11 @@
 """What differs between generations of firmware, as the real ones answered the same bytes."""
 
 import pytest
-from plain_client import running
+from support.plain_client import running
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2025_12, ESPHOME_2026_6, ESPHOME_2026_10, FIRST_RAW
 from proxy_listener.node.messages import api
-from proxy_listener.secret import Secret
 
 PLANT = 0xC47C8D6A1234
 KINDS = api.BluetoothDeviceRequestType

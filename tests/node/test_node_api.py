@@ -15,12 +15,12 @@ from aioesphomeapi.core import (
 )
 from aioesphomeapi.model import BluetoothProxyFeature
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.air import READ, WRITE, Characteristic, OpenError, OperationError, Service
 from proxy_listener.node.firmware import Timing
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.secret import Secret
 
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 OTHER_PSK = "bOFFzzvfpg5DB94DuBGLXD/hMnhpDKgP9UQyBulwWVU="

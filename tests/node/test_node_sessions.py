@@ -1,12 +1,12 @@
 """Sessions of a node at their edges: limits, timers, full buffers, batches."""
 
 import attrs
-from plain_client import FAST, running
+from support.plain_client import FAST, running
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6
 from proxy_listener.node.messages import api
 from proxy_listener.node.session import SEND_BUFFER
-from proxy_listener.secret import Secret
 
 
 async def test_nothing_but_hello_before_hello():

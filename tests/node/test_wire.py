@@ -7,8 +7,8 @@ from aioesphomeapi.noise import NoiseHandshake
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_listener.model.secret import Secret
 from proxy_listener.node.wire import MESSAGE_LIMIT, NoiseWire, PlainWire, WireError
-from proxy_listener.secret import Secret
 
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 OTHER_PSK = "bOFFzzvfpg5DB94DuBGLXD/hMnhpDKgP9UQyBulwWVU="

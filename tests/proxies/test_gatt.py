@@ -8,7 +8,8 @@ import attrs
 import pytest
 from aioesphomeapi import APIClient
 
-from proxy_listener.errors import GattError
+from proxy_listener.gatt import miflora
+from proxy_listener.model.errors import GattError
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.firmware import Feature
 from proxy_listener.node.firmware import Timing as NodeTiming
@@ -17,7 +18,6 @@ from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.gatt import Timing, connection
 from proxy_listener.proxies.handles import Tables
 from proxy_listener.simulator.plant import PlantFaults, PlantSensor
-from proxy_listener.xiaomi import miflora
 
 FLOWER = attrs.evolve(miflora.PLANTS[0x0098], settle=0.02)
 PLANT, OTHER = 0xC47C8D6A0001, 0xC47C8D6A0002

@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
-from proxy_listener.errors import GattError
+from proxy_listener.gatt import miflora
+from proxy_listener.gatt.miflora import PLANTS, RefusedError
+from proxy_listener.model.errors import GattError
 from proxy_listener.reads.download import Covered, Download, LogReport, gap_start, recall
-from proxy_listener.xiaomi import miflora
-from proxy_listener.xiaomi.miflora import PLANTS, RefusedError
 
 NOW = 1_700_000_000.0
 HOUR = 3600

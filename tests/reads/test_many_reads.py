@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 import attrs
 import pytest
-from plant_house import plant
-from test_ranking import proxy
+from support.plant_house import plant
+from support.ranked import proxy
 
-from proxy_listener.errors import GattError
+from proxy_listener.gatt import miflora
+from proxy_listener.model.errors import GattError
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import Heard
 from proxy_listener.reads import House, Reads, Timing
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import Heard
-from proxy_listener.xiaomi import miflora
 
 FIRST = 0xC47C8D6A0000
 BATTERY = bytes.fromhex("6328332e312e39")

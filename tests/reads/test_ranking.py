@@ -4,7 +4,10 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ranked import proxy
 
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import Heard, ProxyState
 from proxy_listener.reads.ranking import (
     FAILURE_HALF_LIFE,
     Failures,
@@ -16,35 +19,8 @@ from proxy_listener.reads.ranking import (
     worth_waiting,
 )
 from proxy_listener.reads.routes import near
-from proxy_listener.settings import DeviceSettings
-from proxy_listener.status import Heard, ProxyState, ProxyStatus
 
 MAC = 0xC47C8D6A3E7A
-
-
-def proxy(name, **more):
-    facts = {
-        "name": name,
-        "room": name.title(),
-        "mac": 1,
-        "state": ProxyState.LIVE,
-        "cause": "",
-        "advice": "",
-        "address": None,
-        "version": "2026.10.0",
-        "encrypted": True,
-        "active": True,
-        "scanner": None,
-        "advertisements": 1,
-        "rate": 1.0,
-        "heard_age": 0.1,
-        "uptime": 60.0,
-        "slots_free": 3,
-        "slots_limit": 3,
-        "connecting": False,
-        "wifi_rssi": None,
-    }
-    return ProxyStatus(**(facts | more))
 
 
 def heard(name, rssi, age=1.0):

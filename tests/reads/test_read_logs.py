@@ -4,7 +4,7 @@ import asyncio
 import time
 from random import Random
 
-from plant_house import PLANT, ROOMS, plant_house, tried, untold
+from support.plant_house import PLANT, ROOMS, plant_house, tried, untold
 
 from proxy_listener.reads import LogReport
 

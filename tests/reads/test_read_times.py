@@ -4,8 +4,8 @@ import asyncio
 
 import attrs
 import pytest
-from plant_house import PLANT, ROOMS, plant_house, untold
 from structlog.testing import capture_logs
+from support.plant_house import PLANT, ROOMS, plant_house, untold
 
 from proxy_listener.node.firmware import Timing as NodeTiming
 from proxy_listener.proxies.gatt import Timing as GattTiming

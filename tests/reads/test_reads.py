@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 from aioesphomeapi.client import APIClient
-from plant_house import PLANT, ROOMS, plant_house, tried, untold
 from structlog.testing import capture_logs
+from support.plant_house import PLANT, ROOMS, plant_house, tried, untold
 
+from proxy_listener.gatt import miflora
 from proxy_listener.node import firmware as generations
 from proxy_listener.simulator.plant import PlantFaults
-from proxy_listener.xiaomi import miflora
 
 TWO_FAR = {"kitchen": -60.0, "hall": -85.0}
 

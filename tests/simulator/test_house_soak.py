@@ -12,11 +12,11 @@ from pathlib import Path
 import attrs
 import pytest
 import tomlkit
-from lone_house import Plan, lone_house
+from support.lone_house import Plan, lone_house
 
-from proxy_listener.app import service
 from proxy_listener.config import load
 from proxy_listener.proxies.coalesce import event_loop
+from proxy_listener.service import service
 from proxy_listener.simulator.comparison import compare
 
 IN_FLIGHT = 1.0

@@ -4,15 +4,15 @@ import itertools
 
 import pytest
 
-from proxy_listener.advertisement import RANDOM, mac_text, service_data
+from proxy_listener.formats.xiaomi import hhcc, miscale
+from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
+from proxy_listener.formats.xiaomi.models import model_of
+from proxy_listener.formats.xiaomi.objects import decode_objects
+from proxy_listener.model.advertisement import RANDOM, mac_text, service_data
 from proxy_listener.simulator.evening import Network
 from proxy_listener.simulator.house import House
 from proxy_listener.simulator.scene import Attack
 from proxy_listener.simulator.truth import Origin
-from proxy_listener.xiaomi import hhcc, miscale
-from proxy_listener.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
-from proxy_listener.xiaomi.models import model_of
-from proxy_listener.xiaomi.objects import decode_objects
 
 TROUBLE = {"network": Network(stalls=20), "attack": Attack(replays=1_200, forgeries=1_200), "restarts": 4}
 

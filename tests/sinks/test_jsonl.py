@@ -10,31 +10,14 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from support.jsonl_readings import reading
 
 from proxy_listener.history import Journal
-from proxy_listener.reading import Reading, as_json
+from proxy_listener.model.reading import as_json
+from proxy_listener.model.status import View
 from proxy_listener.sinks.jsonl import WAITING, Settings, run
-from proxy_listener.status import View
 
 VIEW = View(list, list, dict)
-
-
-def reading(number, **changes):
-    fields = {
-        "time": 1_700_000_000.0 + number,
-        "mac": 0xA4C1380283F4,
-        "name": "Bedroom climate",
-        "model": "LYWSD03MMC",
-        "source": "advertisement",
-        "proxy": "bedroom-proxy",
-        "room": "Wohnküche",
-        "rssi": -61,
-        "counter": number,
-        "trust": "claimed",
-        "late": False,
-        "values": {"temperature": 20.5},
-    }
-    return Reading(**{**fields, **changes})
 
 
 @asynccontextmanager
@@ -182,8 +165,8 @@ STUCK = """
 import asyncio
 from proxy_listener.history import Journal
 from proxy_listener.sinks.jsonl import Settings, run
-from proxy_listener.status import View
-from test_jsonl import reading
+from proxy_listener.model.status import View
+from support.jsonl_readings import reading
 
 async def main():
     journal = Journal(None)
@@ -201,7 +184,7 @@ asyncio.run(main())
 
 def test_a_stalled_reader_does_not_keep_the_program_alive():
     """With a write that never returns the process still ends by itself, at once."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     child = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, cwd=here)
     try:
         assert child.wait(10) == 0

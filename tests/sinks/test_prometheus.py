@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from made_status import MAC, NOW, device, proxy, view
 from prometheus_client.parser import text_string_to_metric_families
+from support.made_status import MAC, NOW, device, proxy, view
 
 from proxy_listener.history import Journal
-from proxy_listener.secret import Secret
+from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.status import ProxyState, View
 from proxy_listener.sinks.prometheus import Settings, exposition, run
 from proxy_listener.sinks.prometheus.metrics import BASE_UNITS, SERIES, in_base_unit
-from proxy_listener.status import ProxyState, View
-from proxy_listener.xiaomi.quantities import QUANTITIES
 
 
 @pytest.fixture

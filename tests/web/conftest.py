@@ -8,10 +8,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from made_house import view
+from support.made_house import view
 
 from proxy_listener.history import Journal
-from proxy_listener.settings import WebSettings
+from proxy_listener.model.settings import WebSettings
 from proxy_listener.web import Actions
 from proxy_listener.web.control import control_socket
 from proxy_listener.web.guard import guard

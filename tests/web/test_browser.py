@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import attrs
-import made_house
 import pytest
+from support import made_house
 
-from proxy_listener.reading import Event
+from proxy_listener.model.reading import Event
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import WebSettings
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.reads.ranking import Candidate
-from proxy_listener.secret import Secret
-from proxy_listener.settings import WebSettings
 from proxy_listener.web import Actions
 from proxy_listener.web.guard import guard
 from proxy_listener.web.house import House

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.web.control import control_socket
 
 

@@ -2,10 +2,10 @@
 
 import os
 
-from made_house import device, proxy, reading, view
+from support.made_house import device, proxy, reading, view
 
 from proxy_listener import __version__
-from proxy_listener.reading import Event
+from proxy_listener.model.reading import Event
 from proxy_listener.reads.ranking import Candidate
 from proxy_listener.web import Actions
 

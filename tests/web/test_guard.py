@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy_listener.secret import Secret
-from proxy_listener.settings import WebSettings
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import WebSettings
 from proxy_listener.web import Actions
 from proxy_listener.web.guard import COOKIE, host_name, session
 

@@ -6,10 +6,10 @@ import json
 import aiohttp
 import attrs
 import pytest
-from made_house import NOW, reading
+from support.made_house import NOW, reading
 
-from proxy_listener.errors import ProxyListenerError
-from proxy_listener.reading import as_json
+from proxy_listener.model.errors import ProxyListenerError
+from proxy_listener.model.reading import as_json
 from proxy_listener.reads.contract import Attempt, Progress, ReadReport
 from proxy_listener.web import Actions
 from proxy_listener.web.house import Places

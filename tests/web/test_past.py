@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from made_house import MAC, NOW, reading
+from support.made_house import MAC, NOW, reading
 
-from proxy_listener.reading import Event, as_json, timestamp
+from proxy_listener.model.reading import Event, as_json, timestamp
 
 HOUR = 3600.0
 DEVICE = "/devices/A4:C1:38:02:83:F4"

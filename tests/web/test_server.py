@@ -6,11 +6,11 @@ import socket
 
 import aiohttp
 import pytest
-from made_house import view
+from support.made_house import view
 
-from proxy_listener.errors import ProxyListenerError
-from proxy_listener.secret import Secret
-from proxy_listener.settings import WebSettings
+from proxy_listener.model.errors import ProxyListenerError
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import WebSettings
 from proxy_listener.web import Actions, serve_control, serve_page
 
 

@@ -6,9 +6,9 @@ for nothing (``states``, ``retained``), and only ``sink`` and ``broker`` know th
 """
 
 from proxy_listener.history import Journal
+from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.sinks.mqtt.sink import Sink
-from proxy_listener.status import View
 
 __all__ = ["Settings", "run"]
 

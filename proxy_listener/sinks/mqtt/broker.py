@@ -20,7 +20,7 @@ from aiomqtt import ProtocolVersion
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
 
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics
 

@@ -1,7 +1,7 @@
 """THE TABLE: quantity -> what Home Assistant calls it: platform, classes, category.
 
 A quantity's name goes in, the component that shows it comes out; its unit is that of
-:mod:`proxy_listener.xiaomi.quantities`. The rule of this file: a quantity is one row, and one without a row is still
+:mod:`proxy_listener.model.quantities`. The rule of this file: a quantity is one row, and one without a row is still
 shown, as what its values are: a number, a flag or a text.
 """
 
@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from proxy_listener.reading import Value
-from proxy_listener.xiaomi.quantities import QUANTITIES
+from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.reading import Value
 
 Form: TypeAlias = Literal["number", "flag", "text"]
 """What a quantity's values are. ``moisture`` of soil is a number, of a leak sensor a flag."""

@@ -16,10 +16,10 @@ from typing import Any
 import attrs
 
 from proxy_listener import __version__
-from proxy_listener.advertisement import Address, mac_text
+from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.status import ProxyState
 from proxy_listener.sinks.mqtt.entities import DIAGNOSTIC, Form, component, entity_of, spoken
 from proxy_listener.sinks.mqtt.topics import Topics, compact, device_id
-from proxy_listener.status import ProxyState
 
 ORIGIN = {"name": "proxy-listener", "sw": __version__}
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import attrs
 
+from proxy_listener.formats.xiaomi.locks import FINGERPRINT_RESULTS, LOCK_ACTIONS, LOCK_ERRORS
+from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, NUMBERED, SCALE_V1, SCALE_V2, Model, model_of
 from proxy_listener.sinks.mqtt.entities import Form, usual_form
-from proxy_listener.xiaomi.locks import FINGERPRINT_RESULTS, LOCK_ACTIONS, LOCK_ERRORS
-from proxy_listener.xiaomi.models import HHCCJCY10, MODELS, NUMBERED, SCALE_V1, SCALE_V2, Model, model_of
 
 PRESSES = ("press", "double_press", "long_press")
 

@@ -10,14 +10,14 @@ from typing import Literal
 
 import attrs
 
-from proxy_listener.advertisement import Address
-from proxy_listener.reading import Reading
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus
 from proxy_listener.sinks.mqtt.entities import Form, form_of
 from proxy_listener.sinks.mqtt.homeassistant import Subject, device_payload, proxy_payload
 from proxy_listener.sinks.mqtt.records import Record, Records, digest
 from proxy_listener.sinks.mqtt.reports import Reports, known_model, reports, types_of
 from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics, compact, device_id
-from proxy_listener.status import DeviceStatus, ProxyState, ProxyStatus
 
 NUMBERS_EVERY = 60.0
 """Seconds between two messages of a proxy of which only the numbers changed."""

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import attrs
 
-from proxy_listener.endpoint import loopback
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.text import loopback
 
 PORT, TLS_PORT = 1883, 8883
 

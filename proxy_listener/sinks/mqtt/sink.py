@@ -22,15 +22,15 @@ from typing import Any
 import structlog
 from aiomqtt import ProtocolVersion
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history import Journal, Row
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt.broker import ENDED, IN_FLIGHT, Broker, Lost, connected
 from proxy_listener.sinks.mqtt.records import CLIENT_NOTE, NOTE, Records, read
 from proxy_listener.sinks.mqtt.retained import Retained, moved
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.sinks.mqtt.states import States
 from proxy_listener.sinks.mqtt.topics import ONLINE, Message, Topics
-from proxy_listener.status import View
 
 log = structlog.get_logger()
 

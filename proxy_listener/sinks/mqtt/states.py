@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from proxy_listener.advertisement import Address
 from proxy_listener.history import Latest, Row
-from proxy_listener.reading import Reading, Value
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Reading, Value
 from proxy_listener.sinks.mqtt.topics import (
     Message,
     Topics,

@@ -19,8 +19,8 @@ from typing import Any
 
 import attrs
 
-from proxy_listener.advertisement import Address
-from proxy_listener.reading import Event, Reading, Value, as_json, timestamp
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Event, Reading, Value, as_json, timestamp
 
 ONLINE, OFFLINE = "online", "offline"
 

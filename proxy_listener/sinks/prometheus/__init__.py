@@ -3,10 +3,10 @@
 import asyncio
 
 from proxy_listener.history import Journal
+from proxy_listener.model.status import View
 from proxy_listener.sinks.prometheus.metrics import Metrics, exposition
 from proxy_listener.sinks.prometheus.serving import serve
 from proxy_listener.sinks.prometheus.settings import Settings
-from proxy_listener.status import View
 
 __all__ = ["Metrics", "Settings", "exposition", "run"]
 

@@ -21,12 +21,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from proxy_listener import __version__
-from proxy_listener.advertisement import mac_text
 from proxy_listener.history import Journal
-from proxy_listener.outcome import Outcome
+from proxy_listener.model.advertisement import mac_text
+from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus, View
 from proxy_listener.sinks.prometheus.settings import Settings
-from proxy_listener.status import DeviceStatus, ProxyState, ProxyStatus, View
-from proxy_listener.xiaomi.quantities import QUANTITIES
 
 SERIES = 5_000
 """Facts: threats-and-faults, H6."""

@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from proxy_listener.endpoint import loopback, split_endpoint
-from proxy_listener.errors import ProxyListenerError
+from proxy_listener.model.errors import ProxyListenerError
+from proxy_listener.model.text import loopback, split_endpoint
 from proxy_listener.sinks.prometheus.metrics import Metrics
 from proxy_listener.sinks.prometheus.settings import Settings
 

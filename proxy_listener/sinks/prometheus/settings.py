@@ -4,8 +4,8 @@ from typing import Any
 
 import attrs
 
-from proxy_listener.endpoint import loopback, split_endpoint
-from proxy_listener.secret import Secret
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.text import loopback, split_endpoint
 
 
 def _listen(_settings: Any, _field: Any, value: str | None) -> None:

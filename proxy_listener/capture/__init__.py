@@ -1,0 +1,1 @@
+"""Captures: advertisements as JSON Lines, and the live stream of them."""

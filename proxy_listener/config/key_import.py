@@ -1,0 +1,237 @@
+"""What a key extractor wrote, as JSON, in; bindkeys in ``devices.toml`` out, its comments and order as they were.
+
+Read are: lists and trees of objects with a MAC and a key, as Xiaomi-cloud-tokens-extractor writes them
+(``[{"homes": [{"devices": [{"mac": .., "BLE_DATA": {"beaconkey": ..}}]}]}]``) and ble_monitor keeps them
+(``{"devices": [{"mac": .., "encryption_key": ..}]}``), Home Assistant's ``core.config_entries``
+(``{"domain": "xiaomi_ble", "unique_id": MAC, "data": {"bindkey": ..}}``), and plain maps ``{MAC: key}``.
+The rule of this file: no key is shown, and no key that is there is lost: a new one stands before the old one.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import tomlkit
+from tomlkit.exceptions import ParseError
+from tomlkit.items import AoT, Table
+from tomlkit.toml_document import TOMLDocument
+
+from proxy_listener.config.fields import FieldError
+from proxy_listener.config.secrets import MOST_BINDKEYS, Secrets, bindkey
+from proxy_listener.model.advertisement import Address, mac_text, parse_mac
+from proxy_listener.model.errors import ConfigError, Problem, ProxyListenerError
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.text import printable
+
+MAC_NAMES = ("mac", "macaddress", "address", "uniqueid")
+KEY_NAMES = ("bindkey", "beaconkey", "blekey", "encryptionkey", "aeskey", "key")
+NAME_NAMES = ("name", "title")
+"""Spellings, in lower case and without anything but letters. A ``token`` is no bindkey: it only opens connections."""
+
+DOMAINS = ("xiaomi_ble", "ble_monitor")
+"""Of Home Assistant's integrations: others (bthome) keep keys of another kind under the same words."""
+
+DEPTH = 12
+
+Deed: TypeAlias = Literal["added", "renewed", "unchanged", "refused"]
+
+
+@attrs.frozen
+class Found:
+    """A device in an extractor's file; ``key`` is None where it has none."""
+
+    mac: Address
+    name: str | None
+    key: Secret | None
+
+
+@attrs.frozen
+class Change:
+    """What became of one key."""
+
+    mac: Address
+    deed: Deed
+    why: str
+
+
+def extracted(document: Any) -> list[Found]:
+    """Every device in the document, in its order, those without a key too; the same key is told once."""
+    seen: dict[tuple[Address, Secret | None], Found] = {}
+    for found in _walk(document, DEPTH):
+        seen.setdefault((found.mac, found.key), found)
+    with_key = {mac for mac, key in seen if key is not None}
+    return [found for found in seen.values() if found.key is not None or found.mac not in with_key]
+
+
+def _walk(node: Any, depth: int) -> Iterator[Found]:
+    if depth == 0:
+        return
+    if isinstance(node, list):
+        for item in node:
+            yield from _walk(item, depth - 1)
+    if not isinstance(node, dict) or node.get("domain", DOMAINS[0]) not in DOMAINS:
+        return
+    mac = _mac(_first(node, MAC_NAMES))
+    if mac is not None:
+        yield Found(mac, _first(node, NAME_NAMES), _key(node))
+    for word, value in node.items():
+        named = _mac(word)
+        if named is not None and isinstance(value, str):
+            yield Found(named, None, Secret(value))
+        elif named is not None and isinstance(value, dict) and _first(value, MAC_NAMES) is None:
+            yield Found(named, _first(value, NAME_NAMES), _key(value))
+        else:
+            yield from _walk(value, depth - 1)
+
+
+def _first(node: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """The text under the first of ``names`` that has any."""
+    plain = {re.sub("[^a-z]", "", word.lower()): value for word, value in node.items()}
+    return next((plain[name] for name in names if isinstance(plain.get(name), str) and plain[name]), None)
+
+
+def _mac(text: str | None) -> Address | None:
+    try:
+        return parse_mac(text) if text else None
+    except ValueError:
+        return None
+
+
+def _key(node: Mapping[str, Any]) -> Secret | None:
+    """The key of a device: beside its MAC, or one table deeper (``BLE_DATA``, ``data``, ``options``)."""
+    inner = [value for value in node.values() if isinstance(value, dict) and _first(value, MAC_NAMES) is None]
+    text = next((text for each in [node, *inner] if (text := _first(each, KEY_NAMES))), None)
+    return Secret(text.strip()) if text else None
+
+
+def checked(key: Secret) -> Secret:
+    """The key in lower case. FieldError says why it is none."""
+    good = bindkey(key)
+    if good.reveal().upper().endswith("FFFFFFFF"):
+        raise FieldError(("", "ends in FFFFFFFF: the cloud's way to say that it does not give this key away"))
+    return Secret(good.reveal().lower())
+
+
+def import_keys(found: Iterable[Found], path: Path) -> list[Change]:
+    """Add the keys to ``path``, which then only its owner can read; nothing is written where nothing changes."""
+    try:
+        file = DevicesFile(path.read_bytes().decode("utf-8-sig"), Secrets(path.parent))
+    except OSError as error:
+        raise ConfigError([Problem(str(path), f"cannot be read: {error.strerror}")]) from None
+    except ValueError:
+        raise ConfigError([Problem(path.name, "is not TOML; check says where")]) from None
+    changes = [file.add(one) for one in found]
+    if any(change.deed in {"added", "renewed"} for change in changes):
+        write(path, file.text())
+    return changes
+
+
+class DevicesFile:
+    """The text of a ``devices.toml``, table by table.
+
+    In pieces, because tomlkit moves all ``[[device]]`` entries to the place of the first when it writes a whole file.
+    """
+
+    def __init__(self, text: str, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._parts: list[TOMLDocument] = list(_parts(text))
+        if not all(isinstance(part.get("device"), AoT | None) for part in self._parts):
+            raise ConfigError([Problem("device", "expected entries, each below a line [[device]]")])
+
+    def text(self) -> str:
+        """The whole file, as it is to be written."""
+        return "".join(part.as_string() for part in self._parts)
+
+    def add(self, found: Found) -> Change:
+        """One key: to its device's entry, or with an entry of its own at the end of the file."""
+        if found.key is None:
+            return Change(found.mac, "refused", "no key beside it")
+        try:
+            key = checked(found.key)
+        except FieldError as error:
+            return Change(found.mac, "refused", str(error))
+        entries = [entry for part in self._parts for entry in part.get("device", [])]
+        entry = next((each for each in entries if _mac(str(each.get("mac"))) == found.mac), None)
+        if entry is not None:
+            return self._renew(entry, found.mac, key)
+        taken = {each.get("name") for each in entries}
+        name = printable(found.name).strip() if found.name else ""
+        lines = ["", "[[device]]", f"mac = {tomlkit.string(mac_text(found.mac)).as_string()}"]
+        lines += [f"name = {tomlkit.string(name).as_string()}"] if name and name not in taken else []
+        lines += [f"bindkey = {tomlkit.string(key.reveal()).as_string()}", ""]
+        joint = "" if not self._parts or self.text().endswith("\n") else "\n"
+        self._parts.append(tomlkit.parse(joint + "\n".join(lines)))
+        return Change(found.mac, "added", "a new entry")
+
+    def _renew(self, entry: Table, mac: Address, key: Secret) -> Change:
+        present = entry.get("bindkey")
+        if present is None:
+            _append(entry, "bindkey", key.reveal())
+            return Change(mac, "added", "to its entry")
+        known = list(present) if isinstance(present, list) else [present]
+        if any(self._same(one, key) for one in known):
+            return Change(mac, "unchanged", "its entry has this key")
+        keys = tomlkit.array()
+        for one in [key.reveal(), *known][:MOST_BINDKEYS]:
+            keys.append(one)
+        entry["bindkey"] = keys
+        return Change(mac, "renewed", "before the old one, which may go once the new one is verified")
+
+    def _same(self, present: Any, key: Secret) -> bool:
+        """Whether an entry's key, wherever it is kept, is this one."""
+        try:
+            plain = present.unwrap() if hasattr(present, "unwrap") else present
+            return Secret(self._secrets.secret(plain, None).reveal().lower()) == key
+        except FieldError:
+            return False
+
+
+def _parts(text: str) -> Iterator[TOMLDocument]:
+    """The text cut before each line that begins with a bracket, where what stands before it is whole by itself."""
+    held = ""
+    for line in text.splitlines(keepends=True):
+        if line.lstrip().startswith("[") and held:
+            try:
+                yield tomlkit.parse(held)
+                held = ""
+            except ParseError:
+                pass
+        held += line
+    if held:
+        yield tomlkit.parse(held)
+
+
+def _append(entry: Table, word: str, value: str) -> None:
+    """A new key at the end of an entry, before the comments and empty lines that lead to the next one."""
+    body = entry.value.body
+    trailing: list[Any] = []
+    while body and body[-1][0] is None:
+        trailing.append(body.pop())
+    entry[word] = value
+    body.extend(reversed(trailing))
+
+
+def write(path: Path, text: str) -> None:
+    """Put ``text`` in the file's place at once, readable by its owner only, because it holds keys."""
+    target = path.resolve()
+    try:
+        owner = target.stat()
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                os.fchmod(descriptor, owner.st_mode & 0o700)
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
+                file.write(text)
+                file.flush()
+                os.fsync(descriptor)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ProxyListenerError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,63 @@
+"""How many frames with a wrong tag each proxy may bring for one device, before its frames are no longer tried.
+
+What comes in: proxies by name, with monotonic times. What goes out: whether a frame is tried, and whether a person is
+told. The rule of this file: what one proxy spends costs the other rooms nothing.
+"""
+
+import attrs
+
+from proxy_listener.engine.dedup import NEVER
+
+RATE, BURST = 10.0, 50.0
+"""Failed tags a second, per device and proxy: a 32-bit tag falls in 12 h at the rate that one proxy could push, and
+in 13 years at this one (facts, threats-and-faults R6)."""
+
+TELL_AGAIN = 600.0
+"""Seconds between two words about one device, however often a flood comes and goes (R9)."""
+
+PROXIES = 128
+"""Beyond it the proxy that failed longest ago is forgotten: nodes can be renamed without end."""
+
+
+@attrs.define(slots=True)
+class _Bucket:
+    tokens: float
+    heard: float
+
+    def refill(self, heard: float) -> None:
+        self.tokens = min(BURST, self.tokens + (heard - self.heard) * RATE)
+        self.heard = heard
+
+
+class Budgets:
+    """The token buckets of one device, by proxy."""
+
+    __slots__ = ("_buckets", "_told")
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, _Bucket] = {}
+        self._told = NEVER
+
+    def spent(self, proxy: str, heard: float) -> bool:
+        """Whether this proxy brought more failed tags than an honest radio makes."""
+        bucket = self._buckets.get(proxy)
+        if bucket is None:
+            return False
+        bucket.refill(heard)
+        return bucket.tokens < 1.0
+
+    def charge(self, proxy: str, heard: float) -> None:
+        """A frame of this proxy's failed."""
+        bucket = self._buckets.get(proxy)
+        if bucket is None:
+            if len(self._buckets) >= PROXIES:
+                del self._buckets[min(self._buckets, key=lambda name: self._buckets[name].heard)]
+            bucket = self._buckets[proxy] = _Bucket(BURST, heard)
+        bucket.tokens -= 1.0
+
+    def to_tell(self, heard: float) -> bool:
+        """Whether a flood is to be told of now."""
+        if heard - self._told < TELL_AGAIN:
+            return False
+        self._told = heard
+        return True

@@ -1,0 +1,1 @@
+"""Payload bytes of advertisements -> measurements. Pure: no clock, no network, no log."""

@@ -1,0 +1,1 @@
+"""The formats of Xiaomi devices: MiBeacon, the Mi scales, HHCCJCY10."""

@@ -1,0 +1,110 @@
+"""What people measure on themselves: the S200 and S400 scales, toothbrushes, the MMC-T201 thermometer.
+
+::
+
+    0x4E16  S200        [profile][0.01 kg u32][time u32]
+    0x6E16  S400        [profile][bits 0-10 0.1 kg, 11-17 heart rate - 50, 18-31 0.1 Ω][time u32]
+    0x0010  toothbrush  [0 start, else end] or with [counter at the start, score at the end]
+    0x3003  toothbrush  [0 start, 1 end][time u32] or with [score]
+    0x2000  MMC-T201    [skin 0.01 °C s16][board 0.01 °C s16][battery %]
+
+The rule of this file: a scale's ``weighing`` is its own clock in UTC, which joins the two frames of one weighing.
+"""
+
+import math
+import struct
+from datetime import UTC, datetime
+
+from proxy_listener.formats.layout import Events, Implausible, Values
+from proxy_listener.model.quantities import BATTERY, HEART_RATE, IMPEDANCE, MASS, SCORE, TEMPERATURE, Quantity
+
+_WEIGHING = struct.Struct("<BII").unpack
+_TEMPERATURES = struct.Struct("<hhB").unpack
+
+_NO_MASS = 0x7FF
+"""S400 Pro (MJTZC03YM): all bits set where there is no weight."""
+_NO_HEART_RATE = 127
+_HEART_RATE_OFFSET = 50
+
+
+def _within(quantity: Quantity, value: float) -> float:
+    if not (quantity.low or 0) <= value <= (quantity.high or 0):
+        raise Implausible(quantity.name, value)
+    return value
+
+
+def utc_text(seconds: int) -> str:
+    """Seconds since 1970, 32 bits -> ``2026-11-22T18:04:05Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"
+
+
+def s200(data: bytes) -> tuple[Values, Events]:
+    """0x4E16: sent once, when the weight is final. A weight of 0 says that nobody stands there."""
+    profile, raw, time = _WEIGHING(data)
+    values: Values = {"profile_id": profile, "stabilized": raw != 0}
+    if raw:
+        values["mass"] = _within(MASS, raw / 100)
+        values["weighing"] = utc_text(time)
+    return values, ()
+
+
+def s400(data: bytes) -> tuple[Values, Events]:
+    """0x6E16: weight with the impedance at 50 kHz (or alone: with socks on), then the impedance at 250 kHz alone.
+
+    Decoders quarrel about which frequency is "low"; these names are xiaomi-ble's and Home Assistant's.
+    """
+    profile, raw, time = _WEIGHING(data)
+    mass, heart_rate, impedance = raw & 0x7FF, raw >> 11 & 0x7F, raw >> 18
+    weighed, beats = mass not in {0, _NO_MASS}, heart_rate not in {0, _NO_HEART_RATE}
+    values: Values = {"profile_id": profile}
+    if weighed:
+        values["mass"] = _within(MASS, mass / 10)
+    if beats:
+        values["heart_rate"] = _within(HEART_RATE, heart_rate + _HEART_RATE_OFFSET)
+    if impedance:
+        name = "impedance_low" if weighed or beats else "impedance_high"
+        values[name] = _within(IMPEDANCE, impedance / 10)
+    # The weight is final once nothing more is measured; all zero says that the person stepped off.
+    values["stabilized"] = "impedance_high" in values or (weighed and not impedance)
+    if len(values) > 2:
+        values["weighing"] = utc_text(time)
+    return values, ()
+
+
+def brushing(data: bytes) -> tuple[Values, Events]:
+    """0x0010."""
+    started = data[0] == 0
+    values: Values = {}
+    if len(data) > 1 and started:
+        values["counter"] = data[1]
+    elif len(data) > 1:
+        values["score"] = int(_within(SCORE, data[1]))
+    values["toothbrush"] = started
+    return values, ()
+
+
+def brushed(data: bytes) -> tuple[Values, Events]:
+    """0x3003."""
+    if data[0] > 1:
+        raise Implausible("toothbrush", f"code {data[0]}")
+    values: Values = {"score": int(_within(SCORE, data[5]))} if len(data) > 5 else {}
+    values["toothbrush"] = data[0] == 0
+    return values, ()
+
+
+def body_temperature(data: bytes) -> tuple[Values, Events]:
+    """0x000A, MMC-W505: 0.01 °C; 0 is no value."""
+    raw = int.from_bytes(data, "little", signed=True)
+    return ({"temperature": _within_temperature(raw / 100)} if raw else {}), ()
+
+
+def fitted_temperature(data: bytes) -> tuple[Values, Events]:
+    """0x2000, MMC-T201: a formula that Xiaomi's app does not publish, fitted to what it shows from 36.5 to 37.8 °C."""
+    skin, board, battery = _TEMPERATURES(data)
+    body = 3.71934e-11 * math.exp(0.69314 * skin / 100) - 1.02801e-8 * math.exp(0.53871 * board / 100) + 36.413
+    temperature = _within_temperature(round(body, 2))
+    return {"battery": int(_within(BATTERY, battery)), "temperature": temperature}, ()
+
+
+def _within_temperature(value: float) -> float:
+    return _within(TEMPERATURE, value)

@@ -1,0 +1,485 @@
+"""THE TABLE: product id -> model, kind, encryption, buttons, how to read it.
+
+The product id is bytes 2 and 3 of a MiBeacon frame, little endian. The rule of this file: a device is one row. Where it
+speaks standard objects only, that row is all it needs; what an object means on one model only stands in
+:mod:`proxy_listener.formats.xiaomi.objects`.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+Encryption: TypeAlias = Literal["none", "legacy", "v4/v5", "unknown"]
+"""What has been seen. Any v4/v5 device may also send plain header-only frames, and custom firmware plain objects."""
+
+PLAIN: Final = "none"
+LEGACY: Final = "legacy"
+V45: Final = "v4/v5"
+UNKNOWN: Final = "unknown"
+
+QUARTER = 900.0
+HOUR = 3600.0
+"""Silence that is normal. Plain sensors send at least once a minute; encrypted ones every 10 to 20 minutes, and a burst
+may be missed (facts: LYWSD03MMC one burst in 10 min, others up to 20)."""
+
+PRESSES: Mapping[int, str] = {0: "press", 1: "double_press", 2: "long_press"}
+K9B: Mapping[int, str] = {0: "press", 1: "long_press", 2: "double_press"}
+"""The third byte of object 0x1001. The Linptech K9B switches have double and long the other way round."""
+
+_SILENT = (
+    "door lock",
+    "switch",
+    "button",
+    "remote",
+    "door/window",
+    "safe",
+    "cube",
+    "scale",
+    "toothbrush",
+    "pillow",
+    "band",
+)
+"""Kinds that speak only when something happens: silent for hours, and none the worse for it."""
+
+
+@attrs.frozen
+class Buttons:
+    """A model's buttons: the number on air -> the events that it fires.
+
+    ``classic``: presses come in object 0x1001, whose last byte says which press (``presses``); otherwise as MIoT
+    events, whose id says it. ``power``: numbers that also say that something is on or off. ``whatever``: one button,
+    whatever the number says. ``numbered``: not known how many or which way; the number goes with the event.
+    """
+
+    events: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict)
+    classic: bool = False
+    presses: Mapping[int, str] = attrs.field(factory=lambda: PRESSES)
+    power: Mapping[int, bool] = attrs.field(factory=dict)
+    whatever: bool = False
+    numbered: bool = False
+
+
+@attrs.frozen
+class Model:
+    """What a product id says about a device.
+
+    ``sleepy``: silent for hours and still available. ``interval``: seconds of silence after which one that is not
+    sleepy is gone. ``constant``: its frame counter never moves. ``read``: how it can be read over a connection.
+    ``known``: it has a row here; of others the standard objects are decoded.
+    """
+
+    product_id: int | None
+    name: str
+    kind: str
+    reports: str = ""
+    encryption: Encryption = UNKNOWN
+    sleepy: bool = False
+    interval: float = QUARTER
+    constant: bool = False
+    read: Literal["miflora"] | None = None
+    buttons: Buttons | None = attrs.field(default=None, eq=False)
+    known: bool = True
+
+    @property
+    def legacy(self) -> bool:
+        """It uses MiBeacon v2/v3 encryption, so such a frame of it is believed."""
+        return self.encryption == LEGACY
+
+
+ONE = Buttons(whatever=True)
+CLASSIC_ONE = Buttons(whatever=True, classic=True)
+NUMBERED = Buttons(numbered=True, presses={**PRESSES, 3: "triple_press"})
+
+
+def several(*names: str, first: int = 0) -> Buttons:
+    """Buttons by name, counted from ``first``, of MIoT events; ``left+right`` fires both, an empty name is the only."""
+    return Buttons({number: _fired(name) for number, name in enumerate(names, first)})
+
+
+def classic(*names: str, presses: Mapping[int, str] = PRESSES, power: Mapping[int, bool] | None = None) -> Buttons:
+    """The same of object 0x1001, counted from 0."""
+    events = {number: _fired(name) for number, name in enumerate(names)}
+    return Buttons(events, classic=True, presses=presses, power=power or {})
+
+
+def _fired(name: str) -> tuple[str, ...]:
+    return tuple(f"button_{part}" if part else "button" for part in name.split("+"))
+
+
+def row(
+    product_id: int,
+    name: str,
+    kind: str,
+    reports: str,
+    encryption: Encryption,
+    *,
+    sleepy: bool | None = None,
+    interval: float | None = None,
+    constant: bool = False,
+    read: Literal["miflora"] | None = None,
+    buttons: Buttons | None = None,
+) -> Model:
+    """A model. What is not said follows: sleepy from the kind, the interval from the encryption."""
+    if sleepy is None:
+        sleepy = any(word in kind.lower() for word in _SILENT)
+    if interval is None:
+        interval = HOUR if encryption == V45 else QUARTER
+    return Model(product_id, name, kind, reports, encryption, sleepy, interval, constant, read, buttons)
+
+
+def other(product_id: int, name: str, kind: str) -> Model:
+    """A model that XiaomiGateway3 names and no public decoder reads: its standard objects are decoded."""
+    return Model(product_id, name, kind, "standard objects", V45, sleepy=True, interval=HOUR, buttons=NUMBERED)
+
+
+_ROWS = (
+    row(0x0083, "YM-K1501", "Smart Kettle", "temperature, power", PLAIN),
+    row(
+        0x0098,
+        "HHCCJCY01",
+        "Plant Sensor",
+        "temperature, moisture, conductivity, illuminance; battery by reading it",
+        PLAIN,
+        read="miflora",
+    ),
+    row(0x00DB, "MMC-T201-1", "Baby Thermometer", "temperature, battery", PLAIN),
+    row(0x0113, "YM-K1501EU", "Smart Kettle", "temperature, power", PLAIN),
+    row(
+        0x0153,
+        "YLYK01YL",
+        "Remote Control",
+        "buttons on, off, brightness, plus, M, min; power",
+        LEGACY,
+        buttons=classic("on", "off", "brightness", "plus", "M", "min", power={0: True, 1: False}),
+    ),
+    row(
+        0x015D,
+        "HHCCPOT002",
+        "Smart Flower Pot",
+        "moisture, conductivity; temperature and battery by reading it",
+        PLAIN,
+        read="miflora",
+    ),
+    row(0x01AA, "LYWSDCGQ", "Temperature/Humidity Sensor", "temperature, humidity, battery", PLAIN),
+    row(0x02DF, "JQJCY01YM", "Formaldehyde Sensor", "temperature, humidity, battery, formaldehyde", PLAIN),
+    row(0x0347, "CGG1", "Temperature/Humidity Sensor", "temperature, humidity, battery", PLAIN),
+    row(0x0380, "DSL-C08", "Door Lock", "battery, lock, childlock", V45),
+    row(0x0387, "MHO-C401", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x0391, "MMC-W505", "Body Thermometer", "temperature", PLAIN, sleepy=True),
+    row(0x03B6, "YLKG07YL/YLKG08YL", "Dimmer Switch", "dimmer: presses, rotation", LEGACY),
+    row(
+        0x03BC,
+        "GCLS002",
+        "Grow Care Garden",
+        "temperature, moisture, conductivity, illuminance; battery by reading it",
+        PLAIN,
+        read="miflora",
+    ),
+    row(
+        0x03BF,
+        "YLYB01YL-BHFRC",
+        "Bathroom Heater Remote",
+        "buttons stop, air exchange, fan, speed, dry, light, swing, heat",
+        LEGACY,
+        buttons=classic(
+            "stop", "air_exchange", "fan", "increase_speed", "decrease_speed", "dry", "light", "swing", "heat"
+        ),
+    ),
+    row(0x03D6, "CGH1", "Door/Window Sensor", "opening, door left open, battery", V45),
+    row(0x03DD, "MUE4094RT", "Nightlight", "motion (an event)", PLAIN, sleepy=True),
+    row(0x040A, "WX08ZM", "Mosquito Repellent", "consumable, battery, power", PLAIN),
+    row(0x045B, "LYWSD02", "Temperature/Humidity Sensor", "temperature, humidity, battery", PLAIN),
+    row(0x045C, "V-SK152", "Smart Kettle", "temperature, power", PLAIN),
+    row(0x0489, "M1S-T500", "Smart Toothbrush", "score, battery, toothbrush", PLAIN),
+    row(0x04E1, "XMMF01JQD", "Magic Cube", "cube: rotation", PLAIN),
+    row(
+        0x04E6,
+        "YLYK01YL-VENFAN",
+        "Ventilator Fan Remote Control",
+        "buttons swing, power, timer, wind speed",
+        LEGACY,
+        buttons=classic(
+            "swing", "power", "timer_60_minutes", "increase_wind_speed", "timer_30_minutes", "decrease_wind_speed"
+        ),
+    ),
+    row(0x04E9, "MJZNMSQ01YD", "Door Lock", "battery, lock, fingerprint", V45),
+    row(0x055B, "LYWSD03MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x0576, "CGD1", "3-in-1 Alarm Clock", "temperature, humidity, battery", V45),
+    row(0x0599, "MJZNMS03LM", "Door Lock", "lock, fingerprint, key id, battery", UNKNOWN),
+    row(0x066F, "CGDK2", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(
+        0x068E,
+        "YLYK01YL-FANCL",
+        "Fan Remote Control",
+        "buttons fan, light, wind speed, color temperature, wind mode, brightness",
+        LEGACY,
+        buttons=classic("fan", "light", "wind_speed", "color_temperature", "wind_mode", "brightness"),
+    ),
+    row(0x069E, "ZNMS16LM", "Door Lock", "battery, lock, door, fingerprint, armed", PLAIN),
+    row(0x069F, "ZNMS17LM", "Door Lock", "battery, lock, door, fingerprint, antilock, childlock, armed", PLAIN),
+    row(0x06D3, "MHO-C303", "Alarm Clock", "temperature, humidity, battery", PLAIN),
+    row(0x0784, "XMZNMS04LM", "Door Lock", "battery, lock, fingerprint", V45),
+    row(0x07BF, "YLAI003", "Wireless Switch", "button, battery", V45, buttons=CLASSIC_ONE),
+    row(0x07F6, "MJYD02YL", "Nightlight", "battery, light, motion", V45, sleepy=True),
+    row(0x0806, "T700", "Smart Toothbrush", "consumable, score, battery, toothbrush", V45),
+    row(
+        0x0863, "SJWS01LM", "Flood Detector", "moisture (leak), button, battery", V45, sleepy=True, buttons=CLASSIC_ONE
+    ),
+    row(0x098B, "MCCGQ02HL", "Door/Window Sensor", "opening, door left open, light, battery", V45),
+    row(0x098C, "XMZNMST02YD", "Door Lock", "battery, lock, door, fingerprint", UNKNOWN),
+    row(0x0997, "JTYJGD03MI", "Smoke Detector", "smoke, button, battery", V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(0x09B0, "loock.safe.v1", "Safe Box", "door, lock, lock method, key id, battery", V45),
+    row(0x0A83, "CGPR1", "Motion/Light Sensor", "illuminance, battery, motion", V45),
+    row(0x0A8D, "RTCGQ02LM", "Motion Sensor", "battery, button, light, motion", V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x0C3C, "CGC1", "Alarm Clock", "temperature, humidity, battery", V45),
+    row(0x0DE7, "SU001-T", "Odor Eliminator", "battery, motion, power", V45, sleepy=True),
+    row(
+        0x0DFD,
+        "K9B-3BTN",
+        "Switch (triple button)",
+        "buttons left, middle, right",
+        PLAIN,
+        buttons=classic(
+            "left", "middle", "right", "left+middle", "middle+right", "left+right", "left+middle+right", presses=K9B
+        ),
+    ),
+    row(0x0E39, "XMZNMS08LM", "Door Lock", "battery, lock, door", V45),
+    row(0x11C2, "Lockin-SV40", "Door Lock", "battery, lock, door, fingerprint, armed", V45),
+    row(0x1203, "XMWSDJ04MMC", "Thermometer", "temperature, humidity, battery", V45),
+    row(0x1568, "K9B-1BTN", "Switch (single button)", "button", PLAIN, buttons=classic("", presses=K9B)),
+    row(
+        0x1569,
+        "K9B-2BTN",
+        "Switch (double button)",
+        "buttons left, right",
+        PLAIN,
+        buttons=classic("left", "right", "left+right", presses=K9B),
+    ),
+    row(0x16E4, "LYWSD02MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x1790, "T700", "Smart Toothbrush", "consumable, score, battery, toothbrush", V45),
+    row(0x1889, "MS1BB(MI)", "Door/Window Sensor", "opening, door left open, forcibly removed, button, battery", V45),
+    row(0x18E3, "ZX1", "Smart pillow controller", "button, bed occupancy, snoring, asleep", V45),
+    row(
+        0x1949,
+        "XMWXKG01YL",
+        "Switch (double button)",
+        "buttons left, right; battery",
+        V45,
+        buttons=several("left", "right", "left+right", first=1),
+    ),
+    row(0x1C10, "K9BB-1BTN", "Switch (single button)", "button, battery", V45),
+    row(0x20DB, "MJZNZ018H", "Smart pillow", "battery, button, bed occupancy, snoring, asleep", V45),
+    row(0x2387, "XMWXKG01LM", "Button", "button, battery", V45, buttons=ONE),
+    row(0x2542, "LYWSD02MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x2832, "MJWSD05MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x2AEB, "HS1BB(MI)", "Motion Sensor", "illuminance, battery, motion", V45, sleepy=True),
+    row(
+        0x30D9,
+        "MJTZC01YM",
+        "Body Composition Scale",
+        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        V45,
+    ),
+    row(0x3531, "XMPIRO2SXS", "Motion Sensor", "illuminance, battery, motion", V45, sleepy=True),
+    row(0x38BB, "PTX_YK1_QMIMB", "Wireless Switch", "button, battery", V45, buttons=ONE),
+    row(
+        0x3A61,
+        "KS1",
+        "Switch (quadruple button)",
+        "four buttons, battery",
+        V45,
+        buttons=several("left", "mid_left", "mid_right", "right", first=1),
+    ),
+    row(
+        0x3BD5,
+        "MJTZC01YM",
+        "Body Composition Scale",
+        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        V45,
+    ),
+    row(
+        0x3E17,
+        "KS1BP",
+        "Switch (quadruple button)",
+        "four buttons, temperature, humidity, battery",
+        V45,
+        sleepy=False,
+        buttons=several("left", "mid_left", "mid_right", "right", first=1),
+    ),
+    row(0x3F0F, "RS1BB(MI)", "Flood and Rain Sensor", "moisture (leak, rain)", V45, sleepy=True),
+    row(0x3F4C, "PS1BB", "Seat Pressure Sensor", "occupancy, its durations and set times, battery", V45, sleepy=True),
+    row(0x45C9, "MJTZC02YM", "Smart Scale S200", "mass, profile id, stabilized, weighing", V45),
+    row(0x4683, "XMOSB01XS", "Occupancy Sensor", "occupancy, illuminance, battery", V45, sleepy=True),
+    row(
+        0x48CF,
+        "MJTZC01YM",
+        "Body Composition Scale",
+        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        V45,
+    ),
+    row(
+        0x4B05,
+        "MJTZC03YM",
+        "Body Composition Scale",
+        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        V45,
+    ),
+    row(0x4C04, "MJTZC02YM", "Smart Scale S200", "mass, profile id, stabilized, weighing", V45),
+    row(0x4C47, "MJWSD05MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x4C60, "XMPIRO2GSXS", "Motion Sensor", "motion, illuminance, battery", V45, sleepy=True),
+    row(0x4DCB, "MJTZC02YM", "Smart Scale S200", "mass, profile id, stabilized, weighing", V45),
+    row(0x4F59, "CGDK3", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(
+        0x4FC2,
+        "MJTZC01YM",
+        "Body Composition Scale",
+        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        V45,
+    ),
+    row(0x50FB, "ES3", "Human Presence Sensor", "occupancy, illuminance, durations, battery", V45, sleepy=True),
+    row(
+        0x520B,
+        "KS2BB",
+        "Temperature/Humidity Sensor with Button",
+        "temperature, humidity, button",
+        V45,
+        sleepy=False,
+        buttons=ONE,
+    ),
+    row(0x55B5, "MJWSD06MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x5808, "CGG3", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(
+        0x5968,
+        "XMWS01XS",
+        "Switch (double button)",
+        "buttons left, right; battery",
+        V45,
+        buttons=several("left", "right"),
+    ),
+    row(0x59FA, "M2457B1", "Smart Band 10", "charging state, asleep, wearing", V45),
+    row(0x59FB, "M2456B1", "Smart Band 10 NFC", "charging state, asleep, wearing", V45),
+    row(0x59FC, "M2456B1", "Smart Band 10 Ceramic Edition", "charging state, asleep, wearing", V45),
+    row(0x5BEA, "MJWSD06MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x5DB1, "MBS17", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x6188, "M2456B1", "Smart Band 10 Glimmer Edition", "charging state, asleep, wearing", V45),
+    row(0x6375, "SJWS02LM", "Water Leak Sensor 2", "bottom submersion, top splash, battery", V45, sleepy=True),
+    row(
+        0x64C5,
+        "PTX-F1-Display",
+        "4-button switch with display",
+        "four buttons, temperature, humidity",
+        V45,
+        sleepy=False,
+        buttons=several("1", "2", "3", "4", first=1),
+    ),
+    row(
+        0x6A0F,
+        "ES5BB",
+        "Human Presence Sensor",
+        "occupancy, also at close range, illuminance, durations, battery",
+        V45,
+        sleepy=True,
+    ),
+    row(0x7712, "zhiee.flood.sj01", "Water Leak Sensor", "bottom submersion, battery", V45, sleepy=True),
+    row(0x78A3, "AFWXKG220000", "Wireless Switch", "button", V45, buttons=ONE),
+    row(0x78D1, "MC-COMM", "Door/Window Sensor", "opening", V45),
+    row(0x78DB, "ESM787", "Temperature/Humidity Sensor", "temperature, humidity", V45),
+    # Known to XiaomiGateway3 (August 2026), which reads what a Xiaomi gateway decrypted.
+    other(0x031A, "MJZNMS02LM", "Door Lock"),
+    other(0x03BB, "ydhome.lock.m2silver", "Lock M2"),
+    other(0x04B3, "dsm.lock.q3", "Q3"),
+    other(0x0571, "lcrmcr.safe.ms30b", "Safe Cayo Anno 30Z"),
+    other(0x0711, "PTH-1", "Air Quality Monitor"),
+    other(0x09E0, "MJHWSHO2YM", "Kettle Pro"),
+    other(0x0BEB, "ZNMS20LM", "Door Lock D100"),
+    other(0x0D0F, "loock.lock.cc2xpro", "Door Lock Classic 2X Pro"),
+    other(0x0E65, "XMZNMS06LM", "Face Recognition Smart Door Lock X"),
+    other(0x0F3B, "XMZNMSTO3YD", "Door Lock"),
+    other(0x1781, "XMZNMS09LM", "Face Recognition Smart Door Lock"),
+    other(0x1A56, "lemesh.remote.ts1", "Wireless Button"),
+    other(0x1E37, "loock.lock.fvl109", "Smart Door Lock S50M"),
+    other(0x21A5, "huca.switch.dh2", "Double Wall Switch"),
+    other(0x24A9, "hoto.timer.kt", "Timer"),
+    other(0x2695, "XFCL201", "Loock Smart Lock V5 Max"),
+    other(0x2809, "XMZNMS01OD", "Door Lock E10"),
+    other(0x2C09, "PTX-X6-QMIMB", "BLE Wireless situation knob switch"),
+    other(0x2CBA, "lcrmcr.lock.cb2207", "intelligent glass door lock"),
+    other(0x2F97, "loock.lock.r2", "Door Lock M20 Pro"),
+    other(0x2FC5, "MCN003", "Safe Box"),
+    other(0x305E, "huca.remote.wx8", "Wireless Button"),
+    other(0x3286, "XMZNMS201LM", "Smart Door Lock E20 WIFI"),
+    other(0x3341, "lumi.lock.mcn009", "Smart Door Lock E20 (Video Monitor)"),
+    other(0x34FE, "MJBQDYJ1-WC", "Label printer"),
+    other(0x3878, "lemesh.remote.ts4", "Scenario wireless knob switch K4"),
+    other(0x3884, "lemesh.switch.sw3f01", "Triple Wall Switch"),
+    other(0x3885, "lemesh.switch.sw2f01", "Double Wall Switch"),
+    other(0x3886, "lemesh.switch.sw1f01", "Single Wall Switch"),
+    other(0x3910, "PTX-AK1-QMIMC", "Mesh Wireless Switch"),
+    other(0x3911, "PTX-AK2-QMIMB", "Mesh Double Wireless Switch"),
+    other(0x3912, "PTX-AK3-QMIMB", "Mesh Triple Wireless Switch"),
+    other(0x399A, "xiaomi.pet_waterer.002", "Pet Drinking Fountain"),
+    other(0x3F34, "giot.remote.v52kwm", "V5 Two Key Switch (BLE)"),
+    other(0x3F35, "giot.remote.v53kwm", "V5 Three Key Switch (BLE)"),
+    other(0x3F36, "giot.remote.v54kwm", "V5 Four Key Switch (BLE)"),
+    other(0x3F38, "giot.remote.v56kwm", "V5 Six Key Switch (BLE)"),
+    other(0x3F3A, "giot.remote.v58kwm", "V5 Eight Key Switch (BLE)"),
+    other(0x3F3F, "giot.remote.v51kwm", "V5 One Key Switch (BLE)"),
+    other(0x433D, "line.lock.fms5", "Smart Door Lock S5"),
+    other(0x44C1, "XMZNMS03OD", "Xiaomi Smart Door Lock 2 (Finger Vein Unlock)"),
+    other(0x44FA, "lemesh.remote.ts10", "Remote Control TS10"),
+    other(0x45A1, "cxw.remote.ble006", "Eight scene knob switch"),
+    other(0x474A, "ailol.remote.ts4", "ZXFANS F2 smart knob remote control"),
+    other(0x47D6, "xiaomi.lock.b04sv", "Smart Door Lock E30"),
+    other(0x48C4, "loock.lock.h01lyk", "Smart Door Lock E30"),
+    other(0x4964, "IZQ-BLE", "IZQ Presence Sensor Loong"),
+    other(0x4B09, "cxw.remote.panv01", "Eight Key Twenty-four Scene Switch V1"),
+    other(0x4C4D, "shuse.flood.ss05", "Water Leak Sensor"),
+    other(0x4ED3, "rhj.sensor_occupy.l730a", "Presence Sensor POP"),
+    other(0x50D4, "HS3BB", "Motion Sensor 3"),
+    other(0x51E2, "MJTZC04YM", "8-electrode Body Fat Scale S800"),
+    other(0x52E6, "YLYKG-0129", "K Series 4-Key Wall Switch"),
+    other(0x6651, "shuse.airm.ss006", "Air Monitor"),
+    other(0x6655, "bwj.diffuser.s5", "SO Smart Aroma Diffuser S5"),
+    other(0x6B61, "shuse.flood.ss05", "Water Leak Sensor Pro"),
+    other(0x6ED9, "ES5DB", "Human Presence Sensor ES5(Top Mounted)"),
+    other(0x76C4, "shuse.flood.ss40", "Water Leak Sensor"),
+    other(0x7EE9, "vchon.sensor_ht.mbs20", "Thermometer and hygrometer"),
+)
+
+SCALE_V1 = Model(
+    None,
+    "XMTZC01HM/XMTZC04HM",
+    "Smart Scale",
+    "mass, non-stabilized mass, stabilized, weighing",
+    PLAIN,
+    sleepy=True,
+)
+SCALE_V2 = Model(
+    None,
+    "XMTZC02HM/XMTZC05HM",
+    "Body Composition Scale",
+    "mass, non-stabilized mass, stabilized, impedance, weighing",
+    PLAIN,
+    sleepy=True,
+)
+HHCCJCY10 = Model(None, "HHCCJCY10", "Plant Sensor", "temperature, moisture, conductivity, illuminance, battery", PLAIN)
+"""What is not MiBeacon has no product id: 0x181D, 0x181B, 0xFD50."""
+
+_BY_ID = {model.product_id: model for model in _ROWS if model.product_id is not None}
+
+MODELS: Mapping[int, Model] = MappingProxyType(_BY_ID)
+"""By product id. Several ids may share a name: decode by id, name by id."""
+
+
+def model_of(product_id: int) -> Model:
+    """The model of a product id; of one without a row, a model named by its id (``0x5A5A``), ``known`` False."""
+    return _BY_ID.get(product_id) or _stranger(product_id)
+
+
+@lru_cache(maxsize=256)
+def _stranger(product_id: int) -> Model:
+    return Model(product_id, f"0x{product_id:04X}", "Unknown device", interval=HOUR, buttons=NUMBERED, known=False)

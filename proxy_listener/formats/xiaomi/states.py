@@ -1,0 +1,96 @@
+"""States whose bytes are not a plain layout: motion and how long ago, minutes of one or four bytes, kettles, resets.
+
+The rule of this file: "no motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds.
+"""
+
+from proxy_listener.formats.layout import Events, Implausible, Meaning, Values
+from proxy_listener.model.quantities import ILLUMINANCE, YEAR
+from proxy_listener.model.reading import Event
+
+_MOVED = (Event("motion", "motion_detected"),)
+_RESET = (Event("device", "reset"),)
+
+
+def idle(data: bytes) -> tuple[Values, Events]:
+    """Seconds without motion: none means that there is motion now."""
+    return _idle_for(int.from_bytes(data, "little"))
+
+
+def idle_minutes(data: bytes) -> tuple[Values, Events]:
+    """0x484F: the same in minutes."""
+    return _idle_for(data[0] * 60)
+
+
+def _idle_for(seconds: int) -> tuple[Values, Events]:
+    if seconds > YEAR:
+        raise Implausible("idle_time", seconds)
+    return {"motion": seconds == 0, "idle_time": seconds}, ()
+
+
+def motion_ended(data: bytes) -> tuple[Values, Events]:
+    """0x101B is sent once, when motion has ended; its number is the time since, whatever that is."""
+    values, events = idle(data)
+    return values | {"motion": False}, events
+
+
+def motion_and_flag(data: bytes) -> tuple[Values, Events]:
+    """MJYD02YL sends 1 in the dark and 100 in light, RTCGQ02LM 0 and 256."""
+    return {"motion": True, "light": _is_light(data)}, ()
+
+
+def _is_light(data: bytes) -> bool:
+    """A number that is a flag, by a threshold that fits both models."""
+    return int.from_bytes(data, "little") >= 100
+
+
+def light_flag(data: bytes) -> tuple[Values, Events]:
+    """0x1007 of MJYD02YL and MCCGQ02HL: 100 is light, all else (0 or 1) is dark."""
+    return {"light": int.from_bytes(data, "little") == 100}, ()
+
+
+def lux_and_light(data: bytes) -> tuple[Values, Events]:
+    """0x1007 of RTCGQ02LM: lux by the object's definition, and the same threshold as in its motion object."""
+    lux = int.from_bytes(data, "little")
+    if lux > (ILLUMINANCE.high or 0):
+        raise Implausible("illuminance", lux)
+    return {"illuminance": lux, "light": _is_light(data)}, ()
+
+
+def motion_alone(_data: bytes) -> tuple[Values, Events]:
+    """What the number is differs from model to model; that there was motion does not."""
+    return {"motion": True}, ()
+
+
+def motion_detected(_data: bytes) -> tuple[Values, Events]:
+    """0x0003 says that something moved and never that it stopped: an event, whatever the byte."""
+    return {}, _MOVED
+
+
+def low_battery(data: bytes) -> tuple[Values, Events]:
+    """An event that may come without a byte: then it is the event that says so."""
+    return {"battery_low": data != b"\x00"}, ()
+
+
+def kettle(data: bytes) -> tuple[Values, Events]:
+    """State (0 idle, 1 heating, 2 cooling, 3 keeping warm) and whole degrees."""
+    state, celsius = data
+    if state > 3 or celsius > 130:
+        raise Implausible("temperature", data.hex())
+    return {"power": state != 0, "temperature": celsius}, ()
+
+
+def minutes(name: str) -> Meaning:
+    """One byte or four: firmware sends either (ES3 four, ES5BB one)."""
+
+    def meaning(data: bytes) -> tuple[Values, Events]:
+        minutes = int.from_bytes(data, "little")
+        if minutes > YEAR // 60:
+            raise Implausible(name, minutes)
+        return {name: minutes}, ()
+
+    return meaning
+
+
+def reset(_data: bytes) -> tuple[Values, Events]:
+    """The device was reset by its button."""
+    return {}, _RESET

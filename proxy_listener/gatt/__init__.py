@@ -1,0 +1,1 @@
+"""Devices that are read over a connection."""

@@ -1,0 +1,128 @@
+"""What proxies, devices and routes report about themselves: values for the control socket, the page, metrics, verbs.
+
+Made by the room that knows, shown by whoever asks. Times named ``heard`` and ``since`` are monotonic; ``age`` and
+``uptime`` are seconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum, unique
+
+import attrs
+
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Value
+
+
+@unique
+class ProxyState(StrEnum):
+    """How a proxy is. Each state has one cause and one thing that a person can do about it."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    SILENT = "silent"  # connected and subscribed, but nothing comes while others hear
+    HELD = "held"  # another client has the stream (first wins, firmware before 2026.7)
+    TAKEN = "taken"  # another client took the stream (newest wins, firmware from 2026.7)
+    WRONG_KEY = "wrong_key"
+    NEEDS_KEY = "needs_key"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105  the name of a state
+    NOT_ENCRYPTED = "not_encrypted"  # a key is configured and the node speaks plaintext: never downgraded
+    NOT_A_PROXY = "not_a_proxy"
+    NO_RAW_STREAM = "no_raw_stream"  # firmware too old to stream
+    WRONG_NODE = "wrong_node"  # another MAC than the one expected answers there
+    FULL = "full"  # the node's client limit is reached
+    UNREACHABLE = "unreachable"
+    WEDGED = "wedged"  # the scanner gives nothing after every step of the ladder
+    BENCHED = "benched"  # misbehaves: sends more or other than a radio can
+    NOT_ACCEPTED = "not_accepted"  # found by mDNS, and the configuration does not let it in
+    INCOMPATIBLE = "incompatible"  # speaks another API version
+
+
+@attrs.frozen
+class ProxyStatus:
+    """One node, as it is now."""
+
+    name: str
+    room: str
+    mac: Address | None
+    state: ProxyState
+    cause: str  # why it is in this state, in words
+    advice: str  # what a person can do, empty where nothing is wrong
+    address: str | None  # host:port last used
+    version: str | None  # ESPHome version
+    encrypted: bool | None  # Noise; None while not known
+    active: bool | None  # can connect to devices (flag 2)
+    scanner: str | None  # the last scanner state and mode it told
+    advertisements: int  # since start
+    rate: float  # advertisements per second, smoothed over a minute
+    heard_age: float | None  # seconds since its last advertisement
+    uptime: float | None  # seconds that the stream has been up
+    slots_free: int | None
+    slots_limit: int | None
+    connecting: bool  # a connection to a device is being set up: the room is deaf meanwhile
+    wifi_rssi: int | None
+    outcomes: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@unique
+class KeyState(StrEnum):
+    """How a device's bindkey is, for people."""
+
+    NOT_NEEDED = "not_needed"  # plain frames only
+    MISSING = "missing"  # sends encrypted frames and no bindkey is configured
+    WAITING = "waiting"  # a bindkey is configured and no encrypted frame came yet
+    VERIFIED = "verified"
+    WRONG = "wrong"
+
+
+@attrs.frozen
+class Heard:
+    """How one proxy hears one device."""
+
+    proxy: str
+    room: str
+    rssi: float  # smoothed, dBm
+    age: float  # seconds since last heard
+    share: float  # of the device's frames that this proxy heard, 0..1
+    address_type: int
+
+
+@attrs.frozen
+class DeviceStatus:
+    """One device, as it is now. ``values`` is the live state, quantity -> (value, seconds since 1970)."""
+
+    mac: Address
+    name: str
+    model: str
+    kind: str
+    listed: bool
+    room: str | None
+    available: bool
+    heard_age: float | None
+    key: KeyState
+    trust: str | None
+    values: Mapping[str, tuple[Value, float]]
+    heard: Sequence[Heard]
+    readings: int
+    sleepy: bool
+    interval: float  # seconds within which the model is expected to be heard
+    product_id: int | None
+    counter: int | None
+    readable: bool = False  # its model can be read over a connection
+
+
+@attrs.frozen
+class View:
+    """What a sink or the page may ask about the house, as callables that app hands out.
+
+    ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
+    are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
+    how many did since start.
+    """
+
+    devices: Callable[[], Sequence[DeviceStatus]]
+    proxies: Callable[[], Sequence[ProxyStatus]]
+    outcomes: Callable[[], Mapping[str, int]]
+    skipped: Callable[[], Mapping[str, int]] = dict
+    unlisted: Callable[[], bool] = lambda: True
+    behind: Callable[[], Mapping[str, int]] = dict
+    reads: Callable[[], Mapping[str, int]] = dict

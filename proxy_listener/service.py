@@ -1,0 +1,359 @@
+"""The hall: everything the configuration asks for is built here, put side by side, and supervised.
+
+What comes in: a :class:`Config` and the state directory. What goes out: nothing; the parts do the work. The rule of
+this file: parts meet here and nowhere else, each gets only the callables that it needs, and none of them can stop
+another. When told to stop, proxies are left first, then what was heard is committed and told, within two seconds.
+"""
+
+import asyncio
+import importlib
+import os
+import resource
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from proxy_listener import sinks, web
+from proxy_listener.capture.tap import Taps
+from proxy_listener.config import Config, load
+from proxy_listener.engine.coverage import Coverage, coverage
+from proxy_listener.history import Journal
+from proxy_listener.history.journal import STALLED
+from proxy_listener.model.advertisement import Address
+from proxy_listener.model.errors import ConfigError
+from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.status import DeviceStatus, ProxyState, View
+from proxy_listener.pipeline import Engine, open_journal
+from proxy_listener.proxies.fleet import Fleet
+from proxy_listener.proxies.gatt import connection
+from proxy_listener.proxies.handles import Tables
+from proxy_listener.reads import House, Reads
+from proxy_listener.state import LOCK, single_instance
+from proxy_listener.supervisor import Parts
+from proxy_listener.systemd import Pulse, ServiceManager
+
+log = structlog.get_logger()
+
+HOUSEKEEPING = 10.0
+"""Seconds between rounds of housekeeping, or as often as the service manager wants a sign of life."""
+NOTES = 60.0
+"""Seconds of hearing that a crash loses from the record."""
+
+WAITING_TOLD = 30.0
+"""Seconds without any stream after which it is said once what is waited for."""
+WAITING_LINES = 16
+
+CLOSING = 5.0
+"""Seconds that the disk has to take what was heard last."""
+LAST_WORDS = 1.0
+"""Seconds that sinks have to write what was committed last."""
+
+FLOW = frozenset({"proxies", "journal"})
+"""The parts that every reading flows through."""
+
+COVERAGE_HOURS = 7 * 24.0
+
+STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
+"""Nodes of the network that are not expected to hear anything for us."""
+
+
+class Service:
+    """All parts over one configuration. ``running`` starts them and, on leaving, stops them in order."""
+
+    def __init__(self, config: Config, state: Path, journal: Journal) -> None:
+        loop = asyncio.get_running_loop()
+        self.config = config
+        self.journal = journal
+        self.manager = ServiceManager()
+        self._state = state
+        self._parts = Parts()
+        self._pulse = Pulse()
+        self.stuck = False
+        self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
+        self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, let_go=self.engine.let_go, state=state)
+        self.view = View(
+            self._devices,
+            self.fleet.status,
+            self.engine.outcomes,
+            skipped=lambda: self.engine.listener.skipped,
+            unlisted=self._shows_unlisted,
+            behind=journal.behind,
+            reads=lambda: self._reads.ended,
+        )
+        self._taps = Taps(self.engine.hear, self.fleet.listen)
+        self._reads = self._make_reads()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Everything at work inside the block."""
+        try:
+            self._parts.start("journal", self.journal.run)
+            self._parts.start("proxies", self.fleet.run)
+            self._parts.start("reads", self._reads.run)
+            self._parts.start("control socket", self._control)
+            self._parts.start("page", self._page)
+            for name, settings in self.config.sinks.items():
+                self._start_sink(name, settings)
+            self._parts.start("kept frames", self._unseal)
+            self._parts.start("housekeeping", self._housekeeping)
+            yield
+        finally:
+            await self._stop()
+
+    async def reload(self, config: Config) -> None:
+        """Take a new configuration; only what changed in it is touched."""
+        old, self.config = self.config, config
+        if (config.devices, config.unlisted) != (old.devices, old.unlisted):
+            now = time.time(), asyncio.get_running_loop().time()
+            self.engine.devices.configure(config.devices, config.unlisted.unlisted, now)
+            self._parts.start("kept frames", self._unseal)
+        self._reads.reload(config.devices)
+        if (config.discovery, config.proxies) != (old.discovery, old.proxies):
+            self.fleet.reload(config.discovery, config.proxies)
+        if (config.web, config.sinks.get("prometheus")) != (old.web, old.sinks.get("prometheus")):
+            await self._end("page")
+            self._parts.start("page", self._page)
+        for name in old.sinks.keys() | config.sinks.keys():
+            if config.sinks.get(name) != old.sinks.get(name):
+                await self._end(f"sink {name}")
+                if name in config.sinks:
+                    self._start_sink(name, config.sinks[name])
+        if (config.history, config.service) != (old.history, old.service):
+            log.warning("[history] and [service] take effect with the next start")
+
+    def live(self) -> int:
+        """How many proxies stream to us."""
+        return sum(proxy.live for proxy in self.fleet)
+
+    async def _stop(self) -> None:
+        """Leave the proxies first: nothing more comes in. Then commit what came, and let the sinks say it."""
+        sinks = [name for name in self._parts.names if name.startswith("sink ")]
+        await self._end("proxies")
+        await self._end(*(set(self._parts.names) - {"journal", *sinks}))
+        self.engine.note_lasting(asyncio.get_running_loop().time(), time.time())
+        self.engine.note_hearing(time.time())
+        await self._end("journal")
+        await self._close_journal()
+        await self._parts.wait(LAST_WORDS)
+        await self._end(*sinks)
+
+    async def _close_journal(self) -> None:
+        closing = asyncio.create_task(self.journal.close())
+        done, _ = await asyncio.wait({closing}, timeout=CLOSING)
+        if not done:
+            closing.cancel()
+            self.stuck = True
+            log.error("the disk does not answer; what it did not take is lost", readings=self.journal.storage.waiting)
+        (error,) = await asyncio.gather(closing, return_exceptions=True)
+        if isinstance(error, Exception):
+            log.error("the history could not be closed", exc_info=error)
+
+    async def _end(self, *names: str) -> None:
+        self.stuck |= not all(await asyncio.gather(*map(self._parts.end, names)))
+
+    def _start_sink(self, name: str, settings: Any) -> None:
+        async def run() -> None:
+            sink = importlib.import_module(f"{sinks.__name__}.{name}")
+            await sink.run(settings, self.journal, self.view)
+
+        self._parts.start(f"sink {name}", run)
+
+    def _room(self, proxy: str) -> str:
+        try:
+            return self.fleet[proxy].room
+        except KeyError:
+            return proxy
+
+    def _devices(self) -> list[DeviceStatus]:
+        return self.engine.devices.statuses(asyncio.get_running_loop().time())
+
+    def _device(self, mac: Address) -> DeviceStatus | None:
+        return self.engine.devices.status(mac, asyncio.get_running_loop().time())
+
+    def _make_reads(self) -> Reads:
+        tables = Tables(self.journal.noted, self.journal.note)
+        return Reads(
+            House(
+                entries=self.config.devices,
+                readable=lambda: self.engine.devices.readable,
+                device=self._device,
+                proxies=self.fleet.status,
+                link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, tables),
+                record=self.journal.append,
+                notes=self.journal,
+                hours=self.journal.hours,
+                logged=self.journal.logged,
+                valueless=self.engine.devices.valueless,
+            )
+        )
+
+    async def _control(self) -> None:
+        await web.serve_control(self._state, self.view, self.journal, self._actions())
+
+    async def _page(self) -> None:
+        await web.serve_page(self.config.web, self.view, self.journal, self._actions())
+
+    def _actions(self) -> web.Actions:
+        return web.Actions(
+            route=self._reads.explain,
+            read=self._reads.read_now,
+            coverage=self._coverage,
+            stream=self._taps.lines,
+            metrics=self._metrics(),
+            units={quantity.name: quantity.unit for quantity in QUANTITIES.values() if quantity.unit},
+        )
+
+    def _metrics(self) -> Callable[[], tuple[str, bytes]] | None:
+        settings = self.config.sinks.get("prometheus")
+        if settings is None:
+            return None
+        # Imported only where it is asked for: it costs memory, and belongs to an extra.
+        from proxy_listener.sinks.prometheus import Metrics
+
+        return Metrics(self.view, self.journal, settings).exposition
+
+    def _shows_unlisted(self) -> bool:
+        return self.config.unlisted.unlisted == "emit"
+
+    async def _coverage(self) -> Coverage:
+        self.engine.note_hearing(time.time())
+        await self.journal.flush()
+        record = await self.journal.hearing(time.time() - COVERAGE_HOURS * 3600)
+        devices = self._devices()
+        return coverage(
+            record,
+            {status.name: status.room for status in self.fleet.status() if status.state not in STRANGERS},
+            {device.mac: device.name for device in devices},
+            # What advertises nothing that would be a frame (an old plant sensor) is heard all the same.
+            [device.mac for device in devices if device.listed and not device.heard],
+            COVERAGE_HOURS,
+        )
+
+    async def _unseal(self) -> None:
+        await self.engine.unseal()
+
+    async def _housekeeping(self) -> None:
+        """Notes for after a restart, and signs of life for the service manager."""
+        clock = asyncio.get_running_loop().time
+        pace = min(HOUSEKEEPING, self.manager.interval or HOUSEKEEPING)
+        began = noted = clock()
+        told = False
+        while True:
+            now = clock()
+            self._show_life(now)
+            if not told and now - began >= WAITING_TOLD:
+                told = True
+                self.tell_waiting()
+            if now - noted >= NOTES:
+                noted = now
+                self.engine.note_lasting(now, time.time())
+                self.engine.note_hearing(time.time())
+            await asyncio.sleep(pace)
+
+    def _show_life(self, now: float) -> None:
+        """STATUS always; WATCHDOG only while readings can flow."""
+        if not self.manager.listens:
+            return
+        hung = self.journal.storage.error == STALLED
+        beats = self._pulse.beats(now, at_work=self._parts.at_work(FLOW), hung=hung)
+        self.manager.tell(f"STATUS={self._summary()}", *["WATCHDOG=1"] * beats)
+
+    def _summary(self) -> str:
+        proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
+        rate = sum(status.rate for status in proxies)
+        devices = self.engine.devices.available(asyncio.get_running_loop().time())
+        text = f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
+        storage = self.journal.storage
+        return text if storage.ok else f"{text}; history storage fails: {storage.error}"
+
+    def tell_waiting(self) -> None:
+        """Say what is waited for, where nothing comes in."""
+        if self.live():
+            return
+        if self.fleet.zeroconf is None:
+            log.warning("waiting for a network: mDNS is not open", interfaces=self.config.discovery.interfaces or "all")
+        proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
+        if not proxies:
+            log.warning(
+                "no proxy found yet; waiting for nodes announced by mDNS",
+                service="_esphomelib._tcp.local.",
+                help="proxy-listener discover shows what is there; networks without mDNS need [[proxy]] host",
+            )
+        for status in proxies[:WAITING_LINES]:
+            log.warning("waiting for a proxy", proxy=status.name, state=str(status.state), cause=status.cause)
+        if len(proxies) > WAITING_LINES:
+            log.warning("waiting for more proxies; status shows them", proxies=len(proxies) - WAITING_LINES)
+
+
+@asynccontextmanager
+async def service(config: Config, state: Path) -> AsyncIterator[Service]:
+    """The only service of this state directory, running inside the block. ProxyListenerError where it cannot be."""
+    ran_before = (state / LOCK).exists()
+    with single_instance(state):
+        journal = open_journal(config, state)
+        if journal.alarm:
+            log.error("the history had to be started anew", detail=journal.alarm)
+        elif journal.fresh and ran_before:
+            log.warning(
+                "the history is lost: there is none in this state directory, where the service ran before",
+                path=str(state / config.history.path),
+                meaning="frames recorded earlier are new once more, until heard",
+            )
+        made = Service(config, state, journal)
+        async with made.running():
+            yield made
+
+
+async def run(config: Config, state: Path) -> None:
+    """The service, until SIGTERM or SIGINT. SIGHUP reads the configuration again; one with errors changes nothing."""
+    _allow_many_sockets()
+    loop = asyncio.get_running_loop()
+    stop, again = asyncio.Event(), asyncio.Event()
+    async with service(config, state) as running:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, again.set)
+        log.info("listening", proxies=len(config.proxies), devices=len(config.devices), state=str(state))
+        running.manager.tell("READY=1", "STATUS=looking for proxies")
+        reloads = asyncio.create_task(_reload_when(again, running))
+        await stop.wait()
+        running.manager.tell("STOPPING=1")
+        log.info("stopping")
+        reloads.cancel()
+    log.info("stopped")
+    if running.stuck:
+        # A thread that waits for a disk cannot be ended, and an orderly exit of the interpreter would wait for it.
+        os._exit(1)
+
+
+def _allow_many_sockets() -> None:
+    """Two sockets a proxy; the usual soft limit of 1,024 is there for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _reload_when(again: asyncio.Event, running: Service) -> None:
+    while True:
+        await again.wait()
+        again.clear()
+        path = running.config.path
+        if path is None:
+            log.warning("there is no configuration file to read again")
+            continue
+        running.manager.tell_reloading()
+        try:
+            config = await asyncio.to_thread(load, path)
+            await running.reload(config)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("devices.toml was not taken; the old one stays", problem=str(problem))  # noqa: TRY400  as above
+        except Exception:  # one reload that fails in our own code must not be the last
+            log.exception("devices.toml could not be taken as a whole")
+        else:
+            log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))
+        running.manager.tell("READY=1")

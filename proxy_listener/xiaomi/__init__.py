@@ -1,1 +1,0 @@
-"""Bytes of Xiaomi BLE devices -> measurements. Pure: no clock, no network, no log."""

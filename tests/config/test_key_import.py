@@ -1,0 +1,274 @@
+"""Bindkeys out of what extractors write, into devices.toml."""
+
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy_listener.config import load
+from proxy_listener.config.key_import import Found, extracted, import_keys
+from proxy_listener.model.advertisement import mac_text
+from proxy_listener.model.errors import ConfigError
+from proxy_listener.model.secret import Secret
+
+BED, DOOR, PLANT = 0xA4C1380283F4, 0xE4AAEC000001, 0xC47C8D6A3E7A
+OLD, NEW, OTHER = "e9ea895fac7cca6d30532432a516f3a8", "11" * 16, "22" * 12
+
+
+def told(document) -> list[tuple[int, str | None, str | None]]:
+    return [(found.mac, found.name, found.key and found.key.reveal()) for found in extracted(document)]
+
+
+EXTRACTOR = [
+    {
+        "server": "de",
+        "homes": [
+            {
+                "home_id": 1,
+                "devices": [
+                    {
+                        "did": "blt.3.1abc",
+                        "name": "Bedroom",
+                        "mac": "A4:C1:38:02:83:F4",
+                        "token": "33" * 12,
+                        "BLE_DATA": {"beaconkey": NEW, "token": "44" * 12},
+                    },
+                    {"did": "12345", "name": "Vacuum", "mac": "E4:AA:EC:00:00:01", "token": "55" * 16},
+                ],
+            }
+        ],
+    },
+    {"server": "us", "homes": [{"devices": [{"mac": "A4:C1:38:02:83:F4", "ble_key": NEW}]}]},
+]
+
+
+def test_an_extractor_s_tree_of_servers_and_homes():
+    """Keys are found beside the MAC or one table deeper; a token is none; a device of two servers is one."""
+    assert told(EXTRACTOR) == [(BED, "Bedroom", NEW), (DOOR, "Vacuum", None)]
+
+
+@pytest.mark.parametrize(
+    "word", ["bindkey", "beaconkey", "blekey", "ble_key", "BLE KEY", "encryption_key", "key", "aeskey"]
+)
+def test_the_spellings_of_a_key(word):
+    """Lists of objects with a MAC and a key, whatever the word."""
+    assert told([{"MAC": "a4c1380283f4", word: NEW}]) == [(BED, None, NEW)]
+
+
+def test_a_map_of_macs():
+    """The plainest file of all, and the same with tables."""
+    assert told({"A4:C1:38:02:83:F4": NEW, "e4-aa-ec-00-00-01": {"name": "Door", "bindkey": OTHER}}) == [
+        (BED, None, NEW),
+        (DOOR, "Door", OTHER),
+    ]
+
+
+def test_home_assistant_s_own_storage():
+    """xiaomi_ble by its unique id, ble_monitor by its devices; keys of other integrations are not ours."""
+    entries = [
+        {"domain": "xiaomi_ble", "title": "Bedroom 83F4", "unique_id": "A4:C1:38:02:83:F4", "data": {"bindkey": NEW}},
+        {"domain": "xiaomi_ble", "title": "Plant", "unique_id": "C4:7C:8D:6A:3E:7A", "data": {}},
+        {"domain": "bthome", "title": "Shelly", "unique_id": "A4:C1:38:00:00:01", "data": {"bindkey": OTHER}},
+        {
+            "domain": "ble_monitor",
+            "unique_id": "ble_monitor",
+            "data": {"devices": [{"mac": "E4:AA:EC:00:00:01", "name": "Door", "encryption_key": OTHER}]},
+        },
+    ]
+    assert told({"version": 1, "key": "core.config_entries", "data": {"entries": entries}}) == [
+        (BED, "Bedroom 83F4", NEW),
+        (PLANT, "Plant", None),
+        (DOOR, "Door", OTHER),
+    ]
+
+
+@pytest.mark.parametrize("document", [None, 5, "text", [], {}, [[[[]]]], {"mac": None, "key": []}, {"mac": "A4:C1"}])
+def test_what_holds_no_device_gives_none(document):
+    """Any JSON is taken, and nothing made up."""
+    assert extracted(document) == []
+
+
+def test_a_tree_without_end_is_not_followed():
+    """Depth is bounded."""
+    tree: list = [{"mac": "A4:C1:38:02:83:F4", "key": NEW}]
+    for _ in range(900):
+        tree = [tree]
+    assert extracted(tree) == []
+
+
+FILE = f"""# My house.
+[service]
+coalesce = "50ms"  # often enough
+
+[[device]]  # upstairs
+mac = "a4:c1:38:02:83:f4"
+name = "Bedroom"   # north wall
+bindkey = "{OLD}"  # from 2024
+
+# Proxies
+[[proxy]]
+name = "kitchen-proxy"
+
+[[device]]
+mac = "C4:7C:8D:6A:3E:7A"
+
+# The network
+[discovery]
+interfaces = [
+    # the good one
+    "127.0.0.1",
+]
+# end
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "devices.toml"
+    path.write_text(FILE, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def deeds(path: Path, *found: Found) -> list[tuple[str, str]]:
+    return [(change.deed, change.why) for change in import_keys(found, path)]
+
+
+def test_keys_come_in_and_everything_else_stays(file):
+    """A changed key stands before the old one; a new one in its entry; a new device at the end. No other line moves."""
+    assert [
+        deed
+        for deed, _ in deeds(
+            file,
+            Found(BED, "Other name", Secret(NEW)),
+            Found(PLANT, None, Secret(OTHER)),
+            Found(DOOR, "Front door", Secret(NEW.upper())),
+        )
+    ] == ["renewed", "added", "added"]
+    expected = FILE.replace(f'bindkey = "{OLD}"', f'bindkey = ["{NEW}", "{OLD}"]')
+    expected = expected.replace('6A:3E:7A"\n', f'6A:3E:7A"\nbindkey = "{OTHER}"\n')
+    expected += f'\n[[device]]\nmac = "E4:AA:EC:00:00:01"\nname = "Front door"\nbindkey = "{NEW}"\n'
+    assert file.read_text(encoding="utf-8") == expected
+    assert [device.bindkey for device in load(file).devices] == [
+        (Secret(NEW), Secret(OLD)),
+        (Secret(OTHER),),
+        (Secret(NEW),),
+    ]
+
+
+def test_a_key_that_is_there_changes_nothing(file):
+    """In either case of its digits, in text, list, file or variable; the file is not even touched."""
+    before = file.stat()
+    assert deeds(file, Found(BED, None, Secret(OLD.upper()))) == [("unchanged", "its entry has this key")]
+    after = file.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_a_key_in_a_file_is_known_and_renewed(file, tmp_path):
+    """The old key stays where it is kept; twice the same import adds it once."""
+    (tmp_path / "bed.key").write_text(OLD, encoding="ascii")
+    (tmp_path / "bed.key").chmod(0o600)
+    file.write_text(FILE.replace(f'"{OLD}"', '{ file = "bed.key" }'), encoding="utf-8")
+    assert [deed for deed, _ in deeds(file, Found(BED, None, Secret(OLD)))] == ["unchanged"]
+    for deed in ("renewed", "unchanged"):
+        assert [each for each, _ in deeds(file, Found(BED, None, Secret(NEW)))] == [deed]
+    assert f'bindkey = ["{NEW}", {{ file = "bed.key" }}]  # from 2024' in file.read_text(encoding="utf-8")
+    assert load(file).devices[0].bindkey == (Secret(NEW), Secret(OLD))
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("F" * 32, "all F: the cloud's way to say that there is no key; leave it out"),
+        (OTHER + "ffffffff", "ends in FFFFFFFF: the cloud's way to say that it does not give this key away"),
+        (NEW[1:], "31 hex digits, expected 24 or 32"),
+        ("secret-canary", "13 characters, not all of them hex digits, expected 24 or 32 hex digits"),
+        (None, "no key beside it"),
+    ],
+)
+def test_what_is_no_key_is_refused_with_its_reason(file, key, why):
+    """And the file stays as it was."""
+    assert deeds(file, Found(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
+    assert file.read_text(encoding="utf-8") == FILE
+
+
+def test_a_file_that_others_could_read_is_closed(file):
+    """It holds a key now, and would be refused otherwise."""
+    file.chmod(0o644)
+    deeds(file, Found(DOOR, None, Secret(NEW)))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert load(file).devices[2].bindkey == (Secret(NEW),)
+
+
+def test_a_link_stays_a_link(file, tmp_path):
+    """Who keeps the file elsewhere finds the key there."""
+    link = tmp_path / "link.toml"
+    link.symlink_to(file)
+    deeds(link, Found(DOOR, None, Secret(NEW)))
+    assert link.is_symlink()
+    assert NEW in file.read_text(encoding="utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == {"link.toml", "devices.toml"}
+
+
+def test_names_from_outside_cannot_break_the_file(file):
+    """Quotes, line breaks and escape sequences in an extractor's name; a name that is taken is left out."""
+    deeds(
+        file,
+        Found(DOOR, 'x"\n[web]\nlisten = "0.0.0.0:1"\x1b', Secret(NEW)),
+        Found(0xA4C138000009, "Bedroom", Secret(NEW)),
+    )
+    config = load(file)
+    assert [device.name for device in config.devices[2:]] == ['x"?[web]?listen = "0.0.0.0:1"?', None]
+    assert config.web.listen is None
+
+
+def test_a_file_without_devices_gets_its_first(tmp_path):
+    """Also one without a line's end, and an empty one."""
+    for text in ("", "[service]", "# nothing\n"):
+        path = tmp_path / "devices.toml"
+        path.write_text(text, encoding="utf-8")
+        deeds(path, Found(BED, "Bed", Secret(NEW)), Found(DOOR, None, Secret(OTHER)))
+        assert path.read_text(encoding="utf-8").startswith(text)
+        assert [mac_text(device.mac) for device in load(path).devices] == ["A4:C1:38:02:83:F4", "E4:AA:EC:00:00:01"]
+
+
+@pytest.mark.parametrize("text", ["[service", "device = 5", "device = [{mac = 'A4:C1:38:02:83:F4'}]"])
+def test_a_file_that_cannot_be_edited_is_left_alone(tmp_path, text):
+    """An error that says why, and no change."""
+    path = tmp_path / "devices.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError):
+        import_keys([Found(BED, None, Secret(NEW))], path)
+    assert path.read_text(encoding="utf-8") == text
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["A4:C1:38:02:83:F4", NEW, "xiaomi_ble"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["mac", "key", "data", "domain", "A4C1380283F5"]) | st.text(max_size=5), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(anything)
+def test_any_json_gives_keys_that_are_refused_or_load(document):
+    """Whatever an extractor writes: the file stays a configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "devices.toml"
+        path.write_text(FILE, encoding="utf-8")
+        path.chmod(0o600)
+        changes = import_keys(extracted(document), path)
+        added = {change.mac for change in changes if change.deed in {"added", "renewed"}}
+        assert added <= {device.mac for device in load(path).devices if device.bindkey}

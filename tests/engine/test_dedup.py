@@ -1,0 +1,181 @@
+"""The four duplicate rules by themselves: what the truth table, which goes through the listener, cannot reach."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_listener.engine.dedup import ANY, Authenticated, Constant, Plain, Uncounted, Verdict
+
+
+def identity(counter: int) -> bytes:
+    return Authenticated.identity(b"key!", counter, counter.to_bytes(4, "little"))
+
+
+class History:
+    """Every identity that was accepted."""
+
+    def __init__(self) -> None:
+        self.identities: set[bytes] = set()
+
+    def judge(self, rule: Authenticated, counter: int, heard: float) -> Verdict:
+        verdict = rule.judge(counter, identity(counter), heard).verdict
+        if verdict <= Verdict.LATE:
+            self.identities.add(identity(counter))
+        return verdict
+
+
+HEARD = st.lists(
+    st.tuples(st.integers(0, 300) | st.integers(0, 2**32 - 1), st.floats(0, 400)), min_size=1, max_size=200
+)
+
+
+@given(HEARD, st.sampled_from([ANY, -1]), st.integers(0, 200))
+def test_an_identity_is_accepted_exactly_once_whatever_the_order_and_the_time(heard, highest, restart):
+    """Whether the history said which counter is the highest or could not, and over a restart."""
+    history = History()
+    rule = Authenticated(history.identities.__contains__, 0.0, highest)
+    now, accepted = 0.0, []
+    for n, (counter, pause) in enumerate(heard):
+        if n == restart:
+            highest = max(int.from_bytes(name[4:8], "big") for name in history.identities) if accepted else -1
+            rule = Authenticated(history.identities.__contains__, 0.0, highest)
+        now += pause
+        if history.judge(rule, counter, now) <= Verdict.LATE:
+            accepted.append(counter)
+    assert sorted(accepted) == sorted({counter for counter, _ in heard})
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 3), st.floats(0, 2)), max_size=300))
+def test_a_plain_frame_is_accepted_once_in_five_minutes_whatever_the_order(heard):
+    rule, now, last_heard = Plain(), 0.0, {}
+    for counter, digest, pause in heard:
+        now += pause
+        new = rule.judge(counter, digest, now).verdict <= Verdict.LATE
+        last = last_heard.get((counter, digest))
+        # Whole tenths of a second are kept, so within 0.1 s of the limit either answer is right.
+        if last is None or now - last > 300.1:
+            assert new
+        elif now - last < 299.9:
+            assert not new
+        last_heard[counter, digest] = now
+
+
+@given(
+    st.sampled_from(["authenticated", "plain", "uncounted", "constant"]),
+    st.lists(st.tuples(st.integers(0, 255), st.integers(0, 3), st.floats(0, 400)), max_size=200),
+)
+def test_a_new_frame_is_never_behind_an_earlier_one(kind, heard):
+    """So only what a late one says can be stale."""
+    history, now, orders = History(), 0.0, [0]
+    authenticated = Authenticated(history.identities.__contains__, 0.0)
+    rule = {"plain": Plain, "uncounted": Uncounted, "constant": Constant}.get(kind, Plain)()
+    for counter, digest, pause in heard:
+        now += pause
+        if kind == "authenticated":
+            name = Authenticated.identity(b"key!", counter, bytes((0, 0, 0, digest)))
+            judgement = authenticated.judge(counter, name, now)
+        else:
+            judgement = rule.judge(counter, digest, now)
+        if judgement.verdict is Verdict.NEW:
+            assert judgement.order >= max(orders)
+        if judgement.verdict <= Verdict.LATE:
+            orders.append(judgement.order)
+
+
+def test_a_fifth_payload_under_one_counter_pushes_out_the_one_longest_unheard():
+    rule = Plain()
+    for digest in range(5):
+        assert rule.judge(7, digest, float(digest)).verdict is Verdict.NEW
+    assert rule.judge(7, 4, 6.0).verdict is Verdict.REPEAT
+    assert rule.judge(7, 1, 6.0).verdict is Verdict.REPEAT
+    assert rule.judge(7, 0, 6.0).verdict is Verdict.NEW
+
+
+def test_a_plain_counter_that_steps_back_by_less_than_half_a_turn_is_late_until_300_seconds_have_passed():
+    rule = Plain()
+    assert rule.judge(200, 1, 0.0).verdict is Verdict.NEW
+    assert rule.judge(150, 2, 299.0).verdict is Verdict.LATE
+    assert rule.judge(149, 3, 301.0).verdict is Verdict.NEW
+
+
+def test_the_order_of_plain_frames_rises_over_the_wrap_of_their_counter():
+    rule = Plain()
+    orders = [rule.judge(counter % 256, counter, counter * 2.0).order for counter in range(600)]
+    assert orders == sorted(set(orders))
+
+
+def test_35_a_constant_counters_value_may_change_and_return_once_it_has_held_for_two_seconds():
+    rule = Constant()
+    a, b = 1, 2
+    assert rule.judge(7, a, 0.0).verdict is Verdict.NEW
+    assert rule.judge(7, b, 10.0).verdict is Verdict.HELD
+    assert rule.judge(7, b, 12.0).verdict is Verdict.NEW
+    assert rule.judge(7, a, 20.0).verdict is Verdict.HELD
+    assert rule.judge(7, a, 22.5).verdict is Verdict.NEW
+
+
+def test_35b_a_late_copy_of_the_old_value_neither_returns_nor_disturbs():
+    rule = Constant()
+    rule.judge(7, 1, 0.0)
+    rule.judge(7, 2, 10.0)
+    rule.judge(7, 2, 12.0)
+    assert rule.judge(7, 1, 13.0).verdict is Verdict.HELD
+    assert rule.judge(7, 2, 14.0).verdict is Verdict.REPEAT
+    assert rule.judge(7, 1, 15.5).verdict is Verdict.HELD
+
+
+def test_36_a_constant_value_is_one_row_and_a_heartbeat_every_fifteen_minutes():
+    rule = Constant()
+    rows = [second for second in range(0, 86_400, 10) if rule.judge(7, 1, float(second)).verdict is Verdict.NEW]
+    assert rows == list(range(0, 86_400, 900))
+
+
+def test_a_payload_without_counter_is_remembered_for_ten_minutes_since_it_was_last_heard():
+    rule = Uncounted()
+    assert rule.judge(0, 5, 0.0).verdict is Verdict.NEW
+    assert rule.judge(0, 5, 590.0).verdict is Verdict.REPEAT
+    assert rule.judge(0, 5, 1185.0).verdict is Verdict.REPEAT
+    assert rule.judge(0, 5, 1786.0).verdict is Verdict.NEW
+
+
+def test_of_payloads_without_counter_the_last_256_are_kept():
+    rule = Uncounted()
+    for digest in range(257):
+        rule.judge(0, digest, 0.0)
+    assert rule.judge(0, 1, 1.0).verdict is Verdict.REPEAT
+    assert rule.judge(0, 0, 1.0).verdict is Verdict.NEW
+
+
+@pytest.mark.parametrize("rule", [Plain(), Uncounted()], ids=["plain", "uncounted"])
+def test_a_frame_lasts_once_its_device_went_on_with_it_for_twenty_seconds(rule):
+    """What lasts is told with the time of its last copy, until it lapses or another frame takes its place."""
+    rule.judge(7, 99, 0.0)
+    rule.judge(8, 98, 0.0)
+    rule.touch(7, 99, 19.5)
+    rule.touch(8, 98, 10.0)
+    assert list(rule.lasting(20.0)) == []
+    rule.touch(7, 99, 20.5)
+    assert list(rule.lasting(70.0)) == [(rule.identity(7, 99), 20.5)]
+    rule.touch(8, 98, 5000.0, unbroken=True)
+    assert list(rule.lasting(5001.0)) == [(rule.identity(8, 98), 5000.0)]
+    for digest in range(1000, 1257):
+        rule.judge(8, digest, 5002.0)
+    assert list(rule.lasting(5003.0)) == []
+
+
+def test_payloads_that_take_turns_under_one_counter_last_together():
+    rule = Plain()
+    for heard in range(0, 91, 10):
+        rule.judge(7, 1 + heard // 10 % 2, float(heard))
+    assert sorted(rule.lasting(91.0)) == [(rule.identity(7, 1), 80.0), (rule.identity(7, 2), 90.0)]
+
+
+def test_what_is_restored_from_rows_is_known_again():
+    plain, uncounted, constant = Plain(), Uncounted(), Constant()
+    plain.restore(Plain.identity(7, 99), -10.0, False, False)
+    uncounted.restore(Uncounted.identity(0, 99), -10.0, False, False)
+    constant.restore(Constant.identity(0, 99), -10.0, False, False)
+    assert plain.judge(7, 99, 1.0).verdict is Verdict.REPEAT
+    assert plain.judge(6, 98, 1.0).verdict is Verdict.LATE
+    assert uncounted.judge(0, 99, 1.0).verdict is Verdict.REPEAT
+    assert constant.judge(0, 99, 1.0).verdict is Verdict.REPEAT

@@ -1,0 +1,193 @@
+"""Damaged and hostile advertisements: nothing but DecodeError, nothing slow, nothing out of range.
+
+The short form always runs; the long one, ten million, by hand: ``pytest -m long tests/xiaomi/test_fuzz.py -s``.
+"""
+
+import gc
+import json
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from proxy_listener.formats.xiaomi import hhcc, miscale
+from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
+from proxy_listener.formats.xiaomi.models import MODELS, model_of
+from proxy_listener.formats.xiaomi.objects import decode_objects, rows_of
+from proxy_listener.model.advertisement import MIBEACON, parse_mac, service_data
+from proxy_listener.model.errors import DecodeError
+from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.secret import Secret
+from proxy_listener.simulator import frames
+
+VECTORS = Path(__file__).parent.parent / "data" / "xiaomi.json"
+KEY, LEGACY_KEY = bytes(range(16)), bytes(range(12))
+MAC = 0xA4C1380283F4
+SLOW = 0.005
+
+
+def seeds():
+    """(payload, address, key): the public vectors."""
+    for case in json.loads(VECTORS.read_text()):
+        key = Bindkey(Secret(case["bindkey"])) if case["bindkey"] else None
+        for advert in case["adverts"]:
+            yield bytes.fromhex(advert["data"]), parse_mac(advert["mac"]), key
+
+
+def mutated(rng, payload):
+    """One to four changes: bits, bytes, lengths, cuts, insertions."""
+    data = bytearray(payload)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data) + 1)
+        kind = rng.randrange(5)
+        if kind == 0 and at < len(data):
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1 and at < len(data):
+            data[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        elif kind == 2:
+            del data[at:]
+        elif kind == 3:
+            data[at:at] = rng.randbytes(rng.randint(1, 6))
+        elif data:
+            del data[min(at, len(data) - 1)]
+    return bytes(data)
+
+
+class Structured:
+    """Well-formed headers around objects of every model, with data of right and wrong lengths."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.products = [*MODELS, 0x5A5A, 0xFFFF]
+        self.objects = {product: sorted(rows_of(model_of(product)).items()) for product in self.products}
+        self.keys = {None: None, KEY: Bindkey(Secret(KEY.hex())), LEGACY_KEY: Bindkey(Secret(LEGACY_KEY.hex()))}
+
+    def payload(self, product):
+        rng, out = self.rng, b""
+        for _ in range(rng.randint(1, 3)):
+            object_id, row = rng.choice(self.objects[product])
+            length = rng.choice(tuple(row.lengths)) if rng.random() < 0.9 else rng.randrange(12)
+            out += frames.obj(object_id if rng.random() < 0.95 else rng.randrange(0x10000), rng.randbytes(length))
+        return out
+
+    def advert(self):
+        rng = self.rng
+        product = rng.choice(self.products)
+        key = rng.choice((None, KEY, LEGACY_KEY))
+        data = frames.frame(
+            product,
+            rng.randrange(256),
+            self.payload(product),
+            mac=MAC,
+            key=key,
+            extended=rng.randrange(1 << 24),
+            version=rng.choice((2, 3)) if key is LEGACY_KEY else rng.choice((4, 5)),
+            include_mac=rng.random() < 0.5,
+            capability=rng.choice((None, 0x08, 0x28)),
+            io=rng.choice((b"", b"\x01", b"\x01\x00")),
+        )
+        return frames.advertisement(data), MAC, self.keys[key]
+
+    def scale(self):
+        rng = self.rng
+        when = datetime(2024, 1, 1)  # noqa: DTZ001  a scale's clock has no zone
+        one = frames.scale_v1(rng.randrange(65536), when, rng.randrange(256))
+        two = frames.scale_v2(
+            rng.randrange(65536), when, rng.randrange(65536), (rng.randrange(256), rng.randrange(256))
+        )
+        uuid, data = rng.choice(((0x181D, one), (0x181B, two), (0xFD50, rng.randbytes(9))))
+        return frames.advertisement(mutated(rng, data) if rng.random() < 0.3 else data, uuid), MAC, None
+
+
+def hear(payload, address, key):
+    """What the listener does with it: every service data of ours."""
+    for uuid, data in service_data(payload):
+        if uuid == MIBEACON:
+            frame = parse_frame(data, address)
+            body = frame.body
+            if body and frame.encrypted:
+                body = open_frame(frame, data, address, key) if key else b""
+            if body:
+                yield decode_objects(body, model_of(frame.product_id), strict=frame.encrypted)
+        elif uuid in {0x181D, 0x181B}:
+            yield miscale.decode(uuid, data)[1]
+        elif uuid == 0xFD50:
+            yield hhcc.decode(uuid, data)[1]
+
+
+def out_of_range(values):
+    for name, value in values.items():
+        quantity = QUANTITIES[name]
+        if not isinstance(value, bool | str) and not quantity.low <= value <= quantity.high:
+            yield name
+
+
+def fuzz(count, seed):
+    """How many decoded, were refused, raised otherwise, took longer than 5 ms, gave a value out of range."""
+    rng = random.Random(seed)
+    vectors, structured = list(seeds()), Structured(rng)
+    seen = Counter(dict.fromkeys(("decoded", "nothing", "refused", "exceptions", "slow", "out of range"), 0))
+    slowest = 0.0
+    # A full collection of the test runner's own heap, which no service has, takes longer than 5 ms by itself.
+    gc.collect()
+    gc.freeze()
+    for _ in range(count):
+        kind = rng.random()
+        if kind < 0.6:
+            payload, address, key = rng.choice(vectors)
+            payload = mutated(rng, payload)
+        elif kind < 0.95:
+            payload, address, key = structured.advert()
+            if rng.random() < 0.3:
+                payload = mutated(rng, payload)
+        else:
+            payload, address, key = structured.scale()
+        start = time.thread_time()
+        try:
+            found = list(hear(payload, address, key))
+            outcome = "decoded" if found else "nothing"
+        except DecodeError:
+            found, outcome = [], "refused"
+        except Exception as problem:  # noqa: BLE001  this is what is counted
+            found, outcome = [], "exceptions"
+            seen[f"{problem!r} {payload.hex()}"] += 1
+        took = time.thread_time() - start
+        slowest = max(slowest, took)
+        seen[outcome] += 1
+        seen["slow"] += took > SLOW and again(payload, address, key) > SLOW
+        seen["out of range"] += any(True for decoded in found for _ in out_of_range(decoded.values))
+    gc.unfreeze()
+    return seen, slowest
+
+
+def again(payload, address, key):
+    """A frame that is slow is so every time; what interrupts the machine is not."""
+    start = time.thread_time()
+    with suppress(Exception):
+        list(hear(payload, address, key))
+    return time.thread_time() - start
+
+
+def clean(seen):
+    return seen["exceptions"] == seen["slow"] == seen["out of range"] == 0
+
+
+def test_twenty_thousand_frames():
+    """No exception but DecodeError, no call over 5 ms, no value out of range; and enough of it does decode."""
+    seen, _ = fuzz(20_000, seed=1)
+    assert clean(seen), seen
+    assert seen["decoded"] > 3_000
+    assert seen["refused"] > 1_000
+
+
+@pytest.mark.long
+def test_ten_million_frames(capsys):
+    """The same, ten million times."""
+    seen, slowest = fuzz(10_000_000, seed=2)
+    with capsys.disabled():
+        print(dict(seen), f"slowest {slowest * 1e3:.3f} ms")  # noqa: T201  the figures are the result
+    assert clean(seen), seen

@@ -1,0 +1,181 @@
+"""Questions to the journal: ranges, curves, sealed frames, hostile text."""
+
+import time
+
+import pytest
+from support.made_readings import MAC, T0, journal_at, numbers, reading
+
+from proxy_listener.history.file import open_store
+from proxy_listener.history.rows import Sealed
+from proxy_listener.history.writer import Batch, Writer
+from proxy_listener.model.reading import Event
+
+HOSTILE = [
+    *("\x00", "temperature\n", "*/"),
+    "'; DROP TABLE reading; --",
+    '"',
+    "$",
+    "$.temperature",
+    "temperature\x00",
+    "tempera%",
+    "\ud800",
+    "",
+    "x" * 10_000,
+]
+
+
+@pytest.fixture
+async def journal(tmp_path):
+    async with journal_at(tmp_path / "h.db") as journal:
+        for number in range(0, 7200, 10):
+            events = (Event("button", "press", {"n": number}),) if number % 3600 == 0 else ()
+            journal.append(reading(number, events=events))
+        journal.append(reading(5, mac=MAC + 1))
+        await journal.flush()
+        yield journal
+
+
+async def test_ranges(journal):
+    """since is inside, until outside; the newest of too many; one device or all; oldest first."""
+    rows = await journal.readings(MAC, T0 + 100, T0 + 200)
+    assert [row.reading.counter for row in rows] == list(range(100, 200, 10))
+    assert [row.reading.counter for row in await journal.readings(MAC, limit=2)] == [7180, 7190]
+    assert [row.reading.counter for row in await journal.readings(until=T0 + 11)] == [0, 5, 10]
+    assert [row.reading.events[0].properties["n"] for row in await journal.events(MAC)] == [0, 3600]
+
+
+async def test_hours_with_a_reading_and_times_of_a_log(journal):
+    """What an active read asks to find its gaps: hours of any reading, times of log entries only."""
+    journal.append(reading(30_000, source="history", identity=b"", counter=None))
+    await journal.flush()
+    first = int(T0 // 3600)
+    assert await journal.hours(MAC, T0) == {first, first + 1, first + 2, int((T0 + 30_000) // 3600)}
+    assert await journal.hours(MAC, T0 + 20_000) == {int((T0 + 30_000) // 3600)}
+    assert await journal.logged(MAC) == [T0 + 30_000]
+
+
+async def test_garbled_text_spoils_its_own_row_only(journal):
+    """Bytes that are no UTF-8 and JSON that is none, inside sound pages: every other row, and the live state, stand."""
+    with journal._store.writing() as connection:
+        connection.execute("UPDATE reading SET name = CAST(x'ff41' AS TEXT) WHERE counter = 100")
+        connection.execute("UPDATE reading SET \"values\" = '{' WHERE counter = 200")
+        connection.execute("UPDATE latest SET value = '{' WHERE mac = ?", (MAC + 1,))
+        connection.execute("UPDATE device SET name = CAST(x'ff' AS TEXT) WHERE mac = ?", (MAC + 1,))
+    rows = await journal.readings(MAC, T0 + 80, T0 + 220)
+    assert [row.reading.counter for row in rows] == [80, 90, *range(100, 200, 10), 210]
+    assert rows[2].reading.name == "\ufffdA"
+    assert sum(point.samples for point in await journal.points(MAC, "temperature", T0, T0 + 300, 10)) == 29
+    assert {device.mac for device in journal.devices()} == {MAC, MAC + 1}
+    assert (journal.latest(MAC + 1), len(journal.latest(MAC))) == ({}, 1)
+
+
+async def test_an_export_is_complete_and_in_order(journal):
+    """Over several pages, also where times are equal."""
+    for number in range(8000, 10_500):
+        journal.append(reading(number, time=T0 + 9000))
+    await journal.flush()
+    found = await numbers(journal)
+    assert len(found) == 721 + 2500
+    assert found[721:] == list(range(8000, 10_500))
+    assert [row.reading.counter async for row in journal.export(MAC + 1)] == [5]
+
+
+@pytest.mark.parametrize("buckets", [1, 7, 12, 100, 720])
+async def test_a_curve_is_what_the_readings_say(journal, buckets):
+    """Each bucket has the least, mean and greatest of its values; wide ones are exact to their 10-minute slots."""
+    points = await journal.points(MAC, "temperature", T0, T0 + 7200, buckets)
+    values = [20 + number % 50 / 10 for number in range(0, 7200, 10)]
+    assert sum(point.samples for point in points) == 720
+    assert min(point.low for point in points) == min(values)
+    assert max(point.high for point in points) == max(values)
+    assert sum(point.mean * point.samples for point in points) == pytest.approx(sum(values))
+    width = 7200 / buckets
+    assert all(((point.time - T0) / width) % 1 == pytest.approx(0.5) for point in points)
+    if width < 600:
+        first = [value for number, value in zip(range(0, 7200, 10), values, strict=True) if number < width]
+        assert points[0][1:] == (min(first), pytest.approx(sum(first) / len(first)), max(first), len(first))
+
+
+async def test_buckets_without_a_value_are_left_out(journal):
+    """A gap stays a gap; text and missing quantities have no curve; a boolean is 0 or 1."""
+    journal.append(reading(20_000, values={"opening": True, "room": "hall"}))
+    await journal.flush()
+    assert {point.time < T0 + 7200 for point in await journal.points(MAC, "temperature", T0, T0 + 14_400, 40)} == {True}
+    assert await journal.points(MAC, "room", T0, T0 + 30_000, 40) == []
+    assert [point.mean for point in await journal.points(MAC, "opening", T0, T0 + 30_000, 40)] == [1.0]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_text_is_only_text(journal, text):
+    """As a quantity, a cursor, a note or a name it finds nothing and breaks nothing."""
+    assert await journal.points(MAC, text, T0, T0 + 10, 5) == []
+    journal.append(reading(9000, name=text.encode(errors="replace").decode(), values={text: 1}))
+    journal.note("n" + text.encode(errors="replace").decode(), text.encode(errors="replace").decode())
+    assert await journal.flush()
+    assert len(await numbers(journal)) >= 721
+
+
+async def test_a_year_of_one_device_is_drawn_quickly(tmp_path):
+    """A reading every ten minutes for a year: the year's curve of 1,000 buckets takes well under 0.2 s of work."""
+    async with journal_at(tmp_path / "h.db") as journal:
+        with journal._store.writing() as connection:
+            connection.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 52559) "
+                "INSERT INTO summary SELECT ?, 'temperature', ? + i, 19, 21, 20 * 10, 10 FROM n",
+                (MAC, T0 // 600),
+            )
+        begun = time.process_time()
+        points = await journal.points(MAC, "temperature", T0, T0 + 365 * 86_400, 1000)
+        assert time.process_time() - begun < 0.2
+        assert len(points) == 1000
+        assert sum(point.samples for point in points) == 525_600
+
+
+async def test_sealed_frames_wait_for_their_key(journal):
+    """Each frame once, oldest first, per device; gone when opened."""
+    for number in range(5):
+        journal.seal(MAC, T0 + number, "hall", -60, 0, b"frame%d" % number)
+        journal.seal(MAC, T0 + number, "kitchen", -70, 0, b"frame%d" % number)
+    journal.seal(MAC + 1, T0, "hall", -60, 1, b"frame0")
+    await journal.flush()
+    frames = [frame async for frame in journal.sealed(MAC)]
+    assert [frame.data for frame in frames] == [b"frame%d" % number for number in range(5)]
+    assert frames[0][1:] == (MAC, T0, "hall", -60, 0, b"frame0")
+    assert journal.sealed_counts == {MAC: 5, MAC + 1: 1}
+    journal.unseal(MAC, [frame.id for frame in frames[:4]])
+    journal.unseal(MAC, [frames[4].id + 1])
+    await journal.flush()
+    assert [frame.data async for frame in journal.sealed(MAC)] == [b"frame4"]
+    assert journal.sealed_counts == {MAC: 1, MAC + 1: 1}
+
+
+def test_sealing_is_bounded():
+    """Beyond its own limit a device loses its oldest frames; beyond the whole limit nobody's are pushed out."""
+    writer = Writer(open_store(None), sealed_per_device=10, sealed_limit=15 * (64 + 100))
+    flood = [Sealed(0, 1, T0, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(25)]
+    other = [Sealed(0, 2, T0, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(9)]
+    writer.commit(Batch(1, seal=flood))
+    writer.commit(Batch(2, seal=other))
+    assert writer.sealed_count == {1: 10, 2: 5}
+    assert writer.sealed_lost == 15 + 4
+    kept = writer.store.connection.execute("SELECT data FROM sealed WHERE mac = 1 ORDER BY id").fetchall()
+    assert [int.from_bytes(data, "big") for (data,) in kept] == list(range(15, 25))
+    writer.close()
+
+
+async def test_what_happened_last_is_the_newest_event_that_was_fired(tmp_path):
+    """One row a device; a late event that was not fired did not happen to anyone."""
+    async with journal_at(tmp_path / "h.db") as journal:
+        press, again = (Event("button", "press"),), (Event("button", "double_press"),)
+        for one in (
+            reading(1, events=press),
+            reading(2, events=again),
+            reading(3, events=press, late=True, fires=False),
+            reading(4),
+            reading(5, mac=MAC + 1),
+            reading(6, mac=MAC + 2, events=press, late=True, fires=True),
+        ):
+            journal.append(one)
+        await journal.flush()
+        happened = await journal.happened()
+        assert {mac: row.reading.counter for mac, row in happened.items()} == {MAC: 2, MAC + 2: 6}

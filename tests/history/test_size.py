@@ -1,0 +1,232 @@
+"""The history within its greatest size: what goes, what never goes, and who does not notice."""
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from support.killing import killed
+from support.made_readings import FLOODED, MAC, T0, journal_at, numbers, reading
+
+from proxy_listener.history import Hearing, Journal
+from proxy_listener.history.holdings import BYTES, GIVERS, Holding, Holdings
+from proxy_listener.model.settings import HistorySettings
+
+SMALL = 1_000_000
+SLACK = 300_000
+"""What the file may be larger for a moment: the commits that go on while a step of making room waits for its turn."""
+
+WARNING = "history has reached max_size; the oldest readings of those who have most are removed"
+
+
+def plain(number, mac=FLOODED):
+    return reading(number, mac=mac, trust="claimed", name="flooded")
+
+
+async def flood(journal, count, first=1_000_000):
+    """So many plain frames in one name; at most some hundred wait at a time."""
+    for number in range(first, first + count):
+        journal.append(plain(number))
+        if number % 400 == 0:
+            await journal.flush()
+    await journal.flush()
+
+
+async def settled(journal, max_size=SMALL):
+    """Returns when the size is within its bound."""
+    async with asyncio.timeout(10):
+        while journal.storage.size > max_size:  # noqa: ASYNC110  the size is a number and tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def counts(journal):
+    return Counter([row.reading.mac async for row in journal.export()])
+
+
+async def test_a_flood_costs_its_own_name_its_past_and_nobody_else_anything(tmp_path):
+    """32,000 plain frames in one name, eight times what fits: the file stays as large as it may be, the rows of the
+    others are all there, of the flood the newest are, and what is left fills the room that there is.
+    """
+    path, largest = tmp_path / "h.db", 0
+    async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+        for number in range(1000):
+            journal.append(reading(number, mac=MAC + number % 3))
+        await flood(journal, 200)
+        for part in range(8):
+            await flood(journal, 4000, 2_000_000 + part * 4000)
+            largest = max(largest, path.stat().st_size)
+        await settled(journal)
+        assert largest <= SMALL + SLACK
+        assert journal.storage.size > SMALL - SLACK
+        left = await counts(journal)
+        assert [left[MAC + one] for one in range(3)] == [334, 333, 333]
+        flooded = [number for number in await numbers(journal) if number >= 1_000_000]
+        assert flooded == list(range(2_032_000 - len(flooded), 2_032_000))
+        assert len(flooded) > 2000
+        assert all(journal.known(MAC + number % 3, reading(number).identity) for number in range(1000))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_a_flood_in_many_names_is_held_as_well(tmp_path):
+    """20,000 plain frames in 500 names: the size holds, and nobody has less than half of what anybody has."""
+    path, largest = tmp_path / "h.db", 0
+    async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+        for number in range(20_000):
+            journal.append(attrs.evolve(plain(number, mac=FLOODED + number % 500), time=T0 + number / 1000))
+            if number % 200 == 0:
+                await journal.flush()
+                largest = max(largest, path.stat().st_size)
+        await journal.flush()
+        await settled(journal)
+        left = await counts(journal)
+    assert largest <= SMALL + SLACK
+    assert len(left) == 500
+    assert max(left.values()) <= 2 * min(left.values()) + 2
+
+
+async def test_readings_are_stored_in_time_meanwhile(tmp_path):
+    """While room is made for a flood, the median of honest readings is told within the pace of commits."""
+    async with journal_at(tmp_path / "h.db", HistorySettings(max_size=SMALL)) as journal:
+        await flood(journal, 9000)
+        feed, loop, took = journal.feed(10_000), asyncio.get_running_loop(), []
+        for number in range(21):
+            for other in range(150):
+                journal.append(plain(2_000_000 + number * 150 + other))
+            journal.append(reading(number))
+            begun = loop.time()
+            while (await anext(feed)).reading.mac != MAC:
+                pass
+            took.append(loop.time() - begun)
+        assert journal.storage.size <= SMALL + SLACK
+        assert sorted(took)[10] < 0.15
+
+
+async def test_identities_never_go(tmp_path):
+    """Authenticated frames whose rows went are known all the same, and are not taken again."""
+    path = tmp_path / "h.db"
+    async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+        for number in range(12_000):
+            journal.append(reading(number))
+            if number % 400 == 0:
+                await journal.flush()
+        await journal.flush()
+        await settled(journal)
+        found = await numbers(journal)
+        assert found == list(range(12_000 - len(found), 12_000))
+        assert 500 < len(found) < 5000
+    async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+        assert all(journal.known(MAC, reading(number).identity) for number in range(12_000))
+        journal.append(reading(0))
+        await journal.flush()
+        assert journal.storage.clashes == 1
+
+
+async def test_a_smaller_bound_takes_effect_at_the_start(tmp_path):
+    """Without any reading: what is too much for the new bound goes, and one warning says what that was."""
+    path = tmp_path / "h.db"
+    async with journal_at(path) as journal:
+        await flood(journal, 9000)
+        assert journal.storage.size > SMALL
+    with capture_logs() as logged:
+        async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+            await settled(journal)
+            removed = 9000 - len(await numbers(journal))
+            await flood(journal, 3000, 3_000_000)
+            await settled(journal)
+    (warning,) = [entry for entry in logged if entry["event"] == WARNING]
+    assert warning["readings"] == removed > 0
+    assert warning["most"] == {"C4:7C:8D:6A:3B:11": removed}
+    assert (warning["max_size"], warning["log_level"]) == (SMALL, "warning")
+    assert "raise [history] max_size" in warning["help"]
+
+
+async def test_summaries_and_hours_of_hearing_give_where_they_are_most(tmp_path):
+    """Without a reading that could go, the oldest slots and hours do; the newest stay."""
+    path = tmp_path / "h.db"
+    async with journal_at(path) as journal:
+        for slot in range(1500):
+            values = {f"q{one}": slot for one in range(20)}
+            journal.append(reading(slot, time=T0 + slot * 600, trust="claimed", values=values))
+            if slot % 200 == 0:
+                await journal.flush()
+        journal.record_hearing(Hearing("hall", mac, hour, 1, 1, 1) for hour in range(1500) for mac in range(20))
+        await journal.flush()
+        while journal._writer.thin(-1.0, 0.0):
+            pass
+        before = journal.storage.size
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM reading")
+    async with journal_at(path, HistorySettings(max_size=before // 4)) as journal:
+        await settled(journal, before // 4)
+        heard = await journal.hearing(0)
+        points = await journal.points(MAC, "q7", T0, T0 + 1500 * 600, 500)
+        assert 0 < len(heard) < 20_000
+        assert heard[-1].hour == 1499
+        assert 0 < sum(point.samples for point in points) < 1200
+        assert points[-1].high == 1499
+
+
+async def test_nothing_left_to_give_ends_and_is_told(tmp_path):
+    """Identities alone are more than the bound: each commit is tried, nothing spins, and readings are still told."""
+    with capture_logs() as logged:
+        async with journal_at(tmp_path / "h.db", HistorySettings(max_size=100_000)) as journal:
+            for number in range(6000):
+                journal.append(reading(number, values={}))
+                if number % 400 == 0:
+                    await journal.flush()
+            await journal.flush()
+            feed = journal.feed()
+            journal.append(reading(7000))
+            assert (await anext(feed)).reading.counter == 7000
+            assert journal.storage.ok
+            async with asyncio.timeout(10):
+                while await numbers(journal):
+                    pass
+    assert len([entry for entry in logged if entry["log_level"] == "warning"]) == 1
+
+
+amounts = st.dictionaries(
+    st.builds(Holding, st.sampled_from(["reading", "summary"]), st.integers(0, 30)), st.integers(1, 5000), max_size=40
+)
+
+
+@given(amounts, st.integers(1, 600))
+def test_who_has_most_gives(rows, limit):
+    """No plan removes more than asked, or more than half of anybody's (rounded up); nobody gives who holds less than
+    half of what the largest does; the largest always gives.
+    """
+    plan = Holdings(rows).plan(limit)
+    sizes = {holding: count * BYTES[holding.table] for holding, count in rows.items()}
+    assert sum(count for _, count in plan) <= limit
+    assert len(plan) <= GIVERS
+    for holding, count in plan:
+        assert 0 < count <= (rows[holding] + 1) // 2
+        assert sizes[holding] * 2 >= max(sizes.values())
+    assert bool(plan) == bool(rows)
+    assert not plan or sizes[plan[0][0]] == max(sizes.values())
+
+
+async def test_kill_9_while_room_is_made_harms_nothing(tmp_path):
+    """The file opens without alarm, whole; every authenticated frame told is known, no row is there twice, and the
+    newest that were told are there.
+    """
+    dice, path, told = random.Random(4), tmp_path / "h.db", []
+    for round_ in range(4):
+        told += await asyncio.to_thread(killed, path, round_ * 1_000_000, dice.randrange(7000, 9000), SMALL)
+        journal = Journal(path)
+        assert journal.alarm is None
+        found = await numbers(journal)
+        assert len(found) == len(set(found))
+        assert set(told[-500:]) <= set(found)
+        assert all(journal.known(MAC, reading(number).identity) for number in told if number % 7 == 0)
+        assert journal.storage.size <= SMALL + SLACK
+        await journal.close()
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert len(found) < len(told) - 5000

@@ -1,0 +1,111 @@
+"""Nodes that pretend to be one of ours: its name, its MAC, with and without its key."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import attrs
+from support.edge import FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, running
+
+from proxy_listener.model.settings import DiscoverySettings, ProxySettings
+from proxy_listener.proxies.discovery import Sighting
+
+KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
+LISTING = ProxySettings("node1", mac=MAC + 1, noise_psk=KEY)
+
+
+@asynccontextmanager
+async def listing(**more):
+    """A fleet with one entry that waits for mDNS."""
+    async with house([LISTING], **more) as made:
+        await made.state("node1", "unreachable")
+        yield made
+
+
+def seen(node, port=None):
+    return Sighting(node.settings.name, ("127.0.0.1",), port or node.port, node.settings.mac, encrypts=True)
+
+
+@asynccontextmanager
+async def announcing(made, node, every=0.01):
+    """A node whose announcements never end."""
+
+    async def announce():
+        while True:
+            made.fleet._seen(seen(node))
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(announce())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_clone_takes_no_session_and_keeps_nobody_away():
+    """Its name and MAC at another port, under another key, a hundred announcements a second: the session lives on, and
+    the true node is found again after it restarted."""
+    true, clone = make_node(1), make_node(1, psk=OTHER_KEY)
+    async with running(true, clone), listing() as made:
+        made.fleet._seen(seen(true))
+        await made.state("node1", "live")
+        async with announcing(made, clone):
+            for _ in range(5):
+                await made.hears(true)
+            assert [state for _, state in made.changes] == ["unreachable", "live"]
+            await true.power_off()
+            await made.until(lambda: made.states()["node1"] != "live")
+            await true.start()
+            await made.hears(true, seconds=15.0)
+
+
+async def test_a_clone_that_was_announced_first_does_not_keep_the_true_node_away():
+    true, clone = make_node(1), make_node(1, psk=OTHER_KEY)
+    async with running(true, clone), listing() as made:
+        for number in range(8):
+            made.fleet._seen(attrs.evolve(seen(clone), name=f"clone{number}"))
+        await made.state("node1", "wrong_key")
+        made.fleet._seen(seen(true))
+        await made.hears(true)
+
+
+async def test_a_clone_costs_one_attempt_a_minute():
+    """From 100 announcements a second, at ever new ports, that all lead to a node which refuses our key."""
+    clone = make_node(1, psk=OTHER_KEY)
+    taken = []
+    opened = clone._opened
+    clone._opened = lambda session: taken.append(session) or opened(session)
+    async with running(clone), listing(timing=attrs.evolve(FAST, auth=60.0)) as made:
+        async with announcing(made, clone, every=0.001):
+            await made.state("node1", "wrong_key")
+            await asyncio.sleep(0.5)
+        assert len(taken) == 1
+
+
+async def test_a_clone_with_the_key_is_another_proxy_only_under_another_mac():
+    """Who holds the shared key may be a proxy, and no entry's: its MAC is compared, and its name gets a suffix."""
+    true, clone = make_node(1), make_node(2, name="node1")
+    async with running(true, clone), house([entry(true, mac=MAC + 1)], KEYED) as made:
+        await made.state("node1", "live")
+        made.fleet._seen(seen(clone))
+        await made.hears(clone, f"node1-{(MAC + 2) & 0xFFFFFF:06x}")
+        await made.hears(true)
+
+
+async def test_two_nodes_of_one_mac_are_one_proxy():
+    """A clone with key and MAC is the proxy, as far as anybody can tell: there is one session, not two."""
+    true, clone = make_node(1), make_node(1)
+    async with running(true, clone), house((), KEYED) as made:
+        made.fleet._seen(seen(true))
+        await made.state("node1", "live")
+        made.fleet._seen(attrs.evolve(seen(clone), name="clone"))
+        await made.hears(true)
+        assert made.states() == {"node1": "live"}
+        assert not clone.sessions
+
+
+async def test_mdns_does_not_send_an_entrys_key_to_other_services():
+    """A port below 1024 is never a node, whoever is named there."""
+    async with listing() as made:
+        made.fleet._seen(Sighting("node1", ("127.0.0.1",), 22, MAC + 1, encrypts=True))
+        assert not made.fleet["node1"].targets

@@ -1,0 +1,291 @@
+import asyncio
+
+import pytest
+from aioesphomeapi.api_pb2 import BluetoothLERawAdvertisementsResponse
+from hypothesis import given
+from hypothesis import strategies as st
+from support import edge
+from support.listening import MAC, Air
+
+from proxy_listener.model.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
+from proxy_listener.model.outcome import Outcome
+from proxy_listener.proxies.fleet import Fleet
+from proxy_listener.proxies.hearing import Hearing
+from proxy_listener.proxies.timing import Timing
+from proxy_listener.simulator import frames
+
+ADDRESS = 0xA4C1380283F4
+
+
+class House:
+    def __init__(self, let_go=None):
+        self.now = 0.0
+        self.heard = []
+        self.raises = set()
+        self.hearing = Hearing("kitchen", self.hear, Timing(), lambda: self.now, let_go)
+
+    def hear(self, *call):
+        if call[1] in self.raises:
+            raise RuntimeError("boom")
+        self.heard.append(call)
+        return Outcome.DECODED
+
+    def send(self, count=1, **fields):
+        self.hearing.raw(message([{**GOOD, **fields}] * count))
+
+
+GOOD = {"address": ADDRESS, "rssi": -60, "address_type": 1, "data": b"\x02\x01\x06"}
+
+
+def message(advertisements):
+    whole = BluetoothLERawAdvertisementsResponse()
+    for fields in advertisements:
+        whole.advertisements.add(**fields)
+    return whole
+
+
+def test_fields_arrive_in_their_places():
+    """``hear(proxy, address, address_type, rssi, data, time, heard)``, positionally, with one time for a message."""
+    house = House()
+    house.now = 12.5
+    house.send(2)
+    assert len({call[5] for call in house.heard}) == 1
+    assert [call[:5] + call[6:] for call in house.heard] == [("kitchen", ADDRESS, 1, -60, b"\x02\x01\x06", 12.5)] * 2
+
+
+def test_what_no_radio_sends_is_refused_and_its_neighbours_are_heard():
+    house = House()
+    bad = (
+        {"data": bytes(256)},
+        {"address": 1 << 48},
+        {"address_type": 2},
+        {"rssi": 21},
+        {"rssi": -128},
+    )
+    house.hearing.raw(message([{**GOOD, **fields} for fields in bad] + [GOOD]))
+    assert len(house.heard) == 1
+    assert house.hearing.outcomes[Outcome.REFUSED] == len(bad)
+    assert house.hearing.outcomes[Outcome.DECODED] == 1
+
+
+def test_edges_are_heard():
+    house = House()
+    for fields in ({"data": bytes(255)}, {"address": (1 << 48) - 1}, {"rssi": 20}, {"rssi": -127}, {"data": b""}):
+        house.send(**fields)
+    assert len(house.heard) == 5
+
+
+def test_one_failure_costs_one_advertisement():
+    """An exception in ``hear`` does not lose the batch-mates."""
+    house = House()
+    house.raises = {1}
+    house.hearing.raw(message([GOOD, {**GOOD, "address": 1}, GOOD, {**GOOD, "address": 1}, GOOD]))
+    assert len(house.heard) == 3
+    assert house.hearing.failed == 2
+
+
+def test_giant_message_is_cut_and_told():
+    """32,767 empty advertisements fit one frame: a few are looked at, and the proxy has misbehaved."""
+    house = House()
+    house.hearing.raw(message([{}] * 32_767))
+    assert len(house.heard) <= 256
+    assert house.hearing.count == 32_767
+    assert "32767" in house.hearing.misbehaviour
+
+
+def test_flood_is_told_within_five_seconds():
+    """Ten thousand advertisements a second are a flood within 5 s, and meanwhile no more than allowed are heard."""
+    house = House()
+    while house.now < 5.0:
+        house.send(100)
+        house.now += 0.01
+    assert "a second" in house.hearing.misbehaviour
+
+
+def test_flood_in_pulses_is_a_flood():
+    """Four seconds at ten thousand a second, three of peace, again and again."""
+    house = House()
+    while house.now < 21.0 and house.hearing.misbehaviour is None:
+        for _ in range(400):
+            house.send(100)
+            house.now += 0.01
+        house.now += 3.0
+    assert "a second" in house.hearing.misbehaviour
+
+
+def test_bursts_with_silence_between_them_are_a_flood():
+    """Eight thousand in one go every other second: far more than a radio hears, and each holds up all other rooms."""
+    house = House()
+    while house.now < 9.0 and house.hearing.misbehaviour is None:
+        for _ in range(500):
+            house.send(16)
+        house.now += 2.05
+    assert "a second" in house.hearing.misbehaviour
+
+
+def test_busy_radio_is_no_flood():
+    """1,900 a second, for a minute, is every one heard."""
+    house = House()
+    while house.now < 60.0:
+        house.send(19)
+        house.now += 0.01
+    assert house.hearing.misbehaviour is None
+    assert len(house.heard) == house.hearing.count
+
+
+def test_burst_after_a_stall_is_no_flood():
+    """What the kernel kept while this process was stopped comes at once; that is not the proxy's doing."""
+    house = House()
+    for _ in range(10):
+        house.send(16)
+        house.now += 0.1
+    house.now += 600.0
+    for _ in range(2000):
+        house.send(16)
+        house.now += 0.0005
+    for _ in range(100):
+        house.send(16)
+        house.now += 0.1
+    assert house.hearing.misbehaviour is None
+
+
+def test_oversized_data_is_told():
+    house = House()
+    house.hearing.raw(message([{**GOOD, "data": bytes(4096)}] * 16))
+    assert house.hearing.misbehaviour is not None
+    assert house.heard == []
+
+
+def test_new_session_starts_clean():
+    house = House()
+    house.hearing.raw(message([{}] * 1000))
+    house.hearing.session(lambda what: None)
+    assert house.hearing.misbehaviour is None
+
+
+def test_rate_is_right_from_the_start_and_fades():
+    """Ten a second are shown as ten after five seconds; a minute of silence leaves a third of them."""
+    house = House()
+    for _ in range(50):
+        house.send()
+        house.now += 0.1
+    assert 9.0 < house.hearing.rate(house.now) < 11.0
+    for _ in range(3000):
+        house.send()
+        house.now += 0.1
+    house.now += 60.0
+    assert 3.0 < house.hearing.rate(house.now) < 4.5
+
+
+IPHONE = bytes.fromhex("02011a0aff4c001005411c9ee1a2020af5")
+EDDYSTONE = bytes.fromhex("0201060303aafe1116aafe1000") + bytes(13)
+SENSOR = [
+    frames.advertisement(frames.frame(0x01AA, counter, frames.obj(0x1004, b"\xd7\x00"), mac=MAC, version=4))
+    for counter in range(3)
+]
+
+
+def heard_with(messages, *, sparing):
+    """What comes of these messages, with what is foreign let go at the edge or not."""
+    air = Air()
+    let_go = air.listener.let_go if sparing else None
+    hearing = Hearing("kitchen", air.listener.hear, Timing(), lambda: air.now, let_go)
+    for advertisements in messages:
+        hearing.raw(message(advertisements))
+        air.now += 1.0
+    readings = [(reading.mac, reading.counter, reading.values) for reading in air.readings]
+    return hearing.outcomes, air.listener.outcomes, readings
+
+
+ADVERTISEMENT = st.fixed_dictionaries(
+    {
+        "address": st.sampled_from([MAC, MAC + 1]),
+        "rssi": st.integers(-127, 20),
+        "address_type": st.integers(0, 1),
+        "data": st.sampled_from([IPHONE, EDDYSTONE, *SENSOR, b"\x16\x95", bytes(256)]) | st.binary(max_size=62),
+    }
+)
+
+
+@given(st.lists(st.lists(ADVERTISEMENT, max_size=16), max_size=6))
+def test_what_is_let_go_at_the_edge_is_counted_as_if_it_had_been_heard(messages):
+    """By the proxy and by the listener; and the readings are the same."""
+    assert heard_with(messages, sparing=True) == heard_with(messages, sparing=False)
+
+
+def test_what_holds_nothing_of_ours_is_let_go_once_for_a_message():
+    gone = []
+    house = House(gone.append)
+    house.hearing.raw(message([{**GOOD, "data": data} for data in (IPHONE, SENSOR[0], EDDYSTONE, IPHONE, SENSOR[1])]))
+    assert [call[4] for call in house.heard] == SENSOR[:2]
+    assert gone == [3]
+    assert house.hearing.outcomes[Outcome.NOT_OURS] == 3
+    house.hearing.raw(message([{**GOOD, "data": SENSOR[2]}]))
+    assert gone == [3]
+
+
+@pytest.mark.parametrize("uuid", [MIBEACON, WEIGHT_SCALE, BODY_COMPOSITION, TUYA])
+@pytest.mark.parametrize("before", [b"", b"\x02\x01\x06", b"\x04\x16\x0a\x18\x16", IPHONE + bytes(3)])
+def test_nothing_of_ours_is_let_go_wherever_it_stands(uuid, before):
+    gone = []
+    house = House(gone.append)
+    house.send(data=before + frames.structure(0x16, uuid.to_bytes(2, "little") + b"\x00"))
+    assert len(house.heard) == 1
+    assert gone == []
+
+
+def test_oversized_data_is_refused_and_told_where_foreign_advertisements_are_let_go():
+    gone = []
+    house = House(gone.append)
+    house.send(16, data=bytes(256))
+    assert house.hearing.outcomes[Outcome.REFUSED] == 16
+    assert "256 bytes" in house.hearing.misbehaviour
+    house.send(data=bytes(255))
+    assert (house.heard, gone) == ([], [1])
+
+
+def test_of_ours_no_check_is_spared():
+    gone = []
+    house = House(gone.append)
+    bad = ({"address": 1 << 48}, {"address_type": 2}, {"rssi": 21}, {"rssi": -128})
+    house.hearing.raw(message([{**GOOD, "data": SENSOR[0], **fields} for fields in bad]))
+    assert house.hearing.outcomes[Outcome.REFUSED] == len(bad)
+    assert (house.heard, gone) == ([], [])
+
+
+async def test_who_listens_in_hears_what_the_listener_lets_go():
+    """A recording wants phones, too. When it ends they are let go again."""
+    node, house, gone, looked = edge.make_node(1), edge.House(), [], []
+
+    def look(*call):
+        looked.append(call)
+        return house.hear(*call)
+
+    def said(where):
+        before = len(where)
+
+        def arrived():
+            node.hear(ADDRESS, 0, -60, IPHONE)
+            return len(where) > before
+
+        return arrived
+
+    async with edge.running(node):
+        fleet = house.fleet = Fleet(
+            edge.NO_MDNS, [edge.entry(node)], house.hear, let_go=gone.append, timing=edge.FAST, changed=house.changed
+        )
+        task = asyncio.create_task(fleet.run())
+        try:
+            await house.until(said(gone))
+            assert house.heard == []
+            fleet.listen(look)
+            before = sum(gone)
+            await house.until(said(looked))
+            assert (sum(gone), house.heard) == (before, looked)
+            fleet.listen(house.hear)
+            before = len(looked)
+            await house.until(said(gone))
+            assert len(looked) == before
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,69 @@
+import pytest
+
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DiscoverySettings
+from proxy_listener.model.status import ProxyState
+from proxy_listener.proxies.discovery import Sighting
+from proxy_listener.proxies.remembered import Remembered
+from proxy_listener.proxies.strangers import SHOWN, UNLISTED, Bucket, Strangers, near, unspoken
+
+KEYED = DiscoverySettings("keyed", Secret("x"))
+
+
+def sighting(name="node", *addresses, port=6053, **more):
+    return Sighting(name, addresses or ("192.168.1.7",), port, encrypts=True, **more)
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("192.168.1.7", True),
+        ("10.1.2.3", True),
+        ("169.254.7.7", True),
+        ("127.0.0.1", True),
+        ("fe80::1%2", True),
+        ("fd00::1", True),
+        ("8.8.8.8", False),
+        ("2001:4860:4860::8888", False),
+        ("0.0.0.0", False),
+        ("224.0.0.251", False),
+    ],
+)
+def test_mdns_sends_us_into_this_network_only(address, kept):
+    assert bool(near(sighting("node", address)).addresses) is kept
+
+
+def test_privileged_ports_are_not_knocked_at():
+    strangers = Strangers(Remembered(None))
+    assert strangers.judge(sighting(port=22), KEYED, 0.0).state is ProxyState.NOT_ACCEPTED
+    assert strangers.judge(sighting(port=6053), KEYED, 0.0) is None
+
+
+def test_plugs_are_asked_once():
+    """A node that is no proxy is not asked again until its firmware changes."""
+    remembered = Remembered(None)
+    remembered.note_not_proxy(7, "2026.10.0/1a2b")
+    strangers = Strangers(remembered)
+    plug = {"mac": 7, "version": "2026.10.0"}
+    assert strangers.judge(sighting(config_hash="1a2b", **plug), KEYED, 0.0).state is ProxyState.NOT_A_PROXY
+    assert strangers.judge(sighting(config_hash="3c4d", **plug), KEYED, 0.0) is None
+
+
+def test_new_names_are_let_in_slowly():
+    """Names that change with every announcement make one attempt in ten seconds, after the first 64."""
+    strangers = Strangers(Remembered(None))
+    admitted = [strangers.judge(sighting(f"rogue{n}"), KEYED, n / 100) is None for n in range(6000)]
+    assert sum(admitted) == UNLISTED + 5
+
+
+def test_what_is_shown_is_bounded():
+    strangers = Strangers(Remembered(None))
+    verdict = strangers.judge(sighting(port=22), KEYED, 0.0)
+    for number in range(2 * SHOWN):
+        strangers.show(unspoken(sighting(f"rogue{number}"), verdict), 0.0)
+    assert len(list(strangers)) == SHOWN
+
+
+def test_bucket():
+    bucket = Bucket(2.0, 0.5)
+    assert [bucket.take(now) for now in (0.0, 0.0, 0.0, 1.0, 2.0, 3.0)] == [True, True, False, False, True, False]

@@ -1,0 +1,103 @@
+from proxy_listener.model.settings import ProxySettings
+from proxy_listener.proxies.discovery import Sighting
+from proxy_listener.proxies.targets import LIMIT, Targets
+
+
+def sighting(name, *addresses, port=6053):
+    return Sighting(name, addresses, port)
+
+
+def test_static_host_needs_no_mdns():
+    targets = Targets(ProxySettings("kitchen", host="192.0.2.10", port=6054))
+    assert targets.next().addresses == ("192.0.2.10",)
+    assert targets.shown == "192.0.2.10:6054"
+
+
+def test_nothing_to_try():
+    assert not Targets(ProxySettings("kitchen"))
+
+
+def test_move_is_told():
+    targets = Targets(None)
+    assert not targets.add(sighting("kitchen", "10.0.0.1"))
+    assert not targets.add(sighting("kitchen", "10.0.0.1"))
+    assert targets.add(sighting("kitchen", "10.0.0.2", "10.0.0.1"))
+    assert targets.next().addresses == ("10.0.0.2", "10.0.0.1")
+
+
+def test_what_worked_is_tried_first_and_the_others_have_their_turn():
+    """Somebody announces our node's MAC under another name: the true one is tried first again."""
+    targets = Targets(None)
+    targets.add(sighting("rogue", "10.0.0.66"))
+    targets.add(sighting("kitchen", "10.0.0.1"))
+    assert targets.next().sighting.name == "rogue"
+    targets.turn()
+    good = targets.next()
+    assert good.sighting.name == "kitchen"
+    targets.good(good)
+    targets.turn()
+    assert targets.next().sighting.name == "kitchen"
+    targets.turn()
+    assert targets.next().sighting.name == "rogue"
+
+
+def test_few_are_kept():
+    targets = Targets(None)
+    for number in range(100):
+        targets.add(sighting(f"rogue{number}", "10.0.0.66"))
+    seen = set()
+    for _ in range(100):
+        seen.add(targets.next().sighting.name)
+        targets.turn()
+    assert len(seen) == LIMIT
+
+
+def test_the_entrys_own_name_always_has_a_place():
+    targets = Targets(ProxySettings("kitchen"))
+    for number in range(LIMIT):
+        targets.add(sighting(f"rogue{number}", "10.0.0.66"))
+    targets.add(sighting("kitchen", "10.0.0.1"))
+    seen = set()
+    for _ in range(LIMIT):
+        seen.add(targets.next().sighting.name)
+        targets.turn()
+    assert "kitchen" in seen
+
+
+def test_where_it_proved_itself_has_its_turn_whatever_is_announced():
+    """Somebody announces our node, under its very name, at a new place before every attempt."""
+    targets = Targets(None)
+    targets.add(sighting("kitchen", "10.0.0.1"))
+    targets.good(targets.next())
+    targets.turn()
+    tried = []
+    for number in range(8):
+        targets.add(sighting("kitchen", "10.0.0.66", port=7000 + number))
+        tried.append(targets.next().addresses[0])
+        targets.turn()
+    assert tried.count("10.0.0.1") >= 3
+
+
+def test_of_several_addresses_each_is_tried_first_in_time():
+    """Records of the node and of its clone lie side by side in the cache."""
+    targets = Targets(None)
+    targets.add(sighting("kitchen", "10.0.0.66", "10.0.0.1"))
+    assert targets.next().addresses[0] == "10.0.0.66"
+    targets.turn()
+    assert targets.next().addresses == ("10.0.0.1", "10.0.0.66")
+
+
+def test_last_address_outlives_its_goodbye():
+    targets = Targets(None)
+    targets.add(sighting("kitchen", "10.0.0.1"))
+    targets.next()
+    targets.remove("kitchen")
+    assert targets
+    assert targets.next().addresses == ("10.0.0.1",)
+
+
+def test_ipv6_is_shown_in_brackets():
+    targets = Targets(None)
+    targets.add(sighting("kitchen", "fe80::1%2"))
+    targets.next()
+    assert targets.shown == "[fe80::1%2]:6053"

@@ -1,0 +1,509 @@
+"""Beside a real mosquitto: killed, restarted without its store, frozen, gone under load. What a subscriber wrote down
+is compared with the journal.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+import structlog
+from support.made_status import ID, MAC, device, proxy, reading, view
+
+from proxy_listener.history import Journal
+from proxy_listener.model.reading import Event, timestamp
+from proxy_listener.model.secret import Secret
+from proxy_listener.sinks.mqtt import Settings, run
+from proxy_listener.sinks.mqtt.broker import IN_FLIGHT
+
+pytestmark = pytest.mark.broker
+
+MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+DEVICES = [device(mac=MAC + n, name=f"Device {n}") for n in range(8)]
+PATIENCE = 30.0
+
+
+class Mosquitto:
+    """A broker that keeps nothing beyond its process."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.conf = folder / "mosquitto.conf"
+        plain = ["allow_anonymous true"] if not lines else []
+        text = [f"listener {self.port} 127.0.0.1", "persistence false", "max_queued_messages 0", *plain, *lines]
+        self.conf.write_text("\n".join(text) + "\n")
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        quiet = asyncio.subprocess.DEVNULL
+        self.process = await asyncio.create_subprocess_exec(MOSQUITTO, "-c", str(self.conf), stdout=quiet, stderr=quiet)
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except ConnectionError:
+                assert self.process.returncode is None, "mosquitto did not start"
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+class Relay:
+    """The way to the broker: closed until it is opened."""
+
+    def __init__(self, to: int) -> None:
+        self.to = to
+        self.open = True
+        self.port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            if not self.open:
+                return
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.to)
+            with contextlib.closing(far_writer):
+                ways = [asyncio.create_task(_copy(reader, far_writer)), asyncio.create_task(_copy(far_reader, writer))]
+                self._tasks |= {*ways}
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+
+
+async def caught_up(journal: Journal) -> None:
+    """The broker has all that the journal has."""
+    async with asyncio.timeout(PATIENCE):
+        while journal.cursor("mqtt").behind:  # noqa: ASYNC110  the cursor has nothing to wait on
+            await asyncio.sleep(0.01)
+
+
+class Subscriber:
+    """Writes down what it hears. It is gone and back with the broker, as everyone is."""
+
+    def __init__(self, port: int, *filters: str) -> None:
+        self.port = port
+        self.filters = filters or ("#",)
+        self.heard: list[tuple[str, str, bool]] = []
+        self.newest: dict[str, str] = {}
+        self.numbers: list[int] = []
+        self.distinct: set[int] = set()
+        self.changed = asyncio.Condition()
+        self.subscribed = asyncio.Event()
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with aiomqtt.Client("127.0.0.1", self.port, max_queued_incoming_messages=0) as client:
+                    for filter_ in self.filters:
+                        await client.subscribe(filter_, qos=1)
+                    self.subscribed.set()
+                    async for message in client.messages:
+                        payload = message.payload
+                        assert isinstance(payload, bytes)
+                        self.note((str(message.topic), payload.decode(), message.retain))
+                        async with self.changed:
+                            self.changed.notify_all()
+            self.subscribed.clear()
+            await asyncio.sleep(0.02)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE), self.changed:
+            await self.changed.wait_for(condition)
+
+    def note(self, heard: tuple[str, str, bool]) -> None:
+        self.heard.append(heard)
+        self.newest[heard[0]] = heard[1]
+        if "/event/" in heard[0]:
+            self.numbers.append(json.loads(heard[1])["number"])
+            self.distinct.add(self.numbers[-1])
+
+
+@contextlib.asynccontextmanager
+async def background(*works: Any) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    mosquitto = Mosquitto(tmp_path)
+    await mosquitto.start()
+    yield mosquitto
+    await mosquitto.kill()
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    journal = Journal(tmp_path / "h.db")
+    journal.cursor("mqtt")
+    async with background(journal.run()):
+        yield journal
+    await journal.close()
+
+
+def pressed(number: int) -> Any:
+    """A reading with a value, and an event that nothing replaces."""
+    return reading(
+        MAC + number % 8,
+        time=time.time(),
+        counter=number,
+        values={"temperature": number % 50},
+        events=(Event("button", "press", {"number": number}),),
+    )
+
+
+async def feed(journal: Journal, numbers: range, rate: float = 500.0) -> None:
+    """Readings at an even pace."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for count, number in enumerate(numbers):
+        journal.append(pressed(number))
+        await asyncio.sleep(max(0.0, began + count / rate - loop.time()))
+
+
+def house() -> Any:
+    return view(DEVICES, [proxy()])
+
+
+async def compare(
+    subscriber: Subscriber, journal: Journal, repeats: int, lost: frozenset[int] | set[int] = frozenset()
+) -> None:
+    """The subscriber's record against the journal: every event in order, every reading somewhere, states newest.
+
+    ``lost``: numbers that the broker acknowledged and took with it when it was killed.
+    """
+    assert await journal.flush()
+    rows = await journal.readings(limit=1_000_000)
+    events = [event.properties["number"] for row in rows for event in row.reading.events]
+    await subscriber.until(lambda: len(subscriber.distinct) == len(events))
+    await caught_up(journal)
+    found = subscriber.numbers
+    for mac in {row.reading.mac for row in rows}:
+        own = [number for number in found if MAC + number % 8 == mac]
+        assert list(dict.fromkeys(own)) == [number for number in events if MAC + number % 8 == mac]
+    assert len(found) - len(set(found)) <= repeats
+    states = {f"proxy-listener/device/{row.reading.mac:012x}/state": row.reading for row in rows}
+    await subscriber.until(
+        lambda: all(_shows(subscriber.newest.get(topic), newest) for topic, newest in states.items())
+    )
+    shown = Counter(
+        (topic.split("/")[2], json.loads(payload)["time"])
+        for topic, payload, _ in subscriber.heard
+        if topic.endswith(("/state", "/history")) and "/device/" in topic and payload
+    )
+    kept = [row for row in rows if not lost.intersection(event.properties["number"] for event in row.reading.events)]
+    missing = [row.id for row in kept if not shown[f"{row.reading.mac:012x}", timestamp(row.reading.time)]]
+    assert missing == []
+
+
+def _shows(payload: str | None, newest: Any) -> bool:
+    return bool(payload) and json.loads(payload or "{}").get("time") == timestamp(newest.time)
+
+
+async def test_readings_arrive_once_and_in_order(broker: Mosquitto, journal: Journal) -> None:
+    """With nothing in the way nothing is repeated."""
+    subscriber = Subscriber(broker.port, "proxy-listener/#")
+    async with background(subscriber.run(), run(Settings(port=broker.port), journal, house())):
+        await subscriber.subscribed.wait()
+        await feed(journal, range(1000))
+        await compare(subscriber, journal, repeats=0)
+
+
+async def test_gone_under_load(broker: Mosquitto, journal: Journal) -> None:
+    """Killed while 500 readings a second arrive, and back without its store: nothing lost, at most 20 repeated.
+
+    What the broker acknowledged and had not handed on died with it. Nothing is retained of events, so the way to it is
+    opened when the subscriber is back.
+    """
+    subscriber, way = Subscriber(broker.port, "proxy-listener/#"), Relay(broker.port)
+    async with way.serving(), background(subscriber.run(), run(Settings(port=way.port), journal, house())):
+        await subscriber.subscribed.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(feed(journal, range(3000)))
+            await subscriber.until(lambda: len(subscriber.numbers) >= 500)
+            way.open = False
+            await broker.kill()
+            await asyncio.sleep(2.0)
+            lost_by_broker = set(range(journal.cursor("mqtt").confirmed)) - subscriber.distinct
+            assert len(lost_by_broker) <= IN_FLIGHT
+            subscriber.distinct |= lost_by_broker
+            subscriber.numbers = sorted(subscriber.distinct)
+            await broker.start()
+            await subscriber.subscribed.wait()
+            way.open = True
+        await compare(subscriber, journal, repeats=IN_FLIGHT, lost=lost_by_broker)
+
+
+async def test_restarted_without_its_store(broker: Mosquitto, journal: Journal) -> None:
+    """What it was to keep is said again: hello, states, availability, proxies, discovery."""
+    async with background(run(Settings(port=broker.port), journal, house())):
+        await feed(journal, range(16))
+        first = Subscriber(broker.port)
+        async with background(first.run()):
+            await first.until(lambda: _kept(first) >= _EXPECTED)
+        await broker.kill()
+        await broker.start()
+        second = Subscriber(broker.port)
+        async with background(second.run()):
+            await second.until(lambda: _kept(second) >= _EXPECTED)
+
+
+_EXPECTED = {
+    "proxy-listener/bridge/state",
+    f"proxy-listener/device/{ID}/state",
+    f"proxy-listener/device/{ID}/availability",
+    "proxy-listener/proxy/a0b1c2d3e4f5/state",
+    f"homeassistant/device/proxy_listener_{ID}/config",
+}
+
+
+def _kept(subscriber: Subscriber) -> set[str]:
+    return {topic for topic, payload, _ in subscriber.heard if payload}
+
+
+async def test_frozen(broker: Mosquitto, journal: Journal) -> None:
+    """A broker that stands still for longer than we wait: the connection is given up, and nothing is lost."""
+    subscriber = Subscriber(broker.port, "proxy-listener/#")
+    async with background(subscriber.run(), run(Settings(port=broker.port), journal, house())):
+        await subscriber.subscribed.wait()
+        await feed(journal, range(100))
+        await subscriber.until(lambda: len(subscriber.numbers) == 100)
+        broker.signal(signal.SIGSTOP)
+        await feed(journal, range(100, 600), rate=40.0)
+        broker.signal(signal.SIGCONT)
+        await compare(subscriber, journal, repeats=IN_FLIGHT)
+        await subscriber.until(lambda: subscriber.newest.get("proxy-listener/bridge/state") == "online")
+
+
+async def test_a_frozen_broker_does_not_hold_up_the_end(broker: Mosquitto, journal: Journal) -> None:
+    """The service has two seconds to stop, whatever waits for an answer then."""
+    subscriber = Subscriber(broker.port, "proxy-listener/#")
+    async with background(subscriber.run(), run(Settings(port=broker.port), journal, house())):
+        await subscriber.subscribed.wait()
+        await feed(journal, range(100))
+        await subscriber.until(lambda: len(subscriber.distinct) == 100)
+        broker.signal(signal.SIGSTOP)
+        await feed(journal, range(100, 140))
+        began = time.monotonic()
+    assert time.monotonic() - began < 2.0
+    broker.signal(signal.SIGCONT)
+
+
+async def test_an_outage_drains_at_a_thousand_a_second_and_more(broker: Mosquitto, journal: Journal) -> None:
+    """10,000 readings wait: every event is told with its own time and as delayed, and each state once or twice.
+
+    Half the rate is asked for here, because everything else that CI does runs beside it.
+    """
+    for number in range(10_000):
+        journal.append(
+            reading(MAC + number % 8, time=time.time() - 86_400 + number, values={"temperature": number % 50})
+        )
+    assert await journal.flush()
+    subscriber = Subscriber(broker.port, "proxy-listener/device/+/state")
+    async with background(subscriber.run()):
+        await subscriber.subscribed.wait()
+        began = time.monotonic()
+        async with background(run(Settings(port=broker.port, discovery="off"), journal, house())):
+            await caught_up(journal)
+            rate = 10_000 / (time.monotonic() - began)
+    assert len(subscriber.heard) <= 16
+    assert rate >= 1_000
+
+
+SERVICE = """
+import asyncio, sys
+from pathlib import Path
+from proxy_listener.history import Journal
+from proxy_listener.sinks.mqtt import Settings, run
+from proxy_listener.model.status import View
+
+async def main():
+    journal = Journal(Path(sys.argv[1]))
+    asyncio.create_task(journal.run())
+    await run(Settings(port=int(sys.argv[2])), journal, View(list, list, dict))
+
+asyncio.run(main())
+"""
+"""The sink in a process of its own, to be killed."""
+
+
+async def test_killed_again_and_again(broker: Mosquitto, tmp_path: Path) -> None:
+    """``kill -9`` at any moment: every event arrives, in order, and each death repeats at most twenty."""
+    kills, events, path = 6, 12_000, tmp_path / "killed.db"
+    journal = Journal(path)
+    journal.cursor("mqtt")
+    for number in range(events):
+        journal.append(reading(values={}, events=(Event("button", "press", {"number": number}),)))
+    await journal.close()
+    subscriber = Subscriber(broker.port, "proxy-listener/device/+/event/#")
+    async with background(subscriber.run()):
+        await subscriber.subscribed.wait()
+        for death in range(kills + 1):
+            service = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVICE, str(path), str(broker.port))
+            goal = events if death == kills else events * (death + 1) // (kills + 1)
+            await subscriber.until(lambda goal=goal: len(subscriber.distinct) >= goal)
+            service.kill()
+            await service.wait()
+            await asyncio.sleep(0.2)
+    firsts = list(dict.fromkeys(subscriber.numbers))
+    assert firsts == list(range(events))
+    assert len(subscriber.numbers) - events <= kills * IN_FLIGHT
+
+
+async def test_the_last_will(broker: Mosquitto, journal: Journal) -> None:
+    """A service that ends without a word is offline once the broker notices; one that is stopped says so itself."""
+    subscriber = Subscriber(broker.port, "proxy-listener/bridge/state")
+    async with background(subscriber.run()):
+        await subscriber.subscribed.wait()
+        async with background(run(Settings(port=broker.port), journal, house())):
+            await subscriber.until(lambda: subscriber.newest.get("proxy-listener/bridge/state") == "online")
+        await subscriber.until(lambda: subscriber.newest.get("proxy-listener/bridge/state") == "offline")
+
+
+async def test_home_assistants_birth(broker: Mosquitto, journal: Journal) -> None:
+    """All discovery and all states are said again within ten seconds; a second birth meanwhile changes nothing."""
+    config, state = f"homeassistant/device/proxy_listener_{ID}/config", f"proxy-listener/device/{ID}/state"
+    subscriber = Subscriber(broker.port, config, "proxy-listener/device/#")
+    async with background(subscriber.run(), run(Settings(port=broker.port), journal, house())):
+        await subscriber.subscribed.wait()
+        journal.append(pressed(0))
+        await subscriber.until(lambda: state in subscriber.newest and config in subscriber.newest)
+        subscriber.heard.clear()
+        began = time.monotonic()
+        async with aiomqtt.Client("127.0.0.1", broker.port) as assistant:
+            await assistant.publish("homeassistant/status", "online", qos=1)
+            await assistant.publish("homeassistant/status", "online", qos=1)
+            await subscriber.until(lambda: {config, state} <= {topic for topic, _, _ in subscriber.heard})
+    assert time.monotonic() - began < 10
+    assert [topic for topic, _, _ in subscriber.heard].count(config) == 1
+
+
+ACL = """user proxy-listener
+topic write proxy-listener/#
+topic write homeassistant/device/+/config
+topic read homeassistant/status
+"""
+"""As README gives it."""
+
+
+async def guarded(folder: Path, acl: str) -> Mosquitto:
+    """A broker that knows one user, who may do what the ACL says."""
+    rules, passwords = folder / "acl", folder / "passwords"
+    rules.write_text(acl)
+    rules.chmod(0o600)
+    words = ["-b", "-c", str(passwords), "proxy-listener", "canary-7f3a"]
+    tool = await asyncio.create_subprocess_exec("mosquitto_passwd", *words)
+    assert await tool.wait() == 0
+    mosquitto = Mosquitto(
+        folder, "allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", "user root"
+    )
+    await mosquitto.start()
+    return mosquitto
+
+
+async def test_the_acl_of_readme_suffices(tmp_path: Path, journal: Journal) -> None:
+    """It lets everything through that we publish, our last will too, and nothing is refused."""
+    broker = await guarded(tmp_path, ACL)
+    settings = Settings(port=broker.port, user="proxy-listener", password=Secret("canary-7f3a"))
+    with structlog.testing.capture_logs() as logs:
+        async with background(run(settings, journal, house())):
+            journal.append(pressed(0))
+            await journal.flush()
+            await caught_up(journal)
+    assert [entry["event"] for entry in logs] == ["the broker is there"]
+    await broker.kill()
+
+
+@pytest.mark.filterwarnings("ignore:.*ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
+async def test_a_password_and_tls(tmp_path: Path, journal: Journal) -> None:
+    """With the right authority we are let in; with another one the broker is not believed, and gets no password.
+
+    paho leaves the socket of a failed handshake to the garbage collector, which says so.
+    """
+    await _certificate(tmp_path)
+    passwords = tmp_path / "passwords"
+    tool = await asyncio.create_subprocess_exec("mosquitto_passwd", "-b", "-c", str(passwords), "me", "canary-7f3a")
+    assert await tool.wait() == 0
+    passwords.chmod(0o644)
+    broker = Mosquitto(
+        tmp_path,
+        "allow_anonymous false",
+        f"password_file {passwords}",
+        f"certfile {tmp_path / 'cert.pem'}",
+        f"keyfile {tmp_path / 'key.pem'}",
+        "user root",
+    )
+    await broker.start()
+    good = Settings(
+        host="localhost", port=broker.port, user="me", password=Secret("canary-7f3a"), ca=str(tmp_path / "cert.pem")
+    )
+    async with background(run(good, journal, house())):
+        journal.append(pressed(0))
+        await journal.flush()
+        await caught_up(journal)
+    distrustful = Settings(host="localhost", port=broker.port, user="me", password=Secret("canary-7f3a"), tls=True)
+    journal.append(pressed(1))
+    await journal.flush()
+    async with background(run(distrustful, journal, house())):
+        await asyncio.sleep(0.5)
+    assert journal.cursor("mqtt").behind == 1
+    await broker.kill()
+    gc.collect()
+
+
+async def _certificate(folder: Path) -> None:
+    assert ssl.OPENSSL_VERSION
+    arguments = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    arguments += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    quiet = asyncio.subprocess.DEVNULL
+    tool = await asyncio.create_subprocess_exec("openssl", *arguments, *files, stderr=quiet)
+    assert await tool.wait() == 0

@@ -1,0 +1,110 @@
+"""A listener over a history that is a set, and an air to speak into: what tests of the hot path share."""
+
+from collections import defaultdict
+
+import attrs
+
+from proxy_listener.engine.devices import Devices, Notice
+from proxy_listener.engine.listener import Listener
+from proxy_listener.formats.xiaomi.models import model_of
+from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.settings import DeviceSettings
+from proxy_listener.model.status import DeviceStatus
+from proxy_listener.simulator import frames
+
+MAC = 0xA4C1380283F4
+
+
+@attrs.frozen
+class Row:
+    identity: bytes
+    counter: int | None
+    time: float
+    late: bool
+    lasting: bool = False
+
+
+class SetMemory:
+    """What a history remembers, without a history."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, list[Row]] = defaultdict(list)
+        self.identities: set[tuple[int, bytes]] = set()
+        self.sealed: list[bytes] = []
+        self.unlisted: set[int] = set()
+        self.models: dict[int, int] = {}
+        self.asked = 0
+
+    def known(self, mac, identity):
+        self.asked += 1
+        return (mac, identity) in self.identities
+
+    def highest(self, mac, key_id):
+        mine = [identity for whose, identity in self.identities if whose == mac and identity.startswith(key_id)]
+        return max((int.from_bytes(identity[4:8], "big") for identity in mine), default=-1)
+
+    def newest(self, mac):
+        return self.rows[mac][-64:]
+
+    def latest(self, mac):
+        return {}
+
+    def product(self, mac):
+        return model_of(self.models[mac]) if mac in self.models else None
+
+    def admitted(self, mac):
+        return mac in self.unlisted
+
+    def admit(self, mac, time):
+        self.unlisted.add(mac)
+
+    def seal(self, mac, time, proxy, rssi, address_type, payload):
+        self.sealed.append(payload)
+
+    def append(self, reading: Reading) -> None:
+        self.rows[reading.mac].append(Row(reading.identity, reading.counter, reading.time, reading.late))
+        if reading.trust == "authenticated":
+            self.identities.add((reading.mac, reading.identity))
+
+
+class Air:
+    """A listener and a clock. ``say`` sends a frame through one proxy and returns what became of it."""
+
+    def __init__(
+        self,
+        *entries: DeviceSettings,
+        memory: SetMemory | None = None,
+        now: float = 1000.0,
+        wall: float = 1_700_000_000.0,
+    ) -> None:
+        self.memory = memory or SetMemory()
+        self.readings: list[Reading] = []
+        self.notices: list[Notice] = []
+        self.wall = wall
+        self.now = now
+        self.devices = Devices(
+            self.memory,
+            room=str.title,
+            tell=self.notices.append,
+            started=now,
+            started_time=self.wall + now,
+        )
+        self.devices.configure(entries, "emit")
+        self.listener = Listener(self.devices, self.emit)
+
+    def emit(self, reading: Reading) -> None:
+        self.readings.append(reading)
+        self.memory.append(reading)
+
+    def say(self, payload: bytes, *, mac=MAC, proxy="kitchen", rssi=-60, uuid=0xFE95, after=0.0) -> Outcome:
+        self.now += after
+        data = frames.advertisement(payload, uuid)
+        return self.listener.hear(proxy, mac, 0, rssi, data, self.wall + self.now, self.now)
+
+    def status(self, mac=MAC) -> DeviceStatus:
+        return next(status for status in self.devices.statuses(self.now) if status.mac == mac)
+
+    def restarted(self, *entries: DeviceSettings, pause: float = 1.0) -> "Air":
+        """The service again, over the same history, after a pause; its monotonic clock begins anew."""
+        return Air(*entries, memory=self.memory, now=0.0, wall=self.wall + self.now + pause)
