@@ -26,7 +26,7 @@ from proxy_listener.model.advertisement import Address, mac_text, parse_mac
 from proxy_listener.model.errors import NoReadingError, ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, Value
-from proxy_listener.model.settings import DAY
+from proxy_listener.model.timing import DAY
 
 log = structlog.get_logger()
 

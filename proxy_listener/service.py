@@ -27,7 +27,7 @@ from proxy_listener.history.journal import STALLED
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.quantities import QUANTITIES
-from proxy_listener.model.status import DeviceStatus, ProxyState, View
+from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, View
 from proxy_listener.pipeline import Engine, open_journal
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.gatt import connection
@@ -57,9 +57,6 @@ FLOW = frozenset({"proxies", "journal"})
 """The parts that every reading flows through."""
 
 COVERAGE_HOURS = 7 * 24.0
-
-STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
-"""Nodes of the network that are not expected to hear anything for us."""
 
 
 class Service:
@@ -227,7 +224,7 @@ class Service:
         devices = self._devices()
         return coverage(
             record,
-            {status.name: status.room for status in self.fleet.status() if status.state not in STRANGERS},
+            {status.name: status.room for status in self.fleet.status() if status.state not in NOT_EXPECTED},
             {device.mac: device.name for device in devices},
             # What advertises nothing that would be a frame (an old plant sensor) is heard all the same.
             [device.mac for device in devices if device.listed and not device.heard],
@@ -264,7 +261,7 @@ class Service:
         self.manager.tell(f"STATUS={self._summary()}", *["WATCHDOG=1"] * beats)
 
     def _summary(self) -> str:
-        proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
+        proxies = [status for status in self.fleet.status() if status.state not in NOT_EXPECTED]
         rate = sum(status.rate for status in proxies)
         devices = self.engine.devices.available(asyncio.get_running_loop().time())
         text = f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
@@ -277,7 +274,7 @@ class Service:
             return
         if self.fleet.zeroconf is None:
             log.warning("waiting for a network: mDNS is not open", interfaces=self.config.discovery.interfaces or "all")
-        proxies = [status for status in self.fleet.status() if status.state not in STRANGERS]
+        proxies = [status for status in self.fleet.status() if status.state not in NOT_EXPECTED]
         if not proxies:
             log.warning(
                 "no proxy found yet; waiting for nodes announced by mDNS",

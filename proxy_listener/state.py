@@ -1,4 +1,4 @@
-"""The state directory: its lock, which one process holds.
+"""The state directory: its lock, which one process holds, and how a private file is written.
 
 A second instance is refused and told the process id of the first. The lock ends with the process.
 """
@@ -35,3 +35,15 @@ def single_instance(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file at ``path`` in one step, readable by its owner only; on disk when this returns. OSError."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    beside.replace(path)

@@ -6,7 +6,7 @@ told. The rule of this file: what one proxy spends costs the other rooms nothing
 
 import attrs
 
-from proxy_listener.engine.dedup import NEVER
+from proxy_listener.model.timing import NEVER
 
 RATE, BURST = 10.0, 50.0
 """Failed tags a second, per device and proxy: a 32-bit tag falls in 12 h at the rate that one proxy could push, and

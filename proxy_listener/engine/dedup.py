@@ -36,6 +36,8 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
+from proxy_listener.model.timing import NEVER
+
 REPLAY_AFTER = 300.0
 """Seconds: a known frame heard so much later was not delayed by a proxy (the longest stalls seen are minutes)."""
 
@@ -59,7 +61,6 @@ LASTING = 20.0
 row does not say, and it has to be noted. A frame that was not lapses so much earlier after a restart.
 """
 
-NEVER = float("-inf")
 FOREVER = float("inf")
 UNHEARD = -(2**31)
 

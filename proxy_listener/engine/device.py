@@ -10,7 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from proxy_listener.engine.budget import Budgets
-from proxy_listener.engine.dedup import CLAIMED, FOREVER, NEVER, Authenticated, Claimed
+from proxy_listener.engine.dedup import CLAIMED, FOREVER, Authenticated, Claimed
 from proxy_listener.engine.rivals import Rivals
 from proxy_listener.engine.routing import Routes
 from proxy_listener.engine.slope import Slopes
@@ -18,8 +18,9 @@ from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Scheme
 from proxy_listener.formats.xiaomi.models import Model
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Value
-from proxy_listener.model.settings import DAY, DeviceSettings
+from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState
+from proxy_listener.model.timing import DAY, NEVER
 
 COPIES = 8
 """Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from proxy_listener.engine.dedup import ANY, NEVER, Authenticated
+from proxy_listener.engine.dedup import ANY, Authenticated
 from proxy_listener.engine.device import Device
 from proxy_listener.formats.xiaomi.models import Model
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Value
-from proxy_listener.model.settings import DAY, DeviceSettings
+from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus
+from proxy_listener.model.timing import DAY, NEVER
 
 ADMITTED_A_DAY = 256
 IN_MEMORY = 4096

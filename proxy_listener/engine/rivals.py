@@ -10,6 +10,8 @@ The rule of this file: turns count only seconds apart. A restarted device leaves
 stalled proxy delivers its backlog in one burst.
 """
 
+from proxy_listener.model.timing import NEVER
+
 NEAR = 16
 """Counters between two frames of one sequence, at most: what is lost between two rooms is less."""
 
@@ -22,8 +24,6 @@ AT_ONCE = 60.0
 
 AGAIN = 3600.0
 """Seconds before the same is told again."""
-
-NEVER = float("-inf")
 
 
 class Rivals:

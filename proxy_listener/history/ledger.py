@@ -14,7 +14,7 @@ from proxy_listener.history.queries import fetch
 from proxy_listener.history.rows import Hearing, Row, Sealed
 from proxy_listener.history.writer import Batch
 from proxy_listener.model.advertisement import Address
-from proxy_listener.model.settings import DAY
+from proxy_listener.model.timing import DAY
 
 SEAL_WAITING = 2_000
 """Sealed frames that wait for the next commit, and recent ones whose copies are known."""

@@ -20,7 +20,8 @@ from proxy_listener.history.removal import STEP
 from proxy_listener.history.writer import Writer
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.reading import Reading
-from proxy_listener.model.settings import DAY, HistorySettings
+from proxy_listener.model.settings import HistorySettings
+from proxy_listener.model.timing import DAY
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ import attrs
 
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.secret import Secret
+from proxy_listener.model.timing import DAY
 
 Accept: TypeAlias = Literal["listed", "keyed", "all"]
-DAY = 86_400.0
 
 
 @attrs.frozen

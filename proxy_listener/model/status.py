@@ -37,6 +37,10 @@ class ProxyState(StrEnum):
     INCOMPATIBLE = "incompatible"  # speaks another API version
 
 
+NOT_EXPECTED = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED})
+"""States of nodes that are not expected to send advertisements: other devices of the network."""
+
+
 @attrs.frozen
 class ProxyStatus:
     """One node, as it is now."""

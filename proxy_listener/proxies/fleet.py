@@ -16,6 +16,7 @@ from zeroconf.asyncio import AsyncZeroconf
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.status import ProxyState, ProxyStatus
+from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Discovery, Sighting
@@ -72,7 +73,7 @@ class Fleet:
         self._by_node: dict[str, Proxy] = {}  # an entry's name, its host:port
         self._strangers = Strangers(self.remembered)
         self._mdns = Mdns(self._browser, lambda: any(proxy.listed and not proxy.live for proxy in self))
-        self._loudest: tuple[Proxy | None, float, float] = (None, float("-inf"), float("-inf"))
+        self._loudest: tuple[Proxy | None, float, float] = (None, NEVER, NEVER)
         self._running = False
 
     @property
@@ -126,7 +127,7 @@ class Fleet:
     def _listen_around(self) -> None:
         """Who heard last, and when the second last was heard: enough to tell each proxy of the others."""
         loudest: Proxy | None = None
-        first = second = float("-inf")
+        first = second = NEVER
         for proxy in self._proxies.values():
             heard = proxy.hearing.heard
             if heard is not None and heard > second:

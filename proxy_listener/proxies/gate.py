@@ -8,10 +8,10 @@ person can mend, a minute.
 import attrs
 
 from proxy_listener.model.status import ProxyState
+from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.causes import Verdict
 from proxy_listener.proxies.timing import Timing
 
-_NEVER = float("-inf")
 _PATIENCE = 10
 """Doublings of a wait, at most."""
 _PERSONAL = frozenset({ProxyState.WRONG_KEY, ProxyState.NEEDS_KEY, ProxyState.NOT_ENCRYPTED, ProxyState.WRONG_PASSWORD})
@@ -34,11 +34,11 @@ class Gate:
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
-        self._tried = _NEVER
-        self._reached = _NEVER
-        self._hurried = _NEVER
-        self._barred = _NEVER
-        self._due = _NEVER
+        self._tried = NEVER
+        self._reached = NEVER
+        self._hurried = NEVER
+        self._barred = NEVER
+        self._due = NEVER
         self._announced = False
 
     def opens(self) -> float:
@@ -97,4 +97,4 @@ class Gate:
 
     def lift(self) -> None:
         """A person changed something: try as soon as the floor allows."""
-        self._barred = self._due = _NEVER
+        self._barred = self._due = NEVER

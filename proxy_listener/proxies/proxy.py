@@ -19,7 +19,7 @@ from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import GattError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
-from proxy_listener.model.status import ProxyState, ProxyStatus
+from proxy_listener.model.status import NOT_EXPECTED, ProxyState, ProxyStatus
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.discovery import Sighting
@@ -40,7 +40,6 @@ _FAULT = Ending(VERDICTS[ProxyState.UNREACHABLE].because("an error of our own; s
 _ELSEWHERE = frozenset({ProxyState.UNREACHABLE, ProxyState.WRONG_NODE})
 """After which the node may have another address now."""
 _GREEDY = "listening; this firmware streams to its newest client only, so Home Assistant has lost it if it had it"
-_DISMISSED = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED})
 """After which an unlisted node's task is over."""
 
 
@@ -206,7 +205,7 @@ class Proxy:
                 log.exception("a proxy's session failed in our own code", proxy=self.name)
                 ending = _FAULT
             self._set_back(ending, began)
-            if not self.listed and ending.verdict.state in _DISMISSED:
+            if not self.listed and ending.verdict.state in NOT_EXPECTED:
                 return
 
     async def _turn(self) -> None:

@@ -18,6 +18,7 @@ from aioesphomeapi.model import (
 )
 
 from proxy_listener.model.status import ProxyState
+from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.causes import ASLEEP, RESTARTS, VERDICTS, Verdict, diagnose, garbled
 from proxy_listener.proxies.coalesce import CoalescingEventLoop
 from proxy_listener.proxies.gate import Ending
@@ -70,11 +71,11 @@ class Session:
         self._dialling: asyncio.Timeout | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._probe: asyncio.Task[None] | None = None
-        self._probed = float("-inf")
+        self._probed = NEVER
         self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._socket: int | None = None
         self._traffic: Traffic | None = None
-        self._judged = float("-inf")
+        self._judged = NEVER
         client.add_connection_closed_callback(self._closed)
 
     @property

@@ -20,6 +20,7 @@ from enum import Enum, auto, unique
 import attrs
 
 from proxy_listener.model.status import ProxyState
+from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.timing import Timing
 
 
@@ -62,7 +63,7 @@ class Stream:
         self._manners = Manners(tells=False, newest_wins=False, insist=False)
         self._subscribed = 0.0
         self._since = 0.0
-        self._excused = float("-inf")
+        self._excused = NEVER
         self._told: float | None = None
         self._flowed = False
         self._asked = 0

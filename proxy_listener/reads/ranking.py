@@ -11,7 +11,7 @@ import attrs
 
 from proxy_listener.model.advertisement import PUBLIC, Address
 from proxy_listener.model.settings import DeviceSettings
-from proxy_listener.model.status import Heard, ProxyState, ProxyStatus
+from proxy_listener.model.status import NOT_EXPECTED, Heard, ProxyState, ProxyStatus
 
 LATELY = 180.0
 """Seconds within which a proxy must have heard the device: habluetooth uses 195 s for devices it can connect to."""
@@ -25,7 +25,6 @@ FAILURE_HALF_LIFE = 1_800.0
 WORTH_WAITING = 20.0
 """dB: from here on the free route is so much worse than the busy one that connecting through it mostly fails."""
 
-_NO_PROXIES = (ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED)
 """Nodes that mDNS found and that nobody would look for among the candidates."""
 
 _PREFERRED, _PLAIN, _AVOIDED = 0, 1, 2
@@ -88,7 +87,7 @@ class Situation:
 def rank(situation: Situation, *, patient: bool = True) -> list[Candidate]:
     """The proxies, best first, the chosen one marked. While ``patient``, a busy best one is rather waited for."""
     heard = {entry.proxy: entry for entry in situation.heard}
-    known = [proxy for proxy in situation.proxies if proxy.state not in _NO_PROXIES]
+    known = [proxy for proxy in situation.proxies if proxy.state not in NOT_EXPECTED]
     candidates = [_weigh(proxy, heard.get(proxy.name), situation) for proxy in known]
     candidates.sort(key=_order)
     return _choose(candidates, patient)

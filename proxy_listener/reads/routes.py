@@ -12,9 +12,9 @@ import attrs
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import Heard, ProxyStatus
+from proxy_listener.model.timing import NEVER
 from proxy_listener.reads.ranking import Failures, Situation
 
-NEVER = float("-inf")
 NOT_TRIED: Mapping[str, str] = {}
 
 

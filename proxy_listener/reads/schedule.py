@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from proxy_listener.model.settings import DAY
+from proxy_listener.model.timing import DAY
 
 HOUR = 3_600.0
 APART = HOUR

@@ -13,6 +13,7 @@ from aiohttp import web
 from proxy_listener.history import Point, Row
 from proxy_listener.model.advertisement import Address, parse_mac
 from proxy_listener.model.reading import as_json
+from proxy_listener.model.timing import DAY
 from proxy_listener.web.documents import text
 from proxy_listener.web.house import HOUSE, address_of, opened, refusal, send
 
@@ -23,7 +24,6 @@ POINTS, POINTS_LIMIT = 400, 1_000
 CURVES_LIMIT = 16
 """Curves of one answer; a device has at most about ten quantities."""
 
-DAY = 86_400.0
 
 FAR = 32_503_680_000.0
 """The year 3000: further off, times are typing errors, and SQLite's arithmetic gets its own ideas."""

@@ -15,8 +15,9 @@ from proxy_listener.model.advertisement import find_ours
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
-from proxy_listener.model.settings import DAY, DeviceSettings
+from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import KeyState
+from proxy_listener.model.timing import DAY
 from proxy_listener.simulator import frames
 
 LYWSDCGQ, LYWSD03MMC, HHCCJCY01 = 0x01AA, 0x055B, 0x0098

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.model.settings import DAY
+from proxy_listener.model.timing import DAY
 from proxy_listener.reads.schedule import ANY_SIGNAL_AFTER, FIRST_WITHIN, HOUR, Plan
 
 WALL = 1_700_000_000.0

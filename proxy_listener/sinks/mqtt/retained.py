@@ -12,7 +12,7 @@ import attrs
 
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Reading
-from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus
+from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyStatus
 from proxy_listener.sinks.mqtt.entities import Form, form_of
 from proxy_listener.sinks.mqtt.homeassistant import Subject, device_payload, proxy_payload
 from proxy_listener.sinks.mqtt.records import Record, Records, digest
@@ -25,7 +25,6 @@ NUMBERS_EVERY = 60.0
 LEAVE_AFTER = 60.0
 """Seconds after the start in which a proxy of the last run may still be found again."""
 
-_STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
 _NOTHING = Reports({}, {})
 
 
@@ -99,7 +98,7 @@ class Retained:
 
     def messages(self, devices: Sequence[DeviceStatus], proxies: Sequence[ProxyStatus], now: float) -> list[Message]:
         """What the broker does not hold yet."""
-        ours = [proxy for proxy in proxies if proxy.mac is not None and proxy.state not in _STRANGERS]
+        ours = [proxy for proxy in proxies if proxy.mac is not None and proxy.state not in NOT_EXPECTED]
         shown = [device for device in devices if device.model and (device.listed or self._spoke(device))]
         self._learn_rooms(ours, shown)
         found: list[Message] = []

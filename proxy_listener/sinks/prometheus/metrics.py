@@ -25,7 +25,8 @@ from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import QUANTITIES
-from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus, View
+from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus, View
+from proxy_listener.model.timing import NEVER
 from proxy_listener.sinks.prometheus.settings import Settings
 
 SERIES = 5_000
@@ -50,7 +51,6 @@ BASE_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
 """Unit -> its base unit by Prometheus's conventions, and the way there. ``promtool`` objects to kilograms."""
 
 _DECRYPTION = (Outcome.NO_BINDKEY, Outcome.WRONG_BINDKEY, Outcome.GUESSING, Outcome.DOWNGRADED)
-_STRANGERS = {ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 Labels = Mapping[str, str]
@@ -63,7 +63,7 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_House(view, journal, settings or Settings()))
         ProcessCollector(registry=self._registry)
-        self._made = float("-inf")
+        self._made = NEVER
         self._body = b""
 
     def exposition(self) -> tuple[str, bytes]:
@@ -123,7 +123,7 @@ class _House(Collector):
         families, now = _Families(), time.time()
         self._service(families)
         for proxy in self.view.proxies():
-            if proxy.state not in _STRANGERS:
+            if proxy.state not in NOT_EXPECTED:
                 _proxy(families, proxy, now)
         for device in sorted(self.view.devices(), key=lambda device: not device.listed):
             _device(families, device, now)
