@@ -4,8 +4,7 @@ What comes in: proxies by name, with monotonic times. What goes out: whether a f
 told. The rule of this file: what one proxy spends costs the other rooms nothing.
 """
 
-import attrs
-
+from proxy_listener.model.rate import TokenBucket
 from proxy_listener.model.timing import NEVER
 
 RATE, BURST = 10.0, 50.0
@@ -19,41 +18,28 @@ PROXIES = 128
 """Beyond it the proxy that failed longest ago is forgotten: nodes can be renamed without end."""
 
 
-@attrs.define(slots=True)
-class _Bucket:
-    tokens: float
-    heard: float
-
-    def refill(self, heard: float) -> None:
-        self.tokens = min(BURST, self.tokens + (heard - self.heard) * RATE)
-        self.heard = heard
-
-
 class Budgets:
     """The token buckets of one device, by proxy."""
 
     __slots__ = ("_buckets", "_told")
 
     def __init__(self) -> None:
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
         self._told = NEVER
 
     def spent(self, proxy: str, heard: float) -> bool:
         """Whether this proxy brought more failed tags than an honest radio makes."""
         bucket = self._buckets.get(proxy)
-        if bucket is None:
-            return False
-        bucket.refill(heard)
-        return bucket.tokens < 1.0
+        return bucket is not None and not bucket.available(heard)
 
     def charge(self, proxy: str, heard: float) -> None:
         """A frame of this proxy's failed."""
         bucket = self._buckets.get(proxy)
         if bucket is None:
             if len(self._buckets) >= PROXIES:
-                del self._buckets[min(self._buckets, key=lambda name: self._buckets[name].heard)]
-            bucket = self._buckets[proxy] = _Bucket(BURST, heard)
-        bucket.tokens -= 1.0
+                del self._buckets[min(self._buckets, key=lambda name: self._buckets[name].filled)]
+            bucket = self._buckets[proxy] = TokenBucket(RATE, BURST, heard)
+        bucket.spend()
 
     def to_tell(self, heard: float) -> bool:
         """Whether a flood is to be told of now."""

@@ -10,8 +10,10 @@ from ipaddress import ip_address
 import attrs
 import structlog
 
+from proxy_listener.model.rate import TokenBucket
 from proxy_listener.model.settings import DiscoverySettings
 from proxy_listener.model.status import ProxyState, ProxyStatus
+from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.access import access
 from proxy_listener.proxies.causes import VERDICTS, Verdict
 from proxy_listener.proxies.discovery import Sighting
@@ -31,31 +33,13 @@ LOWEST_PORT = 1024
 _WAITING = frozenset({ProxyState.CONNECTING, ProxyState.LIVE})
 
 
-class Bucket:
-    """So many at once, then so many a second."""
-
-    def __init__(self, capacity: float, refill: float) -> None:
-        self._capacity = self._level = capacity
-        self._refill = refill
-        self._at = float("-inf")
-
-    def take(self, now: float) -> bool:
-        """Whether one more is allowed now."""
-        self._level = min(self._capacity, self._level + max(0.0, now - self._at) * self._refill)
-        self._at = now
-        if self._level < 1.0:
-            return False
-        self._level -= 1.0
-        return True
-
-
 class Strangers:
     """Judges sightings that are of no known proxy, and keeps those that were refused."""
 
     def __init__(self, remembered: Remembered) -> None:
         self._remembered = remembered
-        self._entrance = Bucket(UNLISTED, _REFILL)
-        self._told = Bucket(UNLISTED, _REFILL)
+        self._entrance = TokenBucket(_REFILL, UNLISTED, NEVER)
+        self._told = TokenBucket(_REFILL, UNLISTED, NEVER)
         self._refused: dict[str, ProxyStatus] = {}
 
     def __iter__(self) -> Iterator[ProxyStatus]:

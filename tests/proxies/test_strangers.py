@@ -5,7 +5,7 @@ from proxy_listener.model.settings import DiscoverySettings
 from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.strangers import SHOWN, UNLISTED, Bucket, Strangers, near, unspoken
+from proxy_listener.proxies.strangers import SHOWN, UNLISTED, Strangers, near, unspoken
 
 KEYED = DiscoverySettings("keyed", Secret("x"))
 
@@ -62,8 +62,3 @@ def test_what_is_shown_is_bounded():
     for number in range(2 * SHOWN):
         strangers.show(unspoken(sighting(f"rogue{number}"), verdict), 0.0)
     assert len(list(strangers)) == SHOWN
-
-
-def test_bucket():
-    bucket = Bucket(2.0, 0.5)
-    assert [bucket.take(now) for now in (0.0, 0.0, 0.0, 1.0, 2.0, 3.0)] == [True, True, False, False, True, False]

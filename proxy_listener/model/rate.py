@@ -1,0 +1,29 @@
+"""Rate limit: a token bucket. Time is an argument, in seconds of any one clock."""
+
+
+class TokenBucket:
+    """Holds ``burst`` tokens at first and at most; ``rate`` tokens a second are added."""
+
+    __slots__ = ("_burst", "_level", "_rate", "filled")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = self._level = burst
+        self.filled = now  # when it was last asked
+
+    def available(self, now: float) -> bool:
+        """Whether there is a token now. A clock that goes backwards adds none."""
+        self._level = min(self._burst, self._level + max(0.0, now - self.filled) * self._rate)
+        self.filled = now
+        return self._level >= 1.0
+
+    def spend(self) -> None:
+        """Remove a token, also where there is none: the debt has to be filled up first."""
+        self._level -= 1.0
+
+    def take(self, now: float) -> bool:
+        """Remove a token if there is one; whether there was."""
+        if not self.available(now):
+            return False
+        self.spend()
+        return True

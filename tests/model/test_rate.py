@@ -1,0 +1,36 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_listener.model.rate import TokenBucket
+
+
+def test_burst_then_rate():
+    """Two at once, then one every two seconds."""
+    bucket = TokenBucket(0.5, 2.0, 0.0)
+    assert [bucket.take(now) for now in (0.0, 0.0, 0.0, 1.0, 2.0, 3.0)] == [True, True, False, False, True, False]
+
+
+def test_asking_costs_nothing():
+    bucket = TokenBucket(1.0, 1.0, 0.0)
+    assert [bucket.available(0.0) for _ in range(3)] == [True] * 3
+    bucket.spend()
+    assert not bucket.available(0.5)
+    assert bucket.available(1.0)
+
+
+def test_debt_is_filled_up_first():
+    bucket = TokenBucket(1.0, 1.0, 0.0)
+    for _ in range(3):
+        bucket.spend()
+    assert not bucket.available(2.5)
+    assert bucket.available(3.0)
+
+
+@given(st.lists(st.floats(-5.0, 5.0), max_size=50))
+def test_no_clock_gives_more_than_burst_and_rate(steps):
+    """Also one that goes backwards: what was given is at most the burst and the rate over all steps forward."""
+    bucket, now, taken = TokenBucket(1.0, 3.0, 0.0), 0.0, 0
+    for step in steps:
+        now += step
+        taken += bucket.take(now)
+    assert taken <= 3.0 + sum(step for step in steps if step > 0.0) + 1e-6
