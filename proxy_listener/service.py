@@ -34,8 +34,8 @@ from proxy_listener.proxies.gatt import connection
 from proxy_listener.proxies.handles import Tables
 from proxy_listener.reads import House, Reads
 from proxy_listener.state import LOCK, single_instance
-from proxy_listener.supervisor import Parts
-from proxy_listener.systemd import Pulse, ServiceManager
+from proxy_listener.supervisor import Supervisor
+from proxy_listener.systemd import ServiceManager, Watchdog
 
 log = structlog.get_logger()
 
@@ -68,8 +68,8 @@ class Service:
         self.journal = journal
         self.manager = ServiceManager()
         self._state = state
-        self._parts = Parts()
-        self._pulse = Pulse()
+        self._parts = Supervisor()
+        self._watchdog = Watchdog()
         self.stuck = False
         self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
         self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, let_go=self.engine.let_go, state=state)
@@ -151,7 +151,7 @@ class Service:
             log.error("the history could not be closed", exc_info=error)
 
     async def _end(self, *names: str) -> None:
-        self.stuck |= not all(await asyncio.gather(*map(self._parts.end, names)))
+        self.stuck |= not all(await asyncio.gather(*map(self._parts.stop, names)))
 
     def _start_sink(self, name: str, settings: Any) -> None:
         async def run() -> None:
@@ -257,8 +257,8 @@ class Service:
         if not self.manager.listens:
             return
         hung = self.journal.storage.error == STALLED
-        beats = self._pulse.beats(now, at_work=self._parts.at_work(FLOW), hung=hung)
-        self.manager.tell(f"STATUS={self._summary()}", *["WATCHDOG=1"] * beats)
+        healthy = self._watchdog.healthy(now, running=self._parts.running(FLOW), hung=hung)
+        self.manager.notify(f"STATUS={self._summary()}", *["WATCHDOG=1"] * healthy)
 
     def _summary(self) -> str:
         proxies = [status for status in self.fleet.status() if status.state not in NOT_EXPECTED]
@@ -316,10 +316,10 @@ async def run(config: Config, state: Path) -> None:
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, again.set)
         log.info("listening", proxies=len(config.proxies), devices=len(config.devices), state=str(state))
-        running.manager.tell("READY=1", "STATUS=looking for proxies")
+        running.manager.notify("READY=1", "STATUS=looking for proxies")
         reloads = asyncio.create_task(_reload_when(again, running))
         await stop.wait()
-        running.manager.tell("STOPPING=1")
+        running.manager.notify("STOPPING=1")
         log.info("stopping")
         reloads.cancel()
     log.info("stopped")
@@ -342,7 +342,7 @@ async def _reload_when(again: asyncio.Event, running: Service) -> None:
         if path is None:
             log.warning("there is no configuration file to read again")
             continue
-        running.manager.tell_reloading()
+        running.manager.notify_reloading()
         try:
             config = await asyncio.to_thread(load, path)
             await running.reload(config)
@@ -353,4 +353,4 @@ async def _reload_when(again: asyncio.Event, running: Service) -> None:
             log.exception("devices.toml could not be taken as a whole")
         else:
             log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))
-        running.manager.tell("READY=1")
+        running.manager.notify("READY=1")

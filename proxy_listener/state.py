@@ -1,10 +1,11 @@
-"""The state directory: its lock, which one process holds, and how a private file is written.
+"""The state directory: where it is, its lock, which one process holds, and how a private file is written.
 
 A second instance is refused and told the process id of the first. The lock ends with the process.
 """
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,25 @@ from proxy_listener.model.errors import ProxyListenerError
 LOCK = "service.lock"
 
 
+def state_directory(given: str | Path | None = None) -> Path:
+    """``--state``, else ``$STATE_DIRECTORY`` (systemd separates several by colons), else a directory in
+    ``$XDG_STATE_HOME``.
+    """
+    if given is not None:
+        return Path(given)
+    if systemd := os.environ.get("STATE_DIRECTORY"):
+        return Path(systemd.split(":", 1)[0])
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "proxy-listener"
+
+
 @contextmanager
 def single_instance(state: Path) -> Iterator[None]:
-    """Hold the state directory, which is made (0700) where it is missing. ProxyListenerError where another holds it."""
+    """Hold the lock of the state directory, which is made (0700) where it is missing. ProxyListenerError where another
+    process holds it.
+    """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Never through a link: who may write into the directory could have us empty any file of ours.
+        # O_NOFOLLOW: a link planted in the directory could otherwise make this process empty another file.
         file = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ProxyListenerError(f"the state directory {state} cannot be used: {error.strerror}") from error
@@ -37,13 +51,22 @@ def single_instance(state: Path) -> Iterator[None]:
         os.close(file)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace the file at ``path`` in one step, readable by its owner only; on disk when this returns. OSError."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    beside.replace(path)
+def write_private(path: Path, text: str, like: os.stat_result | None = None) -> None:
+    """Replace the file at ``path`` in one step, readable by its owner only; on disk when this returns. OSError.
+
+    ``like``: the owner, and the owner's permissions, are those of this file.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            if like is not None:
+                os.fchmod(descriptor, like.st_mode & 0o700)
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, like.st_uid, like.st_gid)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

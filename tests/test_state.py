@@ -1,96 +1,30 @@
-"""What systemd is told, and who may start: a datagram socket stands in for systemd."""
+"""The state directory: where it is, who holds it, and how files in it are replaced."""
 
 import os
-import socket
-import time
+import stat
+from pathlib import Path
 
 import pytest
 
 from proxy_listener.model.errors import ProxyListenerError
-from proxy_listener.state import single_instance
-from proxy_listener.systemd import HUNG, Pulse, ServiceManager
+from proxy_listener.state import single_instance, state_directory, write_private
 
 
-@pytest.fixture
-def systemd(tmp_path, monkeypatch):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(5.0)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield listening
+def test_the_option_comes_before_systemd_and_systemd_before_xdg(tmp_path, monkeypatch):
+    """Of several directories of systemd the first is used; without any variable, the default below the home."""
+    for name in ("XDG_STATE_HOME", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state_directory() == tmp_path / ".local/state/proxy-listener"
+    monkeypatch.setenv("XDG_STATE_HOME", "/xdg")
+    assert state_directory() == Path("/xdg/proxy-listener")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/proxy-listener:/var/lib/other")
+    assert state_directory() == Path("/var/lib/proxy-listener")
+    assert state_directory("given") == Path("given")
 
 
-def test_assignments_are_lines_and_nothing_else_becomes_one(systemd):
-    """A status with a line break in it is no second assignment."""
-    ServiceManager().tell("READY=1", "STATUS=the disk\nWATCHDOG=trigger")
-    assert systemd.recv(4096) == b"READY=1\nSTATUS=the disk WATCHDOG=trigger"
-
-
-def test_an_abstract_address_is_understood(monkeypatch):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(f"\0proxy-listener-{os.getpid()}")
-        monkeypatch.setenv("NOTIFY_SOCKET", f"@proxy-listener-{os.getpid()}")
-        ServiceManager().tell("READY=1")
-        assert listening.recv(4096) == b"READY=1"
-
-
-def test_a_reload_says_when_it_began(systemd):
-    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    ServiceManager().tell_reloading()
-    first, second = systemd.recv(4096).decode().splitlines()
-    assert first == "RELOADING=1"
-    name, _, value = second.partition("=")
-    assert name == "MONOTONIC_USEC"
-    assert before <= int(value) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-
-
-def test_a_manager_that_does_not_read_keeps_nobody_waiting(systemd):
-    """Its queue is full: the next word is dropped, at once."""
-    manager = ServiceManager()
-    began = time.monotonic()
-    for _ in range(5000):
-        manager.tell("STATUS=" + "x" * 500)
-    assert time.monotonic() - began < 4.0
-
-
-def test_no_manager_is_normal(monkeypatch, tmp_path):
-    for address in ("", str(tmp_path / "gone"), "x" * 200):
-        monkeypatch.setenv("NOTIFY_SOCKET", address)
-        ServiceManager().tell("READY=1")
-
-
-@pytest.mark.parametrize(
-    ("microseconds", "process", "interval"),
-    [
-        ("60000000", "", 30.0),
-        ("60000000", "own", 30.0),
-        ("60000000", "1", None),
-        ("0", "", None),
-        ("", "", None),
-        ("soon", "", None),
-    ],
-)
-def test_signs_of_life_come_twice_as_often_as_asked(monkeypatch, microseconds, process, interval):
-    monkeypatch.setenv("WATCHDOG_USEC", microseconds)
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if process == "own" else process)
-    assert ServiceManager().interval == interval
-
-
-def test_the_pulse_stops_with_the_flow():
-    """At once where the proxies or the journal do not run; after a minute where the disk does not answer; and comes
-    back with it."""
-    pulse = Pulse()
-    assert pulse.beats(0.0, at_work=True, hung=False)
-    assert not pulse.beats(1.0, at_work=False, hung=False)
-    assert pulse.beats(2.0, at_work=True, hung=True)
-    assert pulse.beats(2.0 + HUNG - 0.1, at_work=True, hung=True)
-    assert not pulse.beats(2.0 + HUNG, at_work=True, hung=True)
-    assert pulse.beats(3.0 + HUNG, at_work=True, hung=False)
-    assert pulse.beats(4.0 + HUNG, at_work=True, hung=True)
-
-
-def test_a_state_directory_is_one_services(tmp_path):
-    """Refused while the first lives, with its process id; free when it is gone, whatever the file says."""
+def test_a_state_directory_has_one_holder(tmp_path):
+    """A second one is refused with the first one's process id; a lock file of a dead process does not count."""
     with (
         single_instance(tmp_path),
         pytest.raises(ProxyListenerError, match=f"process {os.getpid()} already runs"),
@@ -100,3 +34,54 @@ def test_a_state_directory_is_one_services(tmp_path):
     (tmp_path / "service.lock").write_text("1\n")
     with single_instance(tmp_path):
         assert (tmp_path / "service.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    """The file that it leads to keeps its content."""
+    (tmp_path / "other").write_text("precious")
+    (tmp_path / "service.lock").symlink_to(tmp_path / "other")
+    with pytest.raises(ProxyListenerError, match="cannot be used"), single_instance(tmp_path):
+        pass
+    assert (tmp_path / "other").read_text() == "precious"
+
+
+def test_a_private_file_is_its_owners_alone(tmp_path):
+    """Whatever the mode of the file that it replaces; nothing else is left in the directory."""
+    path = tmp_path / "nodes.json"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_private(path, "new\r\n")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new\r\n", 0o600)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    """The file that it leads to keeps its content."""
+    other, path = tmp_path / "other", tmp_path / "nodes.json"
+    other.write_text("precious")
+    path.symlink_to(other)
+    write_private(path, "new")
+    assert (other.read_text(), path.read_text(), path.is_symlink()) == ("precious", "new", False)
+
+
+def test_a_file_can_keep_its_owner_and_the_owners_permissions(tmp_path):
+    """Root who edits another user's file leaves it to that user."""
+    path = tmp_path / "devices.toml"
+    path.write_text("old")
+    path.chmod(0o440)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    before = path.stat()
+    write_private(path, "new", like=before)
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (before.st_uid, before.st_gid, 0o400)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    """A text that cannot be encoded fails after the new file was made: it is removed."""
+    path = tmp_path / "nodes.json"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_private(path, "\udcff")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

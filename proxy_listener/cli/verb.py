@@ -73,7 +73,7 @@ class Options:
 
     def state_directory(self) -> Path:
         """Where the service keeps its things."""
-        from proxy_listener.config import state_directory
+        from proxy_listener.state import state_directory
 
         return state_directory(self.state)
 

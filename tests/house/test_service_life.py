@@ -99,7 +99,7 @@ async def test_the_watchdog_starves_where_readings_cannot_flow(tmp_path, systemd
                 raise ZeroDivisionError
 
             running.fleet._listen_around = lambda: broken(0)
-            await until(lambda: not running._parts.at_work(app.FLOW))
+            await until(lambda: not running._parts.running(app.FLOW))
             systemd.forget()
             await systemd.until("STATUS=")
             await systemd.until("STATUS=")
@@ -175,7 +175,7 @@ async def test_a_sink_that_raises_stops_nobody(tmp_path):
             await readings_of(running, 3)
             assert running.live() == 3
             assert {"sink raising", "sink absent", "sink deaf"} <= set(running._parts.names)
-            assert not running._parts.at_work(frozenset({"sink raising"}))
+            assert not running._parts.running(frozenset({"sink raising"}))
         assert running.stuck
     released.set()
 
