@@ -62,8 +62,8 @@ class Watchdog:
         self._hung_since: float | None = None
 
     def healthy(self, now: float, *, running: bool, hung: bool) -> bool:
-        """``running``: the parts that readings pass through run. ``hung``: the disk does not answer. A disk that answers
-        with an error is no reason to restart.
+        """``running``: the parts that readings pass through run. ``hung``: the disk does not answer. A disk that
+        answers with an error is no reason to restart.
         """
         if not hung:
             self._hung_since = None

@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"attrs", "structlog", "aiomqtt", "paho", "prometheus_client", "aiohttp"},
     ),
     "web": ({"model", "history"}, {"attrs", "structlog", "aiohttp"}),
-    "config": ({"model", "sinks"}, {"attrs", "cattrs", "tomlkit"}),
+    "config": ({"model", "sinks", "state"}, {"attrs", "cattrs", "tomlkit"}),
     "supervisor": ({"model"}, {"structlog"}),
     "state": ({"model"}, set()),
     "systemd": (set(), set()),

@@ -1,6 +1,5 @@
-"""``devices.toml``: read, checked, and turned into frozen values. ``load(path)`` is the way in."""
+"""``devices.toml``: read, checked, and turned into frozen values by ``load(path)``."""
 
-from proxy_listener.config.document import Config, doubts, load
-from proxy_listener.config.places import find, places, state_directory
+from proxy_listener.config.document import Config, doubts, find, load, places
 
-__all__ = ["Config", "doubts", "find", "load", "places", "state_directory"]
+__all__ = ["Config", "doubts", "find", "load", "places"]

@@ -1,11 +1,11 @@
-"""``devices.toml`` in, a frozen :class:`Config` out, or one ConfigError with everything that is wrong in it.
+"""``devices.toml`` in, a frozen :class:`Config` out, or one ConfigError with all its problems.
 
-A problem's place is ``file: table.key``. Entries of ``[[proxy]]`` and ``[[device]]`` and items of lists count from 1,
-as a reader of the file counts them: ``devices.toml: device[2].bindkey`` is the key of the second ``[[device]]``. The
-rule of this file: no message repeats a value, and all problems are told at once.
+A problem's place is ``file: table.key``. Entries of ``[[proxy]]`` and ``[[device]]`` and items of lists count from 1:
+``devices.toml: device[2].bindkey`` is the key of the second ``[[device]]``. No message repeats a value.
 """
 
 import importlib
+import os
 import pkgutil
 import tomllib
 from collections.abc import Mapping
@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-from cattrs import Converter
+from cattrs import Converter, transform_error
 
 from proxy_listener import sinks
 from proxy_listener.config import fields
-from proxy_listener.config.fields import FieldError, shown
-from proxy_listener.config.places import NAME
+from proxy_listener.config.fields import FieldError, meant, shown, unknown
 from proxy_listener.config.secrets import Secrets, refuse_readable
-from proxy_listener.config.structure import converter_for, meant, structured, unknown
+from proxy_listener.config.structure import converter_for
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import ConfigError, Problem
 from proxy_listener.model.settings import (
@@ -34,19 +33,21 @@ from proxy_listener.model.settings import (
 )
 from proxy_listener.model.text import loopback, split_endpoint
 
-T = TypeVar("T")
+T = TypeVar("T", bound=attrs.AttrsInstance)
+
+NAME = "devices.toml"
 
 TABLES = ("service", "discovery", "proxy", "device", "devices", "history", "sink", "web")
 
 EXTRAS = {"aiomqtt": "mqtt", "paho": "mqtt", "prometheus_client": "metrics"}
-"""Import name of an optional package -> the extra of this project that brings it."""
+"""Import name of an optional package -> the extra of this project that installs it."""
 
 
 @attrs.frozen
 class Config:
-    """All of ``devices.toml``. ``sinks`` holds each configured sink's own Settings by the name of its module.
+    """All of ``devices.toml``. ``sinks``: name of a sink's module -> its own Settings.
 
-    ``Config()`` is what an empty file says, except for its sinks. No secret shows in the repr.
+    ``Config()`` has the defaults of an empty file, but no sink. Its repr shows no secret.
     """
 
     service: ServiceSettings = attrs.field(factory=ServiceSettings)
@@ -58,6 +59,19 @@ class Config:
     sinks: Mapping[str, Any] = attrs.field(factory=dict)
     web: WebSettings = attrs.field(factory=WebSettings)
     path: Path | None = None
+
+
+def places() -> tuple[Path, ...]:
+    """Where a configuration is looked for, in this order, when none is named."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(NAME), Path(home) / "proxy-listener" / NAME, Path("/etc/proxy-listener") / NAME
+
+
+def find(given: str | Path | None = None) -> Path | None:
+    """The configuration file: the one that is named, else the first of the usual places that exists."""
+    if given is not None:
+        return Path(given)
+    return next((path for path in places() if path.is_file()), None)
 
 
 def load(path: Path) -> Config:
@@ -77,7 +91,7 @@ def load(path: Path) -> Config:
 
 
 def doubts(config: Config) -> list[Problem]:
-    """What may be meant but probably is not: told by ``check``, no reason not to run."""
+    """What is allowed and probably not meant. ``check`` and ``doctor`` show it as warnings."""
     found: list[Problem] = []
     file = config.path.name if config.path else NAME
     known = {proxy.name for proxy in config.proxies}
@@ -109,7 +123,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 @attrs.define
 class _Reader:
-    """Reads table after table and collects what is wrong."""
+    """Converts the document's tables and collects what is wrong with them."""
 
     file: str
     converter: Converter
@@ -118,7 +132,7 @@ class _Reader:
     def config(self, document: dict[str, Any], path: Path) -> Config:
         for key in document:
             if key not in TABLES:
-                self.problem(shown(key), unknown(key, TABLES).replace("key", "table", 1))
+                self.problem(shown(key), unknown(key, TABLES, "table"))
         proxies = self.entries(document, "proxy", ProxySettings)
         devices = self.entries(document, "device", DeviceSettings)
         for index, device in devices:
@@ -144,12 +158,21 @@ class _Reader:
         self.problems.append(Problem(f"{self.file}: {place}", text))
 
     def structure(self, value: Any, wanted: type[T], place: str) -> T | None:
-        try:
-            return structured(self.converter, value, wanted)
-        except FieldError as error:
-            for inner, text in error.faults:
-                self.problem(place + inner, text)
+        """The value of attrs class ``wanted``; None, and problems, where anything is wrong."""
+        if not isinstance(value, dict):
+            self.problem(place, f"expected a table, found {fields.kind(value)}")
             return None
+        known = [field.name for field in attrs.fields(wanted)]
+        found = None
+        try:
+            found = self.converter.structure(value, wanted)
+        except Exception as error:  # noqa: BLE001  a sink's own validators may raise any exception
+            for line in transform_error(error, place, _text_of):
+                text, _, inner = line.rpartition(" @ ")
+                self.problem(inner, text)
+        for key in sorted(value.keys() - set(known)):
+            self.problem(f"{place}.{shown(key)}", unknown(key, known))
+        return found
 
     def table(self, document: dict[str, Any], name: str, wanted: type[T]) -> T:
         if isinstance(document.get(name), list):
@@ -159,7 +182,7 @@ class _Reader:
         return self.structure(document.get(name, {}), wanted, name) or wanted()
 
     def entries(self, document: dict[str, Any], name: str, wanted: type[T]) -> list[tuple[int, T]]:
-        """The entries that are right, each with its index; equal MACs or names are told even of those that are not."""
+        """The valid entries, each with its index. Equal MACs or names are problems in invalid entries, too."""
         values = document.get(name, [])
         if not isinstance(values, list):
             self.problem(name, f"expected entries, each below a line [[{name}]]")
@@ -186,7 +209,7 @@ class _Reader:
         return found
 
     def sink(self, name: str) -> type[Any] | None:
-        """The Settings of a sink's module, which is imported only now."""
+        """The Settings of a sink's module, which is imported here so that unused sinks cost nothing."""
         known = sorted(module.name for module in pkgutil.iter_modules(sinks.__path__))
         module = None
         try:
@@ -194,19 +217,27 @@ class _Reader:
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             extra = EXTRAS.get(package)
-            mend = f"pip install 'proxy-listener[{extra}]'" if extra else f"the package {package} is missing"
-            self.problem(f"sink.{shown(name)}", f"needs an extra: {mend}" if extra else mend)
+            missing = f"needs an extra: pip install 'proxy-listener[{extra}]'" if extra else f"needs {package}"
+            self.problem(f"sink.{shown(name)}", missing)
             return None
         if module is None or not hasattr(module, "Settings") or not hasattr(module, "run"):
-            text = "unknown sink" + (meant(name, known) or f", expected one of: {', '.join(known)}")
-            self.problem(f"sink.{shown(name)}", text)
+            self.problem(f"sink.{shown(name)}", unknown(name, known, "sink"))
             return None
         settings: type[Any] = module.Settings
         return settings
 
 
+def _text_of(error: BaseException, _: type | None) -> str:
+    """What an exception of a field says. KeyError: cattrs found no value."""
+    if isinstance(error, KeyError):
+        return "missing, and has no default"
+    if isinstance(error, FieldError):
+        return str(error)
+    return shown(str(error.args[0])) if error.args else "not accepted"
+
+
 def _comparable(key: str, entry: Any) -> str | Address | None:
-    """What of an entry must be unlike that of all others; None where there is nothing to compare."""
+    """The value of a key that must be unique among all entries; None where it is missing or invalid."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, str):
         return None

@@ -1,15 +1,13 @@
-"""What a key extractor wrote, as JSON, in; bindkeys in ``devices.toml`` out, its comments and order as they were.
+"""What a key extractor wrote, as JSON, in; bindkeys in ``devices.toml`` out, with its comments and order kept.
 
-Read are: lists and trees of objects with a MAC and a key, as Xiaomi-cloud-tokens-extractor writes them
+These forms are read: lists and trees of objects with a MAC and a key, as Xiaomi-cloud-tokens-extractor writes them
 (``[{"homes": [{"devices": [{"mac": .., "BLE_DATA": {"beaconkey": ..}}]}]}]``) and ble_monitor keeps them
 (``{"devices": [{"mac": .., "encryption_key": ..}]}``), Home Assistant's ``core.config_entries``
-(``{"domain": "xiaomi_ble", "unique_id": MAC, "data": {"bindkey": ..}}``), and plain maps ``{MAC: key}``.
-The rule of this file: no key is shown, and no key that is there is lost: a new one stands before the old one.
+(``{"domain": "xiaomi_ble", "unique_id": MAC, "data": {"bindkey": ..}}``), and maps ``{MAC: key}``. No key is shown, and
+no key is lost: a new one is written before the old one.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -26,22 +24,24 @@ from proxy_listener.model.advertisement import Address, mac_text, parse_mac
 from proxy_listener.model.errors import ConfigError, Problem, ProxyListenerError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.text import printable
+from proxy_listener.state import write_private
 
 MAC_NAMES = ("mac", "macaddress", "address", "uniqueid")
 KEY_NAMES = ("bindkey", "beaconkey", "blekey", "encryptionkey", "aeskey", "key")
 NAME_NAMES = ("name", "title")
-"""Spellings, in lower case and without anything but letters. A ``token`` is no bindkey: it only opens connections."""
+"""Names of values, in lower case and without anything but letters. A ``token`` opens connections and is no bindkey."""
 
 DOMAINS = ("xiaomi_ble", "ble_monitor")
-"""Of Home Assistant's integrations: others (bthome) keep keys of another kind under the same words."""
+"""Home Assistant's integrations whose keys are read. Others (bthome) keep keys of another kind under the same names."""
 
 DEPTH = 12
+"""Levels of JSON that are searched. The deepest known form, ble_monitor's in Home Assistant's storage, has seven."""
 
 Deed: TypeAlias = Literal["added", "renewed", "unchanged", "refused"]
 
 
 @attrs.frozen
-class Found:
+class FoundKey:
     """A device in an extractor's file; ``key`` is None where it has none."""
 
     mac: Address
@@ -58,16 +58,16 @@ class Change:
     why: str
 
 
-def extracted(document: Any) -> list[Found]:
-    """Every device in the document, in its order, those without a key too; the same key is told once."""
-    seen: dict[tuple[Address, Secret | None], Found] = {}
+def extracted(document: Any) -> list[FoundKey]:
+    """Every device in the document, in its order, those without a key too. Equal keys of a device are given once."""
+    seen: dict[tuple[Address, Secret | None], FoundKey] = {}
     for found in _walk(document, DEPTH):
         seen.setdefault((found.mac, found.key), found)
     with_key = {mac for mac, key in seen if key is not None}
     return [found for found in seen.values() if found.key is not None or found.mac not in with_key]
 
 
-def _walk(node: Any, depth: int) -> Iterator[Found]:
+def _walk(node: Any, depth: int) -> Iterator[FoundKey]:
     if depth == 0:
         return
     if isinstance(node, list):
@@ -77,13 +77,13 @@ def _walk(node: Any, depth: int) -> Iterator[Found]:
         return
     mac = _mac(_first(node, MAC_NAMES))
     if mac is not None:
-        yield Found(mac, _first(node, NAME_NAMES), _key(node))
+        yield FoundKey(mac, _first(node, NAME_NAMES), _key(node))
     for word, value in node.items():
         named = _mac(word)
         if named is not None and isinstance(value, str):
-            yield Found(named, None, Secret(value))
+            yield FoundKey(named, None, Secret(value))
         elif named is not None and isinstance(value, dict) and _first(value, MAC_NAMES) is None:
-            yield Found(named, _first(value, NAME_NAMES), _key(value))
+            yield FoundKey(named, _first(value, NAME_NAMES), _key(value))
         else:
             yield from _walk(value, depth - 1)
 
@@ -109,15 +109,15 @@ def _key(node: Mapping[str, Any]) -> Secret | None:
 
 
 def checked(key: Secret) -> Secret:
-    """The key in lower case. FieldError says why it is none."""
+    """The key in lower case. FieldError where it is no bindkey."""
     good = bindkey(key)
     if good.reveal().upper().endswith("FFFFFFFF"):
-        raise FieldError(("", "ends in FFFFFFFF: the cloud's way to say that it does not give this key away"))
+        raise FieldError("ends in FFFFFFFF: the cloud's way to say that it does not give this key away")
     return Secret(good.reveal().lower())
 
 
-def import_keys(found: Iterable[Found], path: Path) -> list[Change]:
-    """Add the keys to ``path``, which then only its owner can read; nothing is written where nothing changes."""
+def import_keys(found: Iterable[FoundKey], path: Path) -> list[Change]:
+    """Add the keys to ``path`` and make it private. Nothing is written where nothing changes."""
     try:
         file = DevicesFile(path.read_bytes().decode("utf-8-sig"), Secrets(path.parent))
     except OSError as error:
@@ -126,14 +126,18 @@ def import_keys(found: Iterable[Found], path: Path) -> list[Change]:
         raise ConfigError([Problem(path.name, "is not TOML; check says where")]) from None
     changes = [file.add(one) for one in found]
     if any(change.deed in {"added", "renewed"} for change in changes):
-        write(path, file.text())
+        target = path.resolve()
+        try:
+            write_private(target, file.text(), like=target.stat())
+        except OSError as error:
+            raise ProxyListenerError(f"cannot write {path}: {error.strerror}") from None
     return changes
 
 
 class DevicesFile:
-    """The text of a ``devices.toml``, table by table.
+    """The text of a ``devices.toml``, in parts of one table each.
 
-    In pieces, because tomlkit moves all ``[[device]]`` entries to the place of the first when it writes a whole file.
+    tomlkit moves all ``[[device]]`` entries to the place of the first one when it writes a whole file.
     """
 
     def __init__(self, text: str, secrets: Secrets) -> None:
@@ -143,11 +147,11 @@ class DevicesFile:
             raise ConfigError([Problem("device", "expected entries, each below a line [[device]]")])
 
     def text(self) -> str:
-        """The whole file, as it is to be written."""
+        """The whole file."""
         return "".join(part.as_string() for part in self._parts)
 
-    def add(self, found: Found) -> Change:
-        """One key: to its device's entry, or with an entry of its own at the end of the file."""
+    def add(self, found: FoundKey) -> Change:
+        """Add a key to its device's entry, or in a new entry at the end of the file."""
         if found.key is None:
             return Change(found.mac, "refused", "no key beside it")
         try:
@@ -182,7 +186,7 @@ class DevicesFile:
         return Change(mac, "renewed", "before the old one, which may go once the new one is verified")
 
     def _same(self, present: Any, key: Secret) -> bool:
-        """Whether an entry's key, wherever it is kept, is this one."""
+        """Whether an entry's key (as text, in a file, in a variable) is this one."""
         try:
             plain = present.unwrap() if hasattr(present, "unwrap") else present
             return Secret(self._secrets.secret(plain, None).reveal().lower()) == key
@@ -191,7 +195,7 @@ class DevicesFile:
 
 
 def _parts(text: str) -> Iterator[TOMLDocument]:
-    """The text cut before each line that begins with a bracket, where what stands before it is whole by itself."""
+    """The text, cut before each line that begins with a bracket if the text before it is valid TOML by itself."""
     held = ""
     for line in text.splitlines(keepends=True):
         if line.lstrip().startswith("[") and held:
@@ -206,32 +210,10 @@ def _parts(text: str) -> Iterator[TOMLDocument]:
 
 
 def _append(entry: Table, word: str, value: str) -> None:
-    """A new key at the end of an entry, before the comments and empty lines that lead to the next one."""
+    """Add a key at the end of an entry, before the comments and empty lines that belong to the next entry."""
     body = entry.value.body
     trailing: list[Any] = []
     while body and body[-1][0] is None:
         trailing.append(body.pop())
     entry[word] = value
     body.extend(reversed(trailing))
-
-
-def write(path: Path, text: str) -> None:
-    """Put ``text`` in the file's place at once, readable by its owner only, because it holds keys."""
-    target = path.resolve()
-    try:
-        owner = target.stat()
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-                os.fchmod(descriptor, owner.st_mode & 0o700)
-                if os.geteuid() == 0:
-                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
-                file.write(text)
-                file.flush()
-                os.fsync(descriptor)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ProxyListenerError(f"cannot write {path}: {error.strerror}") from None

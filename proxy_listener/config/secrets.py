@@ -1,6 +1,6 @@
-"""Where a secret comes from: text, ``{ file = "..." }`` or ``{ env = "NAME" }``; and what a key must look like.
+"""A secret as the configuration gives it in (text, ``{ file = "..." }`` or ``{ env = "NAME" }``), a checked Secret out.
 
-The rule of this file: no message holds any part of a secret, and a file that others can read holds none.
+No message holds any part of a secret, and a secret from a file that other users can read is refused.
 """
 
 import os
@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from pathlib import Path
 from typing import Any
 
-from proxy_listener.config.fields import FieldError, listed, shown, wrong
+from proxy_listener.config.fields import FieldError, listed, shown
 from proxy_listener.model.secret import Secret
 
 SECRET_BYTES = 4096
@@ -19,34 +19,34 @@ MOST_BINDKEYS = 8
 
 
 def noise_key(secret: Secret) -> Secret:
-    """The check of a Noise key: the base64 of 32 bytes, as ESPHome's ``api: encryption: key``."""
+    """Check a Noise key: the base64 of 32 bytes, as in ESPHome's ``api: encryption: key``."""
     expected = "expected the base64 of 32 bytes (44 characters), as in ESPHome's api: encryption: key"
     if len(secret) != 44:
-        raise wrong(f"{len(secret)} characters, {expected}")
+        raise FieldError(f"{len(secret)} characters, {expected}")
     try:
         if len(b64decode(secret.reveal(), validate=True)) == 32:
             return secret
     except (Base64Error, ValueError):
         pass
-    raise wrong(f"not base64, {expected}")
+    raise FieldError(f"not base64, {expected}")
 
 
 def bindkey(secret: Secret) -> Secret:
-    """The check of a bindkey: 24 hex digits (MiBeacon v2/v3) or 32 (v4/v5)."""
+    """Check a bindkey: 24 hex digits (MiBeacon v2/v3) or 32 (v4/v5)."""
     digits = secret.reveal()
     if not re.fullmatch(r"[0-9A-Fa-f]*", digits):
-        raise wrong(f"{len(secret)} characters, not all of them hex digits, expected 24 or 32 hex digits")
+        raise FieldError(f"{len(secret)} characters, not all of them hex digits, expected 24 or 32 hex digits")
     if len(digits) not in {24, 32}:
-        raise wrong(f"{len(digits)} hex digits, expected 24 or 32")
+        raise FieldError(f"{len(digits)} hex digits, expected 24 or 32")
     if not digits.strip("Ff"):
-        raise wrong("all F: the cloud's way to say that there is no key; leave it out")
+        raise FieldError("all F: the cloud's way to say that there is no key; leave it out")
     return secret
 
 
 class Secrets:
-    """Where secrets come from: text, ``{ file = "..." }`` relative to ``folder``, or ``{ env = "NAME" }``.
+    """Reads secrets. Paths of files are relative to ``folder``.
 
-    ``literal`` tells afterwards whether any was written out in the configuration itself.
+    ``literal``: whether any secret so far was written out in the configuration itself.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Secrets:
         self.literal = False
 
     def secret(self, value: Any, _: Any) -> Secret:
-        """Any secret, unchecked but not empty."""
+        """Any secret that is not empty."""
         if isinstance(value, str):
             self.literal = True
             found = value
@@ -63,13 +63,13 @@ class Secrets:
         elif isinstance(value, dict) and len(value) == 1 and isinstance(value.get("env"), str):
             found = from_environment(value["env"])
         else:
-            raise wrong('expected text, { file = "..." } or { env = "NAME" }')
+            raise FieldError('expected text, { file = "..." } or { env = "NAME" }')
         if not found:
-            raise wrong("is empty")
+            raise FieldError("is empty")
         try:
             found.encode()
-        except UnicodeEncodeError:  # bytes of the environment that are no UTF-8; the error would quote the text
-            raise wrong("expected UTF-8") from None
+        except UnicodeEncodeError:  # bytes of the environment that are not UTF-8; this error would quote the secret
+            raise FieldError("expected UTF-8") from None
         return Secret(found)
 
     def noise_psk(self, value: Any, wanted: Any) -> Secret:
@@ -81,42 +81,42 @@ class Secrets:
         if not isinstance(value, list):
             return (bindkey(self.secret(value, wanted)),)
         if len(value) > MOST_BINDKEYS:
-            raise wrong(f"{len(value)} keys, expected at most {MOST_BINDKEYS}")
+            raise FieldError(f"{len(value)} keys, expected at most {MOST_BINDKEYS}")
         return listed(value, lambda item: bindkey(self.secret(item, wanted)))
 
     def _from_file(self, name: str) -> str:
         path = self.folder / name
         try:
             if not stat.S_ISREG(path.stat().st_mode):
-                raise wrong(f"{shown(name)} is not a regular file")
+                raise FieldError(f"{shown(name)} is not a regular file")
             refuse_readable(path, "holds a secret")
             content = path.read_bytes()[: SECRET_BYTES + 1]
             if len(content) > SECRET_BYTES:
-                raise wrong(f"{shown(name)} is longer than {SECRET_BYTES} bytes")
+                raise FieldError(f"{shown(name)} is longer than {SECRET_BYTES} bytes")
             return content.decode().rstrip("\r\n")
         except OSError as error:
-            raise wrong(f"cannot read {shown(name)}: {error.strerror}") from None
+            raise FieldError(f"cannot read {shown(name)}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise wrong(f"{shown(name)} is not UTF-8 text") from None
+            raise FieldError(f"{shown(name)} is not UTF-8 text") from None
         except ValueError as error:
-            raise (error if isinstance(error, FieldError) else wrong("expected the path of a file")) from None
+            raise (error if isinstance(error, FieldError) else FieldError("expected the path of a file")) from None
 
 
 def from_environment(name: str) -> str:
     """The secret that an environment variable holds."""
     value = os.environ.get(name)
     if value is None:
-        raise wrong(f"the environment variable {shown(name)} is not set")
+        raise FieldError(f"the environment variable {shown(name)} is not set")
     return value
 
 
 def refuse_readable(path: Path, what: str) -> None:
-    """FieldError, with the command that mends it, where group or others can read or write ``path``.
+    """FieldError, with the command that corrects it, where group or others can read or write ``path``.
 
-    Not under ``/run/secrets`` and ``$CREDENTIALS_DIRECTORY``: there the container engine and systemd decide on modes,
-    and keep others out by the directory.
+    Files in ``/run/secrets`` and ``$CREDENTIALS_DIRECTORY`` are exempt: there the container engine and systemd set the
+    modes, and the directory keeps other users out.
     """
     kept = [Path("/run/secrets"), *(Path(text) for text in [os.environ.get("CREDENTIALS_DIRECTORY")] if text)]
     where = path.resolve()
     if stat.S_IMODE(where.stat().st_mode) & 0o066 and not any(where.is_relative_to(k.resolve()) for k in kept):
-        raise wrong(f"{what} and others can read it; mend it with: chmod 600 {shown(str(path))}")
+        raise FieldError(f"{what} and others can read it; fix it with: chmod 600 {shown(str(path))}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from proxy_listener.config import Config, doubts, load
+from proxy_listener.config import Config, doubts, find, load
 from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import (
@@ -80,7 +80,7 @@ BROKEN = [
     (f"[[devices]]\n{MAC}", "devices: expected one table, [devices]; for entries of their own write [[device]]"),
     ("[[device]]\nmac = 'A4:C1:38'", 'device[1].mac: expected a MAC such as "A4:C1:38:02:83:F4"'),
     ("[[device]]\nmac = 5", "device[1].mac: expected text in quotes, found a number"),
-    ("[[device]]\nmac = '00:00:00:00:00:00'", "device[1].mac: expected the MAC of a device: this one is nobody's"),
+    ("[[device]]\nmac = '00:00:00:00:00:00'", "device[1].mac: expected the MAC of a device: this one belongs to none"),
     (f"[[device]]\n{MAC}\n[[device]]\nmac = 'a4c1380283f4'", "device[2].mac: the same as device[1].mac"),
     (f'[[device]]\n{MAC}\nname = "a\\u001b[31m"', "device[1].name: expected 1 to 64 printable characters"),
     (f"[[device]]\n{MAC}\nbindkey = '{KEY[1:]}'", "device[1].bindkey: 31 hex digits, expected 24 or 32"),
@@ -172,6 +172,24 @@ def test_a_file_that_is_not_text_is_named_by_line(tmp_path):
     path = tmp_path / "devices.toml"
     path.write_bytes(b"[service]\n# \xff\n")
     assert problems(path) == ["devices.toml: line 2: not UTF-8 text"]
+
+
+def test_the_nearest_configuration_is_found(tmp_path, monkeypatch):
+    """The working directory's before the user's; none where there is none; always the one that is named."""
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert find() is None
+    users = tmp_path / ".config/proxy-listener/devices.toml"
+    users.parent.mkdir(parents=True)
+    users.touch()
+    assert find() == users
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    assert find() is None
+    Path("devices.toml").touch()
+    assert find() == Path("devices.toml")
+    assert find("no.toml") == Path("no.toml")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_listener.config import load
-from proxy_listener.config.key_import import Found, extracted, import_keys
+from proxy_listener.config.key_import import FoundKey, extracted, import_keys
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.secret import Secret
@@ -133,7 +133,7 @@ def file(tmp_path):
     return path
 
 
-def deeds(path: Path, *found: Found) -> list[tuple[str, str]]:
+def deeds(path: Path, *found: FoundKey) -> list[tuple[str, str]]:
     return [(change.deed, change.why) for change in import_keys(found, path)]
 
 
@@ -143,9 +143,9 @@ def test_keys_come_in_and_everything_else_stays(file):
         deed
         for deed, _ in deeds(
             file,
-            Found(BED, "Other name", Secret(NEW)),
-            Found(PLANT, None, Secret(OTHER)),
-            Found(DOOR, "Front door", Secret(NEW.upper())),
+            FoundKey(BED, "Other name", Secret(NEW)),
+            FoundKey(PLANT, None, Secret(OTHER)),
+            FoundKey(DOOR, "Front door", Secret(NEW.upper())),
         )
     ] == ["renewed", "added", "added"]
     expected = FILE.replace(f'bindkey = "{OLD}"', f'bindkey = ["{NEW}", "{OLD}"]')
@@ -162,7 +162,7 @@ def test_keys_come_in_and_everything_else_stays(file):
 def test_a_key_that_is_there_changes_nothing(file):
     """In either case of its digits, in text, list, file or variable; the file is not even touched."""
     before = file.stat()
-    assert deeds(file, Found(BED, None, Secret(OLD.upper()))) == [("unchanged", "its entry has this key")]
+    assert deeds(file, FoundKey(BED, None, Secret(OLD.upper()))) == [("unchanged", "its entry has this key")]
     after = file.stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
@@ -172,9 +172,9 @@ def test_a_key_in_a_file_is_known_and_renewed(file, tmp_path):
     (tmp_path / "bed.key").write_text(OLD, encoding="ascii")
     (tmp_path / "bed.key").chmod(0o600)
     file.write_text(FILE.replace(f'"{OLD}"', '{ file = "bed.key" }'), encoding="utf-8")
-    assert [deed for deed, _ in deeds(file, Found(BED, None, Secret(OLD)))] == ["unchanged"]
+    assert [deed for deed, _ in deeds(file, FoundKey(BED, None, Secret(OLD)))] == ["unchanged"]
     for deed in ("renewed", "unchanged"):
-        assert [each for each, _ in deeds(file, Found(BED, None, Secret(NEW)))] == [deed]
+        assert [each for each, _ in deeds(file, FoundKey(BED, None, Secret(NEW)))] == [deed]
     assert f'bindkey = ["{NEW}", {{ file = "bed.key" }}]  # from 2024' in file.read_text(encoding="utf-8")
     assert load(file).devices[0].bindkey == (Secret(NEW), Secret(OLD))
 
@@ -191,14 +191,14 @@ def test_a_key_in_a_file_is_known_and_renewed(file, tmp_path):
 )
 def test_what_is_no_key_is_refused_with_its_reason(file, key, why):
     """And the file stays as it was."""
-    assert deeds(file, Found(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
+    assert deeds(file, FoundKey(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
     assert file.read_text(encoding="utf-8") == FILE
 
 
 def test_a_file_that_others_could_read_is_closed(file):
     """It holds a key now, and would be refused otherwise."""
     file.chmod(0o644)
-    deeds(file, Found(DOOR, None, Secret(NEW)))
+    deeds(file, FoundKey(DOOR, None, Secret(NEW)))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load(file).devices[2].bindkey == (Secret(NEW),)
 
@@ -207,7 +207,7 @@ def test_a_link_stays_a_link(file, tmp_path):
     """Who keeps the file elsewhere finds the key there."""
     link = tmp_path / "link.toml"
     link.symlink_to(file)
-    deeds(link, Found(DOOR, None, Secret(NEW)))
+    deeds(link, FoundKey(DOOR, None, Secret(NEW)))
     assert link.is_symlink()
     assert NEW in file.read_text(encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"link.toml", "devices.toml"}
@@ -217,8 +217,8 @@ def test_names_from_outside_cannot_break_the_file(file):
     """Quotes, line breaks and escape sequences in an extractor's name; a name that is taken is left out."""
     deeds(
         file,
-        Found(DOOR, 'x"\n[web]\nlisten = "0.0.0.0:1"\x1b', Secret(NEW)),
-        Found(0xA4C138000009, "Bedroom", Secret(NEW)),
+        FoundKey(DOOR, 'x"\n[web]\nlisten = "0.0.0.0:1"\x1b', Secret(NEW)),
+        FoundKey(0xA4C138000009, "Bedroom", Secret(NEW)),
     )
     config = load(file)
     assert [device.name for device in config.devices[2:]] == ['x"?[web]?listen = "0.0.0.0:1"?', None]
@@ -230,7 +230,7 @@ def test_a_file_without_devices_gets_its_first(tmp_path):
     for text in ("", "[service]", "# nothing\n"):
         path = tmp_path / "devices.toml"
         path.write_text(text, encoding="utf-8")
-        deeds(path, Found(BED, "Bed", Secret(NEW)), Found(DOOR, None, Secret(OTHER)))
+        deeds(path, FoundKey(BED, "Bed", Secret(NEW)), FoundKey(DOOR, None, Secret(OTHER)))
         assert path.read_text(encoding="utf-8").startswith(text)
         assert [mac_text(device.mac) for device in load(path).devices] == ["A4:C1:38:02:83:F4", "E4:AA:EC:00:00:01"]
 
@@ -241,7 +241,7 @@ def test_a_file_that_cannot_be_edited_is_left_alone(tmp_path, text):
     path = tmp_path / "devices.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError):
-        import_keys([Found(BED, None, Secret(NEW))], path)
+        import_keys([FoundKey(BED, None, Secret(NEW))], path)
     assert path.read_text(encoding="utf-8") == text
 
 

@@ -41,7 +41,7 @@ def refused(path: Path) -> str:
 def test_a_configuration_with_secrets_that_others_can_read_is_refused(house, mode):
     """The error holds the command that mends it."""
     path = house(f"'{KEY}'", mode)
-    assert refused(path) == f"devices.toml: holds secrets and others can read it; mend it with: chmod 600 {path}"
+    assert refused(path) == f"devices.toml: holds secrets and others can read it; fix it with: chmod 600 {path}"
     path.chmod(0o600)
     assert load(path).devices[0].bindkey == (Secret(KEY),)
 
@@ -64,7 +64,7 @@ def test_a_secret_s_file_that_others_can_read_is_refused(house, tmp_path, mode):
     """With the command that mends it."""
     path = key_file(tmp_path, mode)
     assert refused(house("{ file = 'bedroom.key' }")) == (
-        f"devices.toml: device[1].bindkey: holds a secret and others can read it; mend it with: chmod 600 {path}"
+        f"devices.toml: device[1].bindkey: holds a secret and others can read it; fix it with: chmod 600 {path}"
     )
 
 
