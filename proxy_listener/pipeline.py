@@ -20,10 +20,11 @@ from proxy_listener.engine.device import Device
 from proxy_listener.engine.devices import Devices, Notice
 from proxy_listener.engine.kept import unseal
 from proxy_listener.engine.listener import Listener
-from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, Model, model_of
+from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, model_of
 from proxy_listener.history import Hearing, Journal, Known
 from proxy_listener.model.advertisement import Address, mac_text, parse_mac
 from proxy_listener.model.errors import NoReadingError, ProxyListenerError
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, Value
 from proxy_listener.model.timing import DAY

@@ -202,7 +202,7 @@ class Service:
             coverage=self._coverage,
             stream=self._taps.lines,
             metrics=self._metrics(),
-            units={quantity.name: quantity.unit for quantity in QUANTITIES.values() if quantity.unit},
+            units={name: row.unit.symbol for name, row in QUANTITIES.items() if row.unit.symbol},
         )
 
     def _metrics(self) -> Callable[[], tuple[str, bytes]] | None:

@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "capture": ({"model"}, {"attrs", "structlog"}),
     "reads": ({"model", "gatt", "engine.routing"}, {"attrs", "structlog"}),
     "sinks": (
-        {"model", "history", "formats"},
+        {"model", "history"},
         {"attrs", "structlog", "aiomqtt", "paho", "prometheus_client", "aiohttp"},
     ),
     "web": ({"model", "history"}, {"attrs", "structlog", "aiohttp"}),

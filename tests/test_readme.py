@@ -4,18 +4,16 @@ import json
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import pytest
+from support.generated import BEGIN, COMMAND, ROOT, stale
 from support.listening import MAC, Air
-from support.readme import device_table, further_models
 
 from proxy_listener.config import load
 from proxy_listener.model.reading import as_json
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
@@ -23,10 +21,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_device_table_is_the_models_table():
-    between = README.split("<!-- devices: made by tests/readme.py -->")[1].split("<!-- devices end -->")[0]
-    assert device_table() in between
-    assert further_models() in between
+def test_what_is_generated_is_up_to_date():
+    """The golden discovery and the table of devices are those of the model table."""
+    assert [str(path.relative_to(ROOT)) for path in stale()] == [], f"run: {COMMAND}"
+
+
+def test_the_device_table_stands_in_the_documentation():
+    """Exactly one page has it."""
+    pages = [page for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")) if BEGIN in page.read_text()]
+    assert len(pages) == 1
 
 
 def test_two_commands_set_everything_up_and_each_makes_its_own_environment():

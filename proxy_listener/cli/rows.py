@@ -121,7 +121,7 @@ def measured(values: Mapping[str, Any]) -> str:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         known = QUANTITIES.get(quantity) if number else None
         text = f"{value:.6g}" if isinstance(value, float) else cell(value)
-        words.append(f"{quantity.replace('_', ' ')} {text} {known.unit if known else ''}".rstrip())
+        words.append(f"{quantity.replace('_', ' ')} {text} {known.unit.symbol if known else ''}".rstrip())
     return ", ".join(words)
 
 

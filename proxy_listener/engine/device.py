@@ -15,8 +15,8 @@ from proxy_listener.engine.rivals import Rivals
 from proxy_listener.engine.routing import Routes
 from proxy_listener.engine.slope import Slopes
 from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Scheme
-from proxy_listener.formats.xiaomi.models import Model
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Value
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState
@@ -291,5 +291,6 @@ class Device:
             interval=model.interval if model else 0.0,
             product_id=self.product_id,
             counter=self.counter,
-            readable=model is not None and model.read is not None,
+            readable=model is not None and model.reader is not None,
+            product=model,
         )

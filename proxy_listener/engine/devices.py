@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from proxy_listener.engine.dedup import ANY, Authenticated
 from proxy_listener.engine.device import Device
-from proxy_listener.formats.xiaomi.models import Model
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import NoReadingError
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Value
 from proxy_listener.model.settings import DeviceSettings
@@ -242,4 +242,4 @@ class Devices:
 
     def _take_model(self, device: Device, model: Model) -> None:
         device.model, device.product_id = model, model.product_id
-        (self.readable.discard if model.read is None else self.readable.add)(device.address)
+        (self.readable.discard if model.reader is None else self.readable.add)(device.address)

@@ -19,7 +19,7 @@ from proxy_listener.engine.devices import Devices
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
 from proxy_listener.formats.xiaomi import hhcc, miscale
 from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import Model, model_of
+from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
 from proxy_listener.model.advertisement import (
     BODY_COMPOSITION,
@@ -32,6 +32,7 @@ from proxy_listener.model.advertisement import (
     service_data,
 )
 from proxy_listener.model.errors import NoReadingError
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, Trust
 from proxy_listener.model.status import KeyState

@@ -11,7 +11,7 @@ import attrs
 
 from proxy_listener.formats.xiaomi import hhcc, miscale
 from proxy_listener.formats.xiaomi.mibeacon import CAPABILITY_IO, Bindkey, Frame, open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import Model, model_of
+from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.formats.xiaomi.objects import OBJECT_HEADER, Decoded, decode_objects, rows_of
 from proxy_listener.model.advertisement import (
     BODY_COMPOSITION,
@@ -24,6 +24,7 @@ from proxy_listener.model.advertisement import (
     service_data,
 )
 from proxy_listener.model.errors import DecodeError
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.reading import Event, Value
@@ -304,7 +305,7 @@ def _shown(name: str, value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     quantity = QUANTITIES.get(name)
-    return f"{value} {quantity.unit}".rstrip() if quantity is not None else str(value)
+    return f"{value} {quantity.unit.symbol}".rstrip() if quantity is not None else str(value)
 
 
 def _event(event: Event) -> str:

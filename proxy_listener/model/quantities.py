@@ -1,102 +1,216 @@
-"""What is measured: the names, units and physical ranges of every quantity.
+"""THE TABLE of what is measured: one row a quantity, for decoders, Home Assistant and Prometheus alike.
 
-A name is Home Assistant's for it. A range is physical and generous: it is there to stop damaged bytes (a flipped bit
-gave 3,095 °C), never a rare but real value. The rule of this file: a value outside its range is not published.
+A row says the quantity's name (Home Assistant's word for it), its unit, its range, and how Home Assistant shows it.
+A range is physical and generous: it stops damaged bytes (a flipped bit gave 3,095 °C), never a rare but real value. A
+value outside its quantity's range is not published. A quantity without a row is shown as what its value is: a number,
+a flag or a text.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 import attrs
+
+from proxy_listener.model.reading import Value
+
+Form: TypeAlias = Literal["number", "flag", "text"]
+"""What the values of a quantity are. A flag is true or false."""
 
 YEAR = 366 * 86_400
 
 
 @attrs.frozen
+class Unit:
+    """``symbol`` is Home Assistant's name of the unit, ``base`` Prometheus' name of its base unit.
+
+    A value times ``times`` divided by ``per`` is in the base unit. Both are whole numbers, so that 46.7 % is 0.467.
+    """
+
+    symbol: str
+    base: str = ""
+    times: int = 1
+    per: int = 1
+
+    def to_base(self, value: float) -> float:
+        """The value in the base unit, without the last digits that floating point adds."""
+        return round(value * self.times / self.per, 9)
+
+
+NO_UNIT = Unit("")
+PERCENT = Unit("%", "ratio", per=100)
+CELSIUS = Unit("°C", "celsius")
+LUX = Unit("lx", "lux")
+MICROSIEMENS_PER_CM = Unit("µS/cm", "siemens_per_meter", per=10_000)
+MILLIGRAMS_PER_M3 = Unit("mg/m³", "grams_per_cubic_meter", per=1_000)
+KILOGRAMS = Unit("kg", "grams", times=1_000)  # promtool objects to kilograms
+OHMS = Unit("Ω", "ohms")
+BPM = Unit("bpm", "beats_per_minute")
+DBM = Unit("dBm", "dbm")
+SECONDS = Unit("s", "seconds")
+MINUTES = Unit("min", "seconds", times=60)
+
+
+@attrs.frozen
 class Quantity:
-    """``low`` and ``high`` are inclusive, in ``unit``. Flags and texts have neither: ``low`` and ``high`` are None."""
+    """``low`` and ``high`` are inclusive, in ``unit``; flags and texts have neither.
+
+    For Home Assistant: ``device_class``; ``diagnostic``: its category; ``statistics``: it keeps statistics of the
+    number; ``periodic``: the value comes by itself again and again, so after a silence it is not known any more;
+    ``enabled``: shown unless the user hides it. ``flag_class`` is the device class of the flag that some devices send
+    under this name; None where none does.
+    """
 
     name: str
-    unit: str = ""
+    form: Form = "number"
+    unit: Unit = NO_UNIT
     low: float | None = None
     high: float | None = None
+    device_class: str | None = None
+    diagnostic: bool = False
+    statistics: bool = False
+    periodic: bool = False
+    enabled: bool = True
+    flag_class: str | None = None
+
+    def as_flag(self) -> "Quantity":
+        """The flag of the same name, as a leak sensor sends ``moisture``."""
+        return Quantity(self.name, "flag", device_class=self.flag_class)
 
 
-def _percent(name: str) -> Quantity:
-    return Quantity(name, "%", 0, 100)
+_TABLE: dict[str, Quantity] = {}
+
+QUANTITIES: Mapping[str, Quantity] = MappingProxyType(_TABLE)
+"""Every row, by name."""
 
 
-def _seconds(name: str) -> Quantity:
-    return Quantity(name, "s", 0, YEAR)
+def _row(quantity: Quantity) -> Quantity:
+    if quantity.name in _TABLE:
+        raise ValueError(f"two rows are named {quantity.name}")
+    _TABLE[quantity.name] = quantity
+    return quantity
 
 
-def _minutes(name: str) -> Quantity:
-    return Quantity(name, "min", 0, YEAR / 60)
+def _number(
+    name: str,
+    unit: Unit,
+    low: float,
+    high: float,
+    device_class: str | None = None,
+    *,
+    diagnostic: bool = False,
+    statistics: bool = True,
+    periodic: bool = False,
+    enabled: bool = True,
+    flag_class: str | None = None,
+) -> Quantity:
+    return _row(
+        Quantity(
+            name,
+            "number",
+            unit,
+            low,
+            high,
+            device_class,
+            diagnostic,
+            statistics,
+            periodic,
+            enabled,
+            flag_class,
+        )
+    )
 
 
-TEMPERATURE = Quantity("temperature", "°C", -60, 130)  # kettles boil, freezers freeze
-HUMIDITY = _percent("humidity")
-MOISTURE_LEVEL = _percent("moisture")  # of soil; the flag of the same name is a leak
-BATTERY = _percent("battery")
-CONSUMABLE = _percent("consumable")
-SCORE = _percent("score")
-ILLUMINANCE = Quantity("illuminance", "lx", 0, 200_000)  # bright sun is 120,000
-CONDUCTIVITY = Quantity("conductivity", "µS/cm", 0, 20_000)  # the sensors' scale ends at 10,000
-FORMALDEHYDE = Quantity("formaldehyde", "mg/m³", 0, 100)
-MASS = Quantity("mass", "kg", 0, 400)
-MASS_NON_STABILIZED = Quantity("mass_non_stabilized", "kg", 0, 400)
-IMPEDANCE = Quantity("impedance", "Ω", 0, 3_000)  # a body is 200 to 1,500
-IMPEDANCE_LOW = Quantity("impedance_low", "Ω", 0, 3_000)
-IMPEDANCE_HIGH = Quantity("impedance_high", "Ω", 0, 3_000)
-HEART_RATE = Quantity("heart_rate", "bpm", 20, 250)
-COUNTER = Quantity("counter", "", 0, 255)
-PROFILE_ID = Quantity("profile_id", "", 0, 255)
-RSSI = Quantity("signal_strength", "dBm", -128, 127)
-IDLE_TIME = _seconds("idle_time")
-MOTION_TIME = _minutes("motion_time")
-DURATION_DETECTED = _minutes("duration_detected")
-DURATION_CLEARED = _minutes("duration_cleared")
-PRESSURE_PRESENT_DURATION = _seconds("pressure_present_duration")
-PRESSURE_NOT_PRESENT_DURATION = _seconds("pressure_not_present_duration")
-PRESSURE_PRESENT_TIME_SET = _seconds("pressure_present_time_set")
-PRESSURE_NOT_PRESENT_TIME_SET = _seconds("pressure_not_present_time_set")
+def _flag(name: str, device_class: str | None = None, *, diagnostic: bool = False) -> Quantity:
+    return _row(Quantity(name, "flag", device_class=device_class, diagnostic=diagnostic))
 
-ANTILOCK = Quantity("antilock")
-ARMED = Quantity("armed")
-ASLEEP = Quantity("asleep")
-BATTERY_LOW = Quantity("battery_low")
-BED_OCCUPANCY = Quantity("bed_occupancy")
-BOTTOM_SUBMERSION = Quantity("bottom_submersion")
-CHILDLOCK = Quantity("childlock")
-DEVICE_FORCIBLY_REMOVED = Quantity("device_forcibly_removed")
-DOOR = Quantity("door")
-DOOR_LEFT_OPEN = Quantity("door_left_open")
-DOOR_STUCK = Quantity("door_stuck")
-FINGERPRINT = Quantity("fingerprint")
-GAS = Quantity("gas")
-KNOCK_ON_THE_DOOR = Quantity("knock_on_the_door")
-LIGHT = Quantity("light")
-LOCK = Quantity("lock")
-MOISTURE = Quantity("moisture")
-MOTION = Quantity("motion")
-OCCUPANCY = Quantity("occupancy")
-OCCUPANCY_CLOSE_RANGE = Quantity("occupancy_close_range")
-OPENING = Quantity("opening")
-POWER = Quantity("power")
-PRY_THE_DOOR = Quantity("pry_the_door")
-SMOKE = Quantity("smoke")
-SNORING = Quantity("snoring")
-STABILIZED = Quantity("stabilized")
-TOOTHBRUSH = Quantity("toothbrush")
-TOP_SPLASH = Quantity("top_splash")
-WEARING = Quantity("wearing")
 
-CHARGING_STATE = Quantity("charging_state")
-KEY_ID = Quantity("key_id")
-LOCK_METHOD = Quantity("lock_method")
-WEIGHING = Quantity("weighing")  # a scale's own time of the weighing, as text
+def _text(name: str, *, diagnostic: bool = False) -> Quantity:
+    return _row(Quantity(name, "text", diagnostic=diagnostic))
 
-QUANTITIES: Mapping[str, Quantity] = {
-    quantity.name: quantity
-    for quantity in reversed([value for value in globals().values() if isinstance(value, Quantity)])
-}
-"""By name. ``moisture`` is the percentage; where a leak sensor gives it, it is a flag."""
+
+def _duration(name: str, unit: Unit, *, setting: bool = False) -> Quantity:
+    high = YEAR * unit.per / unit.times
+    return _number(name, unit, 0, high, "duration", diagnostic=setting, statistics=not setting)
+
+
+TEMPERATURE = _number("temperature", CELSIUS, -60, 130, "temperature", periodic=True)  # kettles boil, freezers freeze
+HUMIDITY = _number("humidity", PERCENT, 0, 100, "humidity", periodic=True)
+MOISTURE = _number("moisture", PERCENT, 0, 100, "moisture", periodic=True, flag_class="moisture")  # of soil, or a leak
+ILLUMINANCE = _number("illuminance", LUX, 0, 200_000, "illuminance", periodic=True)  # bright sun is 120,000
+CONDUCTIVITY = _number(  # the sensors' scale ends at 10,000
+    "conductivity", MICROSIEMENS_PER_CM, 0, 20_000, "conductivity", periodic=True
+)
+FORMALDEHYDE = _number("formaldehyde", MILLIGRAMS_PER_M3, 0, 100, periodic=True)
+BATTERY = _number("battery", PERCENT, 0, 100, "battery", diagnostic=True)
+CONSUMABLE = _number("consumable", PERCENT, 0, 100)
+SCORE = _number("score", PERCENT, 0, 100)
+MASS = _number("mass", KILOGRAMS, 0, 400, "weight")
+MASS_NON_STABILIZED = _number("mass_non_stabilized", KILOGRAMS, 0, 400, "weight", diagnostic=True)
+IMPEDANCE = _number("impedance", OHMS, 0, 3_000)  # a body is 200 to 1,500
+IMPEDANCE_LOW = _number("impedance_low", OHMS, 0, 3_000)
+IMPEDANCE_HIGH = _number("impedance_high", OHMS, 0, 3_000)
+HEART_RATE = _number("heart_rate", BPM, 20, 250)
+COUNTER = _number("counter", NO_UNIT, 0, 255, statistics=False)
+PROFILE_ID = _number("profile_id", NO_UNIT, 0, 255, statistics=False)
+RSSI = _number("signal_strength", DBM, -128, 127, "signal_strength", diagnostic=True, enabled=False)
+IDLE_TIME = _duration("idle_time", SECONDS)
+MOTION_TIME = _duration("motion_time", MINUTES)
+DURATION_DETECTED = _duration("duration_detected", MINUTES)
+DURATION_CLEARED = _duration("duration_cleared", MINUTES)
+PRESSURE_PRESENT_DURATION = _duration("pressure_present_duration", SECONDS)
+PRESSURE_NOT_PRESENT_DURATION = _duration("pressure_not_present_duration", SECONDS)
+PRESSURE_PRESENT_TIME_SET = _duration("pressure_present_time_set", SECONDS, setting=True)
+PRESSURE_NOT_PRESENT_TIME_SET = _duration("pressure_not_present_time_set", SECONDS, setting=True)
+
+ANTILOCK = _flag("antilock")
+ARMED = _flag("armed")
+ASLEEP = _flag("asleep")
+BATTERY_LOW = _flag("battery_low", "battery", diagnostic=True)
+BED_OCCUPANCY = _flag("bed_occupancy", "occupancy")
+BOTTOM_SUBMERSION = _flag("bottom_submersion", "moisture")
+CHILDLOCK = _flag("childlock")
+DEVICE_FORCIBLY_REMOVED = _flag("device_forcibly_removed", "tamper")
+DOOR = _flag("door", "door")
+DOOR_LEFT_OPEN = _flag("door_left_open", "problem")
+DOOR_STUCK = _flag("door_stuck", "problem")
+FINGERPRINT = _flag("fingerprint")
+GAS = _flag("gas", "gas")
+KNOCK_ON_THE_DOOR = _flag("knock_on_the_door")
+LIGHT = _flag("light", "light")
+LOCK = _flag("lock", "lock")
+MOTION = _flag("motion", "motion")
+OCCUPANCY = _flag("occupancy", "occupancy")
+OCCUPANCY_CLOSE_RANGE = _flag("occupancy_close_range", "occupancy")
+OPENING = _flag("opening", "opening")
+POWER = _flag("power", "power")
+PRY_THE_DOOR = _flag("pry_the_door", "tamper")
+SMOKE = _flag("smoke", "smoke")
+SNORING = _flag("snoring", "sound")
+STABILIZED = _flag("stabilized")
+TOOTHBRUSH = _flag("toothbrush", "running")
+TOP_SPLASH = _flag("top_splash", "moisture")
+WEARING = _flag("wearing")
+
+CHARGING_STATE = _text("charging_state")
+FIRMWARE = _text("firmware", diagnostic=True)
+KEY_ID = _text("key_id")
+LOCK_METHOD = _text("lock_method")
+WEIGHING = _text("weighing", diagnostic=True)  # a scale's own time of the weighing: without a zone it is no timestamp
+
+
+def form_of(value: Value) -> Form:
+    """What a value is."""
+    if isinstance(value, bool):
+        return "flag"
+    return "text" if isinstance(value, str) else "number"
+
+
+def quantity_of(name: str, value: Value) -> Quantity:
+    """The row of a quantity with this value; a bare quantity where there is none, or its values are something else."""
+    row, form = QUANTITIES.get(name), form_of(value)
+    if row is not None and row.form == form:
+        return row
+    if row is not None and form == "flag" and row.flag_class is not None:
+        return row.as_flag()
+    return Quantity(name, form, diagnostic=True)

@@ -10,7 +10,11 @@ from enum import StrEnum, unique
 import attrs
 
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Value
+
+INTERNAL = {"internal": True}
+"""Metadata of fields that are for the service's own parts: no document shows them."""
 
 
 @unique
@@ -112,6 +116,7 @@ class DeviceStatus:
     product_id: int | None
     counter: int | None
     readable: bool = False  # its model can be read over a connection
+    product: Model | None = attrs.field(default=None, repr=False, metadata=INTERNAL)  # what it is known to send
 
 
 @attrs.frozen

@@ -24,7 +24,8 @@ MACS = {"mac", "unheard", "lost_without"}
 def plain(value: Any) -> Any:
     """Any value that an action answers with, as JSON knows it."""
     if attrs.has(type(value)):
-        fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        shown = [field.name for field in attrs.fields(type(value)) if not field.metadata.get("internal")]
+        fields = {name: getattr(value, name) for name in shown}
         return {name: plain(_with_macs(held) if name in MACS else held) for name, held in fields.items()}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -226,7 +226,7 @@ def _schema(annotation: Any) -> Document:
 
 def _class_schema(cls: type[attrs.AttrsInstance]) -> Document:
     hints = get_type_hints(cls)
-    names = [field.name for field in attrs.fields(cls)]
+    names = [field.name for field in attrs.fields(cls) if not field.metadata.get("internal")]
     fields = {name: OVERRIDES.get((cls, name)) or _schema(hints[name]) for name in names}
     return _object(fields | ADDED.get(cls, {}))
 

@@ -16,9 +16,10 @@ from sender import made
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.listener import Listener
 from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import Model, model_of
+from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
 from proxy_listener.model.advertisement import mac_text, service_data
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.secret import Secret

@@ -326,7 +326,7 @@ def test_an_entry_from_before_the_log():
 
 def test_the_models_that_are_read():
     """The table of models and the table of plants name the same sensors."""
-    assert {number for number, model in MODELS.items() if model.read == "miflora"} == set(PLANTS)
+    assert {number for number, model in MODELS.items() if model.reader == "miflora"} == set(PLANTS)
 
 
 LIMITS = {

@@ -15,7 +15,7 @@ from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.status import ProxyState, View
 from proxy_listener.sinks.prometheus import Settings, exposition, run
-from proxy_listener.sinks.prometheus.metrics import BASE_UNITS, SERIES, in_base_unit
+from proxy_listener.sinks.prometheus.metrics import SERIES, in_base_unit
 
 
 @pytest.fixture
@@ -68,11 +68,11 @@ async def test_a_leak_flag_and_soil_moisture_are_two_metrics(journal: Journal) -
     assert found["xiaomi_ble_moisture_ratio", ("A4:C1:38:02:83:F5", "Fern")] == 0.31
 
 
-@pytest.mark.parametrize("quantity", [name for name, row in QUANTITIES.items() if row.unit])
+@pytest.mark.parametrize("quantity", [name for name, row in QUANTITIES.items() if row.unit.symbol])
 def test_every_unit_has_a_base_unit(quantity: str) -> None:
     """A quantity with a unit carries its base unit in its metric's name."""
-    assert QUANTITIES[quantity].unit in BASE_UNITS
-    assert in_base_unit(quantity, 1)[0] == f"{quantity}_{BASE_UNITS[QUANTITIES[quantity].unit][0]}"
+    assert in_base_unit(quantity, 1)[0] == f"{quantity}_{QUANTITIES[quantity].unit.base}"
+    assert in_base_unit(quantity, True) == (quantity, 1.0)
 
 
 async def test_a_stale_device_vanishes(journal: Journal) -> None:

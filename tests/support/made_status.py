@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.history import Row
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Reading
@@ -58,7 +59,8 @@ def device(**changes: Any) -> DeviceStatus:
         "product_id": 0x055B,
         "counter": 9808,
     }
-    return DeviceStatus(**(fields | changes))
+    fields |= changes
+    return DeviceStatus(product=model_of(fields["product_id"]), **fields)
 
 
 def view(devices: list[DeviceStatus] | None = None, proxies: list[ProxyStatus] | None = None, **more: Any) -> View:

@@ -9,7 +9,7 @@ The rule of this file: a button that the model does not have fires nothing; the 
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, Row, Values, function
-from proxy_listener.formats.xiaomi.models import Buttons
+from proxy_listener.model.models import Buttons
 from proxy_listener.model.reading import Event
 
 DIMMER = "dimmer"

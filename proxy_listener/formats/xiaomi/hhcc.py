@@ -11,11 +11,12 @@ something else (ble_monitor #809), and so do Tuya's other devices.
 import struct
 
 from proxy_listener.formats.layout import Implausible
-from proxy_listener.formats.xiaomi.models import HHCCJCY10, Model
+from proxy_listener.formats.xiaomi.models import HHCCJCY10
 from proxy_listener.formats.xiaomi.objects import Decoded
 from proxy_listener.model.errors import DecodeError
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.model.quantities import BATTERY, CONDUCTIVITY, ILLUMINANCE, MOISTURE_LEVEL, TEMPERATURE, Quantity
+from proxy_listener.model.quantities import BATTERY, CONDUCTIVITY, ILLUMINANCE, MOISTURE, TEMPERATURE, Quantity
 
 _FRAME = struct.Struct(">BhBHBH")
 
@@ -27,7 +28,7 @@ def decode(uuid: int, data: bytes) -> tuple[Model, Decoded]:  # noqa: ARG001  th
     moisture, temperature, light_high, light_low, battery, conductivity = _FRAME.unpack(data)
     found: tuple[tuple[Quantity, float], ...] = (
         (TEMPERATURE, temperature / 10),
-        (MOISTURE_LEVEL, moisture),
+        (MOISTURE, moisture),
         (ILLUMINANCE, light_high << 16 | light_low),
         (BATTERY, battery),
         (CONDUCTIVITY, conductivity),

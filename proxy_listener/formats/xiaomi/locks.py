@@ -11,17 +11,8 @@ The rule of this file: as Home Assistant has it, ``lock`` (and ``antilock``, ``c
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, Values
+from proxy_listener.model.events import FINGERPRINT_READ, LOCK_ERROR
 from proxy_listener.model.reading import Event
-
-FINGERPRINT_RESULTS = (
-    "match_successful",
-    "match_failed",
-    "timeout",
-    "low_quality_too_light_fuzzy",
-    "insufficient_area",
-    "skin_is_too_dry",
-    "skin_is_too_wet",
-)
 
 LOCK_ACTIONS = {
     0: ("lock", True, "unlock_outside_the_door"),
@@ -52,31 +43,8 @@ _METHODS = {
     15: "abnormal",
 }
 
-LOCK_ERRORS = {
-    0xC0DE0000: "frequent_unlocking_with_incorrect_password",
-    0xC0DE0001: "frequent_unlocking_with_wrong_fingerprints",
-    0xC0DE0002: "operation_timeout_password_input_timeout",
-    0xC0DE0003: "lock_picking",
-    0xC0DE0004: "reset_button_is_pressed",
-    0xC0DE0005: "the_wrong_key_is_frequently_unlocked",
-    0xC0DE0006: "foreign_body_in_the_keyhole",
-    0xC0DE0007: "the_key_has_not_been_taken_out",
-    0xC0DE0008: "error_nfc_frequently_unlocks",
-    0xC0DE0009: "timeout_is_not_locked_as_required",
-    0xC0DE000A: "failure_to_unlock_frequently_in_multiple_ways",
-    0xC0DE000B: "unlocking_the_face_frequently_fails",
-    0xC0DE000C: "failure_to_unlock_the_vein_frequently",
-    0xC0DE000D: "hijacking_alarm",
-    0xC0DE000E: "unlock_inside_the_door_after_arming",
-    0xC0DE000F: "palmprints_frequently_fail_to_unlock",
-    0xC0DE0010: "the_safe_was_moved",
-    0xC0DE1000: "the_battery_level_is_less_than_10_percent",
-    0xC0DE1001: "the_battery_level_is_less_than_5_percent",
-    0xC0DE1002: "the_fingerprint_sensor_is_abnormal",
-    0xC0DE1003: "the_accessory_battery_is_low",
-    0xC0DE1004: "mechanical_failure",
-    0xC0DE1005: "the_lock_sensor_is_faulty",
-}
+LOCK_ERRORS = dict(zip((*range(0xC0DE0000, 0xC0DE0011), *range(0xC0DE1000, 0xC0DE1006)), LOCK_ERROR.types, strict=True))
+"""Key ids that are errors, in the order of their names."""
 
 _PERSONS = {0x00000000: "administrator", 0xFFFFFFFF: "unknown operator", 0xDEADBEEF: "invalid operator"}
 
@@ -139,13 +107,13 @@ _LOCK = lock()
 def fingerprint(data: bytes) -> tuple[Values, Events]:
     """0x0006. An invalid operator's id has been seen in either byte order."""
     result = data[4]
-    if result >= len(FINGERPRINT_RESULTS):
+    if result >= len(FINGERPRINT_READ.types):
         raise Implausible("fingerprint", f"result {result}")
     key_id = int.from_bytes(data[:4], "little")
     if data[:4] == b"\xde\xad\xbe\xef":
         key_id = 0xDEADBEEF
     values: Values = {"fingerprint": result == 0, "key_id": _PERSONS.get(key_id, str(key_id))}
-    return values, (Event("fingerprint", FINGERPRINT_RESULTS[result]),)
+    return values, (Event("fingerprint", FINGERPRINT_READ.types[result]),)
 
 
 def bolts(data: bytes) -> tuple[Values, Events]:

@@ -19,10 +19,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Skipped, Values
-from proxy_listener.formats.xiaomi.models import SCALE_V1, SCALE_V2, Model
+from proxy_listener.formats.xiaomi.models import SCALE_V1, SCALE_V2
 from proxy_listener.formats.xiaomi.objects import Decoded
 from proxy_listener.model.advertisement import BODY_COMPOSITION, WEIGHT_SCALE
 from proxy_listener.model.errors import DecodeError
+from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import IMPEDANCE, MASS
 

@@ -1,93 +1,88 @@
-"""THE TABLE: product id -> model, kind, encryption, buttons, how to read it.
+"""THE TABLE: product id -> model, kind, what it sends, encryption, buttons, how to read it.
 
-The product id is bytes 2 and 3 of a MiBeacon frame, little endian. The rule of this file: a device is one row. Where it
-speaks standard objects only, that row is all it needs; what an object means on one model only stands in
+The product id is bytes 2 and 3 of a MiBeacon frame, little endian. A product is one row: where it sends standard
+objects only, that row is all it needs. What an object means on one model only stands in
 :mod:`proxy_listener.formats.xiaomi.objects`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
-import attrs
-
-Encryption: TypeAlias = Literal["none", "legacy", "v4/v5", "unknown"]
-"""What has been seen. Any v4/v5 device may also send plain header-only frames, and custom firmware plain objects."""
+from proxy_listener.model.events import (
+    BUTTON,
+    CUBE,
+    DIMMER,
+    FINGERPRINT_READ,
+    LOCK_ACTION,
+    LOCK_ERROR,
+    MOTION_DETECTED,
+    EventKind,
+)
+from proxy_listener.model.models import HOUR, PRESSES, QUARTER, Buttons, Encryption, Model
+from proxy_listener.model.quantities import (
+    ANTILOCK,
+    ARMED,
+    ASLEEP,
+    BATTERY,
+    BED_OCCUPANCY,
+    BOTTOM_SUBMERSION,
+    CHARGING_STATE,
+    CHILDLOCK,
+    CONDUCTIVITY,
+    CONSUMABLE,
+    DEVICE_FORCIBLY_REMOVED,
+    DOOR,
+    DOOR_LEFT_OPEN,
+    DURATION_CLEARED,
+    DURATION_DETECTED,
+    FINGERPRINT,
+    FORMALDEHYDE,
+    HEART_RATE,
+    HUMIDITY,
+    ILLUMINANCE,
+    IMPEDANCE,
+    IMPEDANCE_HIGH,
+    IMPEDANCE_LOW,
+    KEY_ID,
+    LIGHT,
+    LOCK,
+    LOCK_METHOD,
+    MASS,
+    MASS_NON_STABILIZED,
+    MOISTURE,
+    MOTION,
+    OCCUPANCY,
+    OCCUPANCY_CLOSE_RANGE,
+    OPENING,
+    POWER,
+    PRESSURE_NOT_PRESENT_DURATION,
+    PRESSURE_NOT_PRESENT_TIME_SET,
+    PRESSURE_PRESENT_DURATION,
+    PRESSURE_PRESENT_TIME_SET,
+    PROFILE_ID,
+    SCORE,
+    SMOKE,
+    SNORING,
+    STABILIZED,
+    TEMPERATURE,
+    TOOTHBRUSH,
+    TOP_SPLASH,
+    WEARING,
+    WEIGHING,
+    Quantity,
+)
 
 PLAIN: Final = "none"
 LEGACY: Final = "legacy"
 V45: Final = "v4/v5"
 UNKNOWN: Final = "unknown"
 
-QUARTER = 900.0
-HOUR = 3600.0
-"""Silence that is normal. Plain sensors send at least once a minute; encrypted ones every 10 to 20 minutes, and a burst
-may be missed (facts: LYWSD03MMC one burst in 10 min, others up to 20)."""
+MAKER = "Xiaomi"
 
-PRESSES: Mapping[int, str] = {0: "press", 1: "double_press", 2: "long_press"}
 K9B: Mapping[int, str] = {0: "press", 1: "long_press", 2: "double_press"}
 """The third byte of object 0x1001. The Linptech K9B switches have double and long the other way round."""
-
-_SILENT = (
-    "door lock",
-    "switch",
-    "button",
-    "remote",
-    "door/window",
-    "safe",
-    "cube",
-    "scale",
-    "toothbrush",
-    "pillow",
-    "band",
-)
-"""Kinds that speak only when something happens: silent for hours, and none the worse for it."""
-
-
-@attrs.frozen
-class Buttons:
-    """A model's buttons: the number on air -> the events that it fires.
-
-    ``classic``: presses come in object 0x1001, whose last byte says which press (``presses``); otherwise as MIoT
-    events, whose id says it. ``power``: numbers that also say that something is on or off. ``whatever``: one button,
-    whatever the number says. ``numbered``: not known how many or which way; the number goes with the event.
-    """
-
-    events: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict)
-    classic: bool = False
-    presses: Mapping[int, str] = attrs.field(factory=lambda: PRESSES)
-    power: Mapping[int, bool] = attrs.field(factory=dict)
-    whatever: bool = False
-    numbered: bool = False
-
-
-@attrs.frozen
-class Model:
-    """What a product id says about a device.
-
-    ``sleepy``: silent for hours and still available. ``interval``: seconds of silence after which one that is not
-    sleepy is gone. ``constant``: its frame counter never moves. ``read``: how it can be read over a connection.
-    ``known``: it has a row here; of others the standard objects are decoded.
-    """
-
-    product_id: int | None
-    name: str
-    kind: str
-    reports: str = ""
-    encryption: Encryption = UNKNOWN
-    sleepy: bool = False
-    interval: float = QUARTER
-    constant: bool = False
-    read: Literal["miflora"] | None = None
-    buttons: Buttons | None = attrs.field(default=None, eq=False)
-    known: bool = True
-
-    @property
-    def legacy(self) -> bool:
-        """It uses MiBeacon v2/v3 encryption, so such a frame of it is believed."""
-        return self.encryption == LEGACY
-
 
 ONE = Buttons(whatever=True)
 CLASSIC_ONE = Buttons(whatever=True, classic=True)
@@ -109,285 +104,290 @@ def _fired(name: str) -> tuple[str, ...]:
     return tuple(f"button_{part}" if part else "button" for part in name.split("+"))
 
 
+Sent: TypeAlias = Quantity | EventKind
+
+
 def row(
-    product_id: int,
+    product_id: int | None,
     name: str,
     kind: str,
-    reports: str,
+    sends: Sequence[Sent],
     encryption: Encryption,
     *,
-    sleepy: bool | None = None,
-    interval: float | None = None,
+    read: tuple[Quantity, ...] = (),
+    reader: str | None = None,
+    sleepy: bool = False,
     constant: bool = False,
-    read: Literal["miflora"] | None = None,
     buttons: Buttons | None = None,
 ) -> Model:
-    """A model. What is not said follows: sleepy from the kind, the interval from the encryption."""
-    if sleepy is None:
-        sleepy = any(word in kind.lower() for word in _SILENT)
-    if interval is None:
-        interval = HOUR if encryption == V45 else QUARTER
-    return Model(product_id, name, kind, reports, encryption, sleepy, interval, constant, read, buttons)
+    """A model: what it sends in advertisements, beside the events of its buttons; ``read``: only when it is read."""
+    kinds = [each for each in sends if isinstance(each, EventKind)]
+    return Model(
+        name,
+        kind,
+        product_id,
+        MAKER,
+        quantities=tuple(dict.fromkeys(each for each in sends if isinstance(each, Quantity))),
+        read_quantities=read,
+        events=tuple(dict.fromkeys([*kinds, *(buttons.kinds if buttons else ())])),
+        encryption=encryption,
+        sleepy=sleepy,
+        interval=HOUR if encryption == V45 else QUARTER,
+        constant=constant,
+        reader=reader,
+        buttons=buttons,
+    )
 
 
 def other(product_id: int, name: str, kind: str) -> Model:
     """A model that XiaomiGateway3 names and no public decoder reads: its standard objects are decoded."""
-    return Model(product_id, name, kind, "standard objects", V45, sleepy=True, interval=HOUR, buttons=NUMBERED)
+    return row(product_id, name, kind, (), V45, sleepy=True, buttons=NUMBERED)
 
+
+CLIMATE = (TEMPERATURE, HUMIDITY, BATTERY)
+SOIL = (TEMPERATURE, MOISTURE, CONDUCTIVITY, ILLUMINANCE)
+LEAK = MOISTURE.as_flag()
+LOCKING: tuple[Sent, ...] = (LOCK, LOCK_METHOD, KEY_ID, LOCK_ACTION, LOCK_ERROR)
+FINGERPRINTS: tuple[Sent, ...] = (FINGERPRINT, KEY_ID, FINGERPRINT_READ)
+WEIGHT = (MASS, PROFILE_ID, STABILIZED, WEIGHING)
+BODY = (MASS, IMPEDANCE_LOW, IMPEDANCE_HIGH, HEART_RATE, PROFILE_ID, STABILIZED, WEIGHING)
+BAND = (CHARGING_STATE, ASLEEP, WEARING)
+"""What several models send."""
 
 _ROWS = (
-    row(0x0083, "YM-K1501", "Smart Kettle", "temperature, power", PLAIN),
-    row(
-        0x0098,
-        "HHCCJCY01",
-        "Plant Sensor",
-        "temperature, moisture, conductivity, illuminance; battery by reading it",
-        PLAIN,
-        read="miflora",
-    ),
-    row(0x00DB, "MMC-T201-1", "Baby Thermometer", "temperature, battery", PLAIN),
-    row(0x0113, "YM-K1501EU", "Smart Kettle", "temperature, power", PLAIN),
+    row(0x0083, "YM-K1501", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
+    row(0x0098, "HHCCJCY01", "Plant Sensor", SOIL, PLAIN, read=(BATTERY,), reader="miflora"),
+    row(0x00DB, "MMC-T201-1", "Baby Thermometer", (TEMPERATURE, BATTERY), PLAIN),
+    row(0x0113, "YM-K1501EU", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
     row(
         0x0153,
         "YLYK01YL",
         "Remote Control",
-        "buttons on, off, brightness, plus, M, min; power",
+        (POWER,),
         LEGACY,
+        sleepy=True,
         buttons=classic("on", "off", "brightness", "plus", "M", "min", power={0: True, 1: False}),
     ),
     row(
         0x015D,
         "HHCCPOT002",
         "Smart Flower Pot",
-        "moisture, conductivity; temperature and battery by reading it",
+        (MOISTURE, CONDUCTIVITY),
         PLAIN,
-        read="miflora",
+        read=(TEMPERATURE, BATTERY),
+        reader="miflora",
     ),
-    row(0x01AA, "LYWSDCGQ", "Temperature/Humidity Sensor", "temperature, humidity, battery", PLAIN),
-    row(0x02DF, "JQJCY01YM", "Formaldehyde Sensor", "temperature, humidity, battery, formaldehyde", PLAIN),
-    row(0x0347, "CGG1", "Temperature/Humidity Sensor", "temperature, humidity, battery", PLAIN),
-    row(0x0380, "DSL-C08", "Door Lock", "battery, lock, childlock", V45),
-    row(0x0387, "MHO-C401", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x0391, "MMC-W505", "Body Thermometer", "temperature", PLAIN, sleepy=True),
-    row(0x03B6, "YLKG07YL/YLKG08YL", "Dimmer Switch", "dimmer: presses, rotation", LEGACY),
-    row(
-        0x03BC,
-        "GCLS002",
-        "Grow Care Garden",
-        "temperature, moisture, conductivity, illuminance; battery by reading it",
-        PLAIN,
-        read="miflora",
-    ),
+    row(0x01AA, "LYWSDCGQ", "Temperature/Humidity Sensor", CLIMATE, PLAIN),
+    row(0x02DF, "JQJCY01YM", "Formaldehyde Sensor", (TEMPERATURE, HUMIDITY, BATTERY, FORMALDEHYDE), PLAIN),
+    row(0x0347, "CGG1", "Temperature/Humidity Sensor", CLIMATE, PLAIN),
+    row(0x0380, "DSL-C08", "Door Lock", (BATTERY, *LOCKING, CHILDLOCK), V45, sleepy=True),
+    row(0x0387, "MHO-C401", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x0391, "MMC-W505", "Body Thermometer", (TEMPERATURE,), PLAIN, sleepy=True),
+    row(0x03B6, "YLKG07YL/YLKG08YL", "Dimmer Switch", (DIMMER,), LEGACY, sleepy=True),
+    row(0x03BC, "GCLS002", "Grow Care Garden", SOIL, PLAIN, read=(BATTERY,), reader="miflora"),
     row(
         0x03BF,
         "YLYB01YL-BHFRC",
         "Bathroom Heater Remote",
-        "buttons stop, air exchange, fan, speed, dry, light, swing, heat",
+        (),
         LEGACY,
+        sleepy=True,
         buttons=classic(
             "stop", "air_exchange", "fan", "increase_speed", "decrease_speed", "dry", "light", "swing", "heat"
         ),
     ),
-    row(0x03D6, "CGH1", "Door/Window Sensor", "opening, door left open, battery", V45),
-    row(0x03DD, "MUE4094RT", "Nightlight", "motion (an event)", PLAIN, sleepy=True),
-    row(0x040A, "WX08ZM", "Mosquito Repellent", "consumable, battery, power", PLAIN),
-    row(0x045B, "LYWSD02", "Temperature/Humidity Sensor", "temperature, humidity, battery", PLAIN),
-    row(0x045C, "V-SK152", "Smart Kettle", "temperature, power", PLAIN),
-    row(0x0489, "M1S-T500", "Smart Toothbrush", "score, battery, toothbrush", PLAIN),
-    row(0x04E1, "XMMF01JQD", "Magic Cube", "cube: rotation", PLAIN),
+    row(0x03D6, "CGH1", "Door/Window Sensor", (OPENING, DOOR_LEFT_OPEN, BATTERY), V45, sleepy=True),
+    row(0x03DD, "MUE4094RT", "Nightlight", (MOTION_DETECTED,), PLAIN, sleepy=True),
+    row(0x040A, "WX08ZM", "Mosquito Repellent", (CONSUMABLE, BATTERY, POWER), PLAIN),
+    row(0x045B, "LYWSD02", "Temperature/Humidity Sensor", CLIMATE, PLAIN),
+    row(0x045C, "V-SK152", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
+    row(0x0489, "M1S-T500", "Smart Toothbrush", (SCORE, BATTERY, TOOTHBRUSH), PLAIN, sleepy=True),
+    row(0x04E1, "XMMF01JQD", "Magic Cube", (CUBE,), PLAIN, sleepy=True),
     row(
         0x04E6,
         "YLYK01YL-VENFAN",
         "Ventilator Fan Remote Control",
-        "buttons swing, power, timer, wind speed",
+        (),
         LEGACY,
+        sleepy=True,
         buttons=classic(
             "swing", "power", "timer_60_minutes", "increase_wind_speed", "timer_30_minutes", "decrease_wind_speed"
         ),
     ),
-    row(0x04E9, "MJZNMSQ01YD", "Door Lock", "battery, lock, fingerprint", V45),
-    row(0x055B, "LYWSD03MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x0576, "CGD1", "3-in-1 Alarm Clock", "temperature, humidity, battery", V45),
-    row(0x0599, "MJZNMS03LM", "Door Lock", "lock, fingerprint, key id, battery", UNKNOWN),
-    row(0x066F, "CGDK2", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
+    row(0x04E9, "MJZNMSQ01YD", "Door Lock", (BATTERY, *LOCKING, *FINGERPRINTS), V45, sleepy=True),
+    row(0x055B, "LYWSD03MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x0576, "CGD1", "3-in-1 Alarm Clock", CLIMATE, V45),
+    row(0x0599, "MJZNMS03LM", "Door Lock", (*LOCKING, *FINGERPRINTS, BATTERY), UNKNOWN, sleepy=True),
+    row(0x066F, "CGDK2", "Temperature/Humidity Sensor", CLIMATE, V45),
     row(
         0x068E,
         "YLYK01YL-FANCL",
         "Fan Remote Control",
-        "buttons fan, light, wind speed, color temperature, wind mode, brightness",
+        (),
         LEGACY,
+        sleepy=True,
         buttons=classic("fan", "light", "wind_speed", "color_temperature", "wind_mode", "brightness"),
     ),
-    row(0x069E, "ZNMS16LM", "Door Lock", "battery, lock, door, fingerprint, armed", PLAIN),
-    row(0x069F, "ZNMS17LM", "Door Lock", "battery, lock, door, fingerprint, antilock, childlock, armed", PLAIN),
-    row(0x06D3, "MHO-C303", "Alarm Clock", "temperature, humidity, battery", PLAIN),
-    row(0x0784, "XMZNMS04LM", "Door Lock", "battery, lock, fingerprint", V45),
-    row(0x07BF, "YLAI003", "Wireless Switch", "button, battery", V45, buttons=CLASSIC_ONE),
-    row(0x07F6, "MJYD02YL", "Nightlight", "battery, light, motion", V45, sleepy=True),
-    row(0x0806, "T700", "Smart Toothbrush", "consumable, score, battery, toothbrush", V45),
+    row(0x069E, "ZNMS16LM", "Door Lock", (BATTERY, *LOCKING, DOOR, *FINGERPRINTS, ARMED), PLAIN, sleepy=True),
     row(
-        0x0863, "SJWS01LM", "Flood Detector", "moisture (leak), button, battery", V45, sleepy=True, buttons=CLASSIC_ONE
+        0x069F,
+        "ZNMS17LM",
+        "Door Lock",
+        (BATTERY, *LOCKING, DOOR, *FINGERPRINTS, ANTILOCK, CHILDLOCK, ARMED),
+        PLAIN,
+        sleepy=True,
     ),
-    row(0x098B, "MCCGQ02HL", "Door/Window Sensor", "opening, door left open, light, battery", V45),
-    row(0x098C, "XMZNMST02YD", "Door Lock", "battery, lock, door, fingerprint", UNKNOWN),
-    row(0x0997, "JTYJGD03MI", "Smoke Detector", "smoke, button, battery", V45, sleepy=True, buttons=CLASSIC_ONE),
-    row(0x09B0, "loock.safe.v1", "Safe Box", "door, lock, lock method, key id, battery", V45),
-    row(0x0A83, "CGPR1", "Motion/Light Sensor", "illuminance, battery, motion", V45),
-    row(0x0A8D, "RTCGQ02LM", "Motion Sensor", "battery, button, light, motion", V45, sleepy=True, buttons=CLASSIC_ONE),
-    row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x0C3C, "CGC1", "Alarm Clock", "temperature, humidity, battery", V45),
-    row(0x0DE7, "SU001-T", "Odor Eliminator", "battery, motion, power", V45, sleepy=True),
+    row(0x06D3, "MHO-C303", "Alarm Clock", CLIMATE, PLAIN),
+    row(0x0784, "XMZNMS04LM", "Door Lock", (BATTERY, *LOCKING, *FINGERPRINTS), V45, sleepy=True),
+    row(0x07BF, "YLAI003", "Wireless Switch", (BATTERY,), V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(0x07F6, "MJYD02YL", "Nightlight", (BATTERY, LIGHT, MOTION), V45, sleepy=True),
+    row(0x0806, "T700", "Smart Toothbrush", (CONSUMABLE, SCORE, BATTERY, TOOTHBRUSH), V45, sleepy=True),
+    row(0x0863, "SJWS01LM", "Flood Detector", (LEAK, BATTERY), V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(0x098B, "MCCGQ02HL", "Door/Window Sensor", (OPENING, DOOR_LEFT_OPEN, LIGHT, BATTERY), V45, sleepy=True),
+    row(0x098C, "XMZNMST02YD", "Door Lock", (BATTERY, *LOCKING, DOOR, *FINGERPRINTS), UNKNOWN, sleepy=True),
+    row(0x0997, "JTYJGD03MI", "Smoke Detector", (SMOKE, BATTERY), V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(0x09B0, "loock.safe.v1", "Safe Box", (DOOR, *LOCKING, BATTERY), V45, sleepy=True),
+    row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, MOTION), V45),
+    row(0x0A8D, "RTCGQ02LM", "Motion Sensor", (BATTERY, LIGHT, MOTION), V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x0C3C, "CGC1", "Alarm Clock", CLIMATE, V45),
+    row(0x0DE7, "SU001-T", "Odor Eliminator", (BATTERY, MOTION, POWER), V45, sleepy=True),
     row(
         0x0DFD,
         "K9B-3BTN",
         "Switch (triple button)",
-        "buttons left, middle, right",
+        (),
         PLAIN,
+        sleepy=True,
         buttons=classic(
             "left", "middle", "right", "left+middle", "middle+right", "left+right", "left+middle+right", presses=K9B
         ),
     ),
-    row(0x0E39, "XMZNMS08LM", "Door Lock", "battery, lock, door", V45),
-    row(0x11C2, "Lockin-SV40", "Door Lock", "battery, lock, door, fingerprint, armed", V45),
-    row(0x1203, "XMWSDJ04MMC", "Thermometer", "temperature, humidity, battery", V45),
-    row(0x1568, "K9B-1BTN", "Switch (single button)", "button", PLAIN, buttons=classic("", presses=K9B)),
+    row(0x0E39, "XMZNMS08LM", "Door Lock", (BATTERY, *LOCKING, DOOR), V45, sleepy=True),
+    row(0x11C2, "Lockin-SV40", "Door Lock", (BATTERY, *LOCKING, DOOR, *FINGERPRINTS, ARMED), V45, sleepy=True),
+    row(0x1203, "XMWSDJ04MMC", "Thermometer", CLIMATE, V45),
+    row(0x1568, "K9B-1BTN", "Switch (single button)", (), PLAIN, sleepy=True, buttons=classic("", presses=K9B)),
     row(
         0x1569,
         "K9B-2BTN",
         "Switch (double button)",
-        "buttons left, right",
+        (),
         PLAIN,
+        sleepy=True,
         buttons=classic("left", "right", "left+right", presses=K9B),
     ),
-    row(0x16E4, "LYWSD02MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x1790, "T700", "Smart Toothbrush", "consumable, score, battery, toothbrush", V45),
-    row(0x1889, "MS1BB(MI)", "Door/Window Sensor", "opening, door left open, forcibly removed, button, battery", V45),
-    row(0x18E3, "ZX1", "Smart pillow controller", "button, bed occupancy, snoring, asleep", V45),
+    row(0x16E4, "LYWSD02MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x1790, "T700", "Smart Toothbrush", (CONSUMABLE, SCORE, BATTERY, TOOTHBRUSH), V45, sleepy=True),
+    row(
+        0x1889,
+        "MS1BB(MI)",
+        "Door/Window Sensor",
+        (OPENING, DOOR_LEFT_OPEN, DEVICE_FORCIBLY_REMOVED, BUTTON, BATTERY),
+        V45,
+        sleepy=True,
+    ),
+    row(0x18E3, "ZX1", "Smart pillow controller", (BUTTON, BED_OCCUPANCY, SNORING, ASLEEP), V45, sleepy=True),
     row(
         0x1949,
         "XMWXKG01YL",
         "Switch (double button)",
-        "buttons left, right; battery",
+        (BATTERY,),
         V45,
+        sleepy=True,
         buttons=several("left", "right", "left+right", first=1),
     ),
-    row(0x1C10, "K9BB-1BTN", "Switch (single button)", "button, battery", V45),
-    row(0x20DB, "MJZNZ018H", "Smart pillow", "battery, button, bed occupancy, snoring, asleep", V45),
-    row(0x2387, "XMWXKG01LM", "Button", "button, battery", V45, buttons=ONE),
-    row(0x2542, "LYWSD02MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x2832, "MJWSD05MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x2AEB, "HS1BB(MI)", "Motion Sensor", "illuminance, battery, motion", V45, sleepy=True),
-    row(
-        0x30D9,
-        "MJTZC01YM",
-        "Body Composition Scale",
-        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
-        V45,
-    ),
-    row(0x3531, "XMPIRO2SXS", "Motion Sensor", "illuminance, battery, motion", V45, sleepy=True),
-    row(0x38BB, "PTX_YK1_QMIMB", "Wireless Switch", "button, battery", V45, buttons=ONE),
+    row(0x1C10, "K9BB-1BTN", "Switch (single button)", (BUTTON, BATTERY), V45, sleepy=True),
+    row(0x20DB, "MJZNZ018H", "Smart pillow", (BATTERY, BUTTON, BED_OCCUPANCY, SNORING, ASLEEP), V45, sleepy=True),
+    row(0x2387, "XMWXKG01LM", "Button", (BATTERY,), V45, sleepy=True, buttons=ONE),
+    row(0x2542, "LYWSD02MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x2832, "MJWSD05MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x2AEB, "HS1BB(MI)", "Motion Sensor", (ILLUMINANCE, BATTERY, MOTION), V45, sleepy=True),
+    row(0x30D9, "MJTZC01YM", "Body Composition Scale", BODY, V45, sleepy=True),
+    row(0x3531, "XMPIRO2SXS", "Motion Sensor", (ILLUMINANCE, BATTERY, MOTION), V45, sleepy=True),
+    row(0x38BB, "PTX_YK1_QMIMB", "Wireless Switch", (BATTERY,), V45, sleepy=True, buttons=ONE),
     row(
         0x3A61,
         "KS1",
         "Switch (quadruple button)",
-        "four buttons, battery",
+        (BATTERY,),
         V45,
+        sleepy=True,
         buttons=several("left", "mid_left", "mid_right", "right", first=1),
     ),
-    row(
-        0x3BD5,
-        "MJTZC01YM",
-        "Body Composition Scale",
-        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
-        V45,
-    ),
+    row(0x3BD5, "MJTZC01YM", "Body Composition Scale", BODY, V45, sleepy=True),
     row(
         0x3E17,
         "KS1BP",
         "Switch (quadruple button)",
-        "four buttons, temperature, humidity, battery",
+        CLIMATE,
         V45,
-        sleepy=False,
         buttons=several("left", "mid_left", "mid_right", "right", first=1),
     ),
-    row(0x3F0F, "RS1BB(MI)", "Flood and Rain Sensor", "moisture (leak, rain)", V45, sleepy=True),
-    row(0x3F4C, "PS1BB", "Seat Pressure Sensor", "occupancy, its durations and set times, battery", V45, sleepy=True),
-    row(0x45C9, "MJTZC02YM", "Smart Scale S200", "mass, profile id, stabilized, weighing", V45),
-    row(0x4683, "XMOSB01XS", "Occupancy Sensor", "occupancy, illuminance, battery", V45, sleepy=True),
+    row(0x3F0F, "RS1BB(MI)", "Flood and Rain Sensor", (LEAK,), V45, sleepy=True),
     row(
-        0x48CF,
-        "MJTZC01YM",
-        "Body Composition Scale",
-        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        0x3F4C,
+        "PS1BB",
+        "Seat Pressure Sensor",
+        (
+            OCCUPANCY,
+            PRESSURE_PRESENT_DURATION,
+            PRESSURE_NOT_PRESENT_DURATION,
+            PRESSURE_PRESENT_TIME_SET,
+            PRESSURE_NOT_PRESENT_TIME_SET,
+            BATTERY,
+        ),
         V45,
+        sleepy=True,
     ),
+    row(0x45C9, "MJTZC02YM", "Smart Scale S200", WEIGHT, V45, sleepy=True),
+    row(0x4683, "XMOSB01XS", "Occupancy Sensor", (OCCUPANCY, ILLUMINANCE, BATTERY), V45, sleepy=True),
+    row(0x48CF, "MJTZC01YM", "Body Composition Scale", BODY, V45, sleepy=True),
+    row(0x4B05, "MJTZC03YM", "Body Composition Scale", BODY, V45, sleepy=True),
+    row(0x4C04, "MJTZC02YM", "Smart Scale S200", WEIGHT, V45, sleepy=True),
+    row(0x4C47, "MJWSD05MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x4C60, "XMPIRO2GSXS", "Motion Sensor", (MOTION, ILLUMINANCE, BATTERY), V45, sleepy=True),
+    row(0x4DCB, "MJTZC02YM", "Smart Scale S200", WEIGHT, V45, sleepy=True),
+    row(0x4F59, "CGDK3", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x4FC2, "MJTZC01YM", "Body Composition Scale", BODY, V45, sleepy=True),
     row(
-        0x4B05,
-        "MJTZC03YM",
-        "Body Composition Scale",
-        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
+        0x50FB,
+        "ES3",
+        "Human Presence Sensor",
+        (OCCUPANCY, ILLUMINANCE, DURATION_DETECTED, DURATION_CLEARED, BATTERY),
         V45,
+        sleepy=True,
     ),
-    row(0x4C04, "MJTZC02YM", "Smart Scale S200", "mass, profile id, stabilized, weighing", V45),
-    row(0x4C47, "MJWSD05MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x4C60, "XMPIRO2GSXS", "Motion Sensor", "motion, illuminance, battery", V45, sleepy=True),
-    row(0x4DCB, "MJTZC02YM", "Smart Scale S200", "mass, profile id, stabilized, weighing", V45),
-    row(0x4F59, "CGDK3", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(
-        0x4FC2,
-        "MJTZC01YM",
-        "Body Composition Scale",
-        "mass, impedance low and high, heart rate, profile id, stabilized, weighing",
-        V45,
-    ),
-    row(0x50FB, "ES3", "Human Presence Sensor", "occupancy, illuminance, durations, battery", V45, sleepy=True),
-    row(
-        0x520B,
-        "KS2BB",
-        "Temperature/Humidity Sensor with Button",
-        "temperature, humidity, button",
-        V45,
-        sleepy=False,
-        buttons=ONE,
-    ),
-    row(0x55B5, "MJWSD06MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x5808, "CGG3", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(
-        0x5968,
-        "XMWS01XS",
-        "Switch (double button)",
-        "buttons left, right; battery",
-        V45,
-        buttons=several("left", "right"),
-    ),
-    row(0x59FA, "M2457B1", "Smart Band 10", "charging state, asleep, wearing", V45),
-    row(0x59FB, "M2456B1", "Smart Band 10 NFC", "charging state, asleep, wearing", V45),
-    row(0x59FC, "M2456B1", "Smart Band 10 Ceramic Edition", "charging state, asleep, wearing", V45),
-    row(0x5BEA, "MJWSD06MMC", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x5DB1, "MBS17", "Temperature/Humidity Sensor", "temperature, humidity, battery", V45),
-    row(0x6188, "M2456B1", "Smart Band 10 Glimmer Edition", "charging state, asleep, wearing", V45),
-    row(0x6375, "SJWS02LM", "Water Leak Sensor 2", "bottom submersion, top splash, battery", V45, sleepy=True),
+    row(0x520B, "KS2BB", "Temperature/Humidity Sensor with Button", (TEMPERATURE, HUMIDITY), V45, buttons=ONE),
+    row(0x55B5, "MJWSD06MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x5808, "CGG3", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x5968, "XMWS01XS", "Switch (double button)", (BATTERY,), V45, sleepy=True, buttons=several("left", "right")),
+    row(0x59FA, "M2457B1", "Smart Band 10", BAND, V45, sleepy=True),
+    row(0x59FB, "M2456B1", "Smart Band 10 NFC", BAND, V45, sleepy=True),
+    row(0x59FC, "M2456B1", "Smart Band 10 Ceramic Edition", BAND, V45, sleepy=True),
+    row(0x5BEA, "MJWSD06MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x5DB1, "MBS17", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x6188, "M2456B1", "Smart Band 10 Glimmer Edition", BAND, V45, sleepy=True),
+    row(0x6375, "SJWS02LM", "Water Leak Sensor 2", (BOTTOM_SUBMERSION, TOP_SPLASH, BATTERY), V45, sleepy=True),
     row(
         0x64C5,
         "PTX-F1-Display",
         "4-button switch with display",
-        "four buttons, temperature, humidity",
+        (TEMPERATURE, HUMIDITY),
         V45,
-        sleepy=False,
         buttons=several("1", "2", "3", "4", first=1),
     ),
     row(
         0x6A0F,
         "ES5BB",
         "Human Presence Sensor",
-        "occupancy, also at close range, illuminance, durations, battery",
+        (OCCUPANCY, OCCUPANCY_CLOSE_RANGE, ILLUMINANCE, DURATION_DETECTED, DURATION_CLEARED, BATTERY),
         V45,
         sleepy=True,
     ),
-    row(0x7712, "zhiee.flood.sj01", "Water Leak Sensor", "bottom submersion, battery", V45, sleepy=True),
-    row(0x78A3, "AFWXKG220000", "Wireless Switch", "button", V45, buttons=ONE),
-    row(0x78D1, "MC-COMM", "Door/Window Sensor", "opening", V45),
-    row(0x78DB, "ESM787", "Temperature/Humidity Sensor", "temperature, humidity", V45),
+    row(0x7712, "zhiee.flood.sj01", "Water Leak Sensor", (BOTTOM_SUBMERSION, BATTERY), V45, sleepy=True),
+    row(0x78A3, "AFWXKG220000", "Wireless Switch", (), V45, sleepy=True, buttons=ONE),
+    row(0x78D1, "MC-COMM", "Door/Window Sensor", (OPENING,), V45, sleepy=True),
+    row(0x78DB, "ESM787", "Temperature/Humidity Sensor", (TEMPERATURE, HUMIDITY), V45),
     # Known to XiaomiGateway3 (August 2026), which reads what a Xiaomi gateway decrypted.
     other(0x031A, "MJZNMS02LM", "Door Lock"),
     other(0x03BB, "ydhome.lock.m2silver", "Lock M2"),
@@ -450,23 +450,23 @@ _ROWS = (
     other(0x7EE9, "vchon.sensor_ht.mbs20", "Thermometer and hygrometer"),
 )
 
-SCALE_V1 = Model(
+SCALE_V1 = row(
     None,
     "XMTZC01HM/XMTZC04HM",
     "Smart Scale",
-    "mass, non-stabilized mass, stabilized, weighing",
+    (MASS, MASS_NON_STABILIZED, STABILIZED, WEIGHING),
     PLAIN,
     sleepy=True,
 )
-SCALE_V2 = Model(
+SCALE_V2 = row(
     None,
     "XMTZC02HM/XMTZC05HM",
     "Body Composition Scale",
-    "mass, non-stabilized mass, stabilized, impedance, weighing",
+    (MASS, MASS_NON_STABILIZED, STABILIZED, IMPEDANCE, WEIGHING),
     PLAIN,
     sleepy=True,
 )
-HHCCJCY10 = Model(None, "HHCCJCY10", "Plant Sensor", "temperature, moisture, conductivity, illuminance, battery", PLAIN)
+HHCCJCY10 = row(None, "HHCCJCY10", "Plant Sensor", (*SOIL, BATTERY), PLAIN)
 """What is not MiBeacon has no product id: 0x181D, 0x181B, 0xFD50."""
 
 _BY_ID = {model.product_id: model for model in _ROWS if model.product_id is not None}
@@ -482,4 +482,6 @@ def model_of(product_id: int) -> Model:
 
 @lru_cache(maxsize=256)
 def _stranger(product_id: int) -> Model:
-    return Model(product_id, f"0x{product_id:04X}", "Unknown device", interval=HOUR, buttons=NUMBERED, known=False)
+    return Model(
+        f"0x{product_id:04X}", "Unknown device", product_id, MAKER, interval=HOUR, buttons=NUMBERED, known=False
+    )

@@ -44,8 +44,9 @@ from proxy_listener.formats.layout import (
 )
 from proxy_listener.formats.xiaomi import bodies, locks, states
 from proxy_listener.formats.xiaomi.buttons import coded_press, cube, dimmer, press_event, pressed
-from proxy_listener.formats.xiaomi.models import MODELS, NUMBERED, Buttons, Model
+from proxy_listener.formats.xiaomi.models import MODELS, NUMBERED
 from proxy_listener.model.errors import DecodeError
+from proxy_listener.model.models import Buttons, Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import (
     ASLEEP,
@@ -60,7 +61,6 @@ from proxy_listener.model.quantities import (
     LIGHT,
     MASS,
     MOISTURE,
-    MOISTURE_LEVEL,
     MOTION,
     MOTION_TIME,
     OCCUPANCY,
@@ -130,7 +130,7 @@ _STANDARD: Mapping[int, Row] = {
     0x1005: function(states.kettle, 2),
     0x1006: layout(u16(HUMIDITY, per=10)),
     0x1007: layout(u24(ILLUMINANCE)),
-    0x1008: layout(u8(MOISTURE_LEVEL)),
+    0x1008: layout(u8(MOISTURE)),
     0x1009: layout(u16(CONDUCTIVITY)),
     0x100A: layout(u8(BATTERY)),
     0x100D: layout(i16(TEMPERATURE, per=10), u16(HUMIDITY, per=10)),

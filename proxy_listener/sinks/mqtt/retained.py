@@ -5,18 +5,18 @@ rule of this file: a message goes out only where the broker does not hold it yet
 back.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
 
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.events import EventKind, kind_of
+from proxy_listener.model.quantities import Quantity, quantity_of
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyStatus
-from proxy_listener.sinks.mqtt.entities import Form, form_of
-from proxy_listener.sinks.mqtt.homeassistant import Subject, device_payload, proxy_payload
+from proxy_listener.sinks.mqtt.discovery import Subject, device_payload, proxy_payload
 from proxy_listener.sinks.mqtt.records import Record, Records, digest
-from proxy_listener.sinks.mqtt.reports import Reports, known_model, reports, types_of
 from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics, compact, device_id
 
 NUMBERS_EVERY = 60.0
@@ -25,15 +25,21 @@ NUMBERS_EVERY = 60.0
 LEAVE_AFTER = 60.0
 """Seconds after the start in which a proxy of the last run may still be found again."""
 
-_NOTHING = Reports({}, {})
-
 
 @attrs.define
 class Sent:
     """What a device sent in this run beyond what its discovery said."""
 
-    quantities: dict[str, Form] = attrs.field(factory=dict)
+    quantities: dict[str, Quantity] = attrs.field(factory=dict)
     events: dict[str, list[str]] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Announced:
+    """What a device's discovery says: quantities and kinds of events by name."""
+
+    quantities: Mapping[str, Quantity] = attrs.field(factory=dict)
+    events: Mapping[str, EventKind] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -53,7 +59,7 @@ class Retained:
     _present: set[Address] = attrs.field(factory=set)
     _gone: set[Address] = attrs.field(factory=set)
     _sent: dict[Address, Sent] = attrs.field(factory=dict)
-    _known: dict[Address, Reports] = attrs.field(factory=dict)
+    _known: dict[Address, Announced] = attrs.field(factory=dict)
     _payloads: dict[Address, tuple[object, str]] = attrs.field(factory=dict)
     _proxies: dict[str, tuple[object, float]] = attrs.field(factory=dict)
     _announcing: dict[str, Record] = attrs.field(factory=dict)
@@ -80,14 +86,15 @@ class Retained:
         if reading.room not in self.rooms:
             self.rooms = tuple(sorted({*self.rooms, reading.room}))
         sent = self._sent.setdefault(reading.mac, Sent())
-        known = self._known.get(reading.mac, _NOTHING)
+        known = self._known.get(reading.mac, Announced())
         for name, value in reading.values.items():
             if name not in known.quantities and name not in sent.quantities:
-                sent.quantities[name] = form_of(value)
+                sent.quantities[name] = quantity_of(name, value)
                 new = True
         for event in reading.events:
             types = sent.events.setdefault(event.event, [])
-            if event.type not in known.events.get(event.event, ()) and event.type not in types:
+            kind = known.events.get(event.event, EventKind(event.event))
+            if event.type not in kind.types and event.type not in types:
                 types.append(event.type)
                 new = True
         return new
@@ -145,31 +152,25 @@ class Retained:
         return found
 
     def _discovery(self, device: DeviceStatus, record: Record) -> str:
-        model = known_model(device.product_id, device.model)
-        usual = reports(model) if model else _NOTHING
         sent = self._sent.get(device.mac, Sent())
-        live = {name: form_of(value) for name, (value, _) in device.values.items()}
-        quantities = {**usual.quantities, **sent.quantities, **live}
-        for kind, types in sent.events.items():
-            record.events[kind] = list(dict.fromkeys([*record.events.get(kind, []), *types]))
-        events = {kind: tuple(types) for kind, types in usual.events.items()}
-        for kind, types in record.events.items():
-            events[kind] = tuple(dict.fromkeys([*events.get(kind, types_of(kind)), *types]))
-        self._known[device.mac] = Reports(quantities, events)
-        key = (device.name, device.model, tuple(quantities.items()), tuple(events.items()), self.rooms)
+        for name, types in sent.events.items():
+            record.events[name] = list(dict.fromkeys([*record.events.get(name, []), *types]))
+        announced = self._known[device.mac] = _announced(device, sent, record)
+        subject = Subject(
+            device.mac,
+            device.name,
+            device.model,
+            device.kind,
+            device.product.maker if device.product else "",
+            device.sleepy,
+            device.interval,
+            tuple(announced.quantities.values()),
+            tuple(announced.events.values()),
+        )
         cached = self._payloads.get(device.mac)
-        if cached is None or cached[0] != key:
-            subject = Subject(
-                device.mac,
-                device.name,
-                device.model,
-                device.kind,
-                device.sleepy,
-                device.interval,
-                quantities,
-                events,
-            )
-            cached = self._payloads[device.mac] = key, device_payload(subject, self.rooms, self.topics)
+        if cached is None or cached[0] != (subject, self.rooms):
+            payload = device_payload(subject, self.rooms, self.topics)
+            cached = self._payloads[device.mac] = (subject, self.rooms), payload
         return cached[1]
 
     def _of_proxy(self, proxy: ProxyStatus, now: float) -> list[Message]:
@@ -220,6 +221,22 @@ class Retained:
                 found += proxy_taken_back(self.topics, id_, record)
                 self._leaving[self.topics.proxy(id_)] = self.records.proxies, id_
         return found
+
+
+def _announced(device: DeviceStatus, sent: Sent, record: Record) -> Announced:
+    """What the device's product is known to send, what it sent in this run, what its values are now.
+
+    Where a device sends another form of a quantity than its product is known for, its own counts.
+    """
+    product = device.product
+    known = (*product.quantities, *product.read_quantities) if product else ()
+    live = {name: quantity_of(name, value) for name, (value, _) in device.values.items()}
+    quantities = {quantity.name: quantity for quantity in known} | sent.quantities | live
+    events = {kind.name: kind for kind in product.events} if product else {}
+    for name, types in record.events.items():
+        kind = events.get(name) or kind_of(name)
+        events[name] = attrs.evolve(kind, types=tuple(dict.fromkeys([*kind.types, *types])))
+    return Announced(quantities, events)
 
 
 def proxy_state(proxy: ProxyStatus) -> str:

@@ -12,7 +12,7 @@ admitted devices and from accepted proxies only. There are at most 5,000 series;
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -24,7 +24,7 @@ from proxy_listener import __version__
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.quantities import quantity_of
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus, View
 from proxy_listener.model.timing import NEVER
 from proxy_listener.sinks.prometheus.settings import Settings
@@ -34,21 +34,6 @@ SERIES = 5_000
 
 FRESH = 1.0
 """Seconds for which one exposition answers everyone who asks."""
-
-BASE_UNITS: Mapping[str, tuple[str, Callable[[float], float]]] = {
-    "°C": ("celsius", lambda value: value),
-    "%": ("ratio", lambda value: value / 100),
-    "lx": ("lux", lambda value: value),
-    "µS/cm": ("siemens_per_meter", lambda value: value / 10_000),
-    "mg/m³": ("grams_per_cubic_meter", lambda value: value / 1_000),
-    "kg": ("grams", lambda value: round(value * 1_000, 3)),
-    "Ω": ("ohms", lambda value: value),
-    "bpm": ("beats_per_minute", lambda value: value),
-    "dBm": ("dbm", lambda value: value),
-    "s": ("seconds", lambda value: value),
-    "min": ("seconds", lambda value: value * 60),
-}
-"""Unit -> its base unit by Prometheus's conventions, and the way there. ``promtool`` objects to kilograms."""
 
 _DECRYPTION = (Outcome.NO_BINDKEY, Outcome.WRONG_BINDKEY, Outcome.GUESSING, Outcome.DOWNGRADED)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -209,11 +194,10 @@ def _rssi(families: _Families, device: DeviceStatus) -> None:
         families.gauge("xiaomi_ble_rssi_dbm", "How well a proxy hears the device.", heard.rssi, labels)
 
 
-def in_base_unit(quantity: str, value: float) -> tuple[str, float]:
+def in_base_unit(name: str, value: float) -> tuple[str, float]:
     """``("humidity", 46.7)`` -> ``("humidity_ratio", 0.467)``. Flags, and what has no unit, keep their name."""
-    row = QUANTITIES.get(quantity)
-    unit = BASE_UNITS.get(row.unit) if row is not None and not isinstance(value, bool) else None
-    return (f"{quantity}_{unit[0]}", unit[1](value)) if unit else (quantity, float(value))
+    unit = quantity_of(name, value).unit
+    return (f"{name}_{unit.base}", unit.to_base(value)) if unit.base else (name, float(value))
 
 
 def _when(age: float | None, now: float) -> float | None:

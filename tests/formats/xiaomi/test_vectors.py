@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, model_of
+from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, NUMBERED, SCALE_V1, SCALE_V2, model_of
 from proxy_listener.formats.xiaomi.objects import _EVENTS, _OF_MODEL, _PRESSES, _PROPERTIES, _STANDARD, miot_id, rows_of
 from proxy_listener.model.advertisement import parse_mac
 from proxy_listener.model.errors import DecodeError
+from proxy_listener.model.events import kind_of
 from proxy_listener.simulator import frames
 
 DATA = Path(__file__).parents[2] / "data"
@@ -51,6 +52,9 @@ def test_made_frame(made, read, events_of):
     found, decoded = read(frames.advertisement(data), MAC, key.hex() if key else None)
     assert found is model
     assert (decoded.values, events_of(decoded)) == (made["values"], made["events"])
+    for event in decoded.events:
+        types = kind_of(event.event).types
+        assert event.type in types or (model.buttons is NUMBERED and event.type in NUMBERED.presses.values())
     assert not decoded.skipped.unknown
     assert not decoded.skipped.implausible
     assert [type(value) for value in decoded.values.values() if isinstance(value, bool)] == [

@@ -1,0 +1,70 @@
+"""The table of quantities: ranges, units and forms."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_listener.model.quantities import QUANTITIES, Quantity, Unit, _row, form_of, quantity_of
+
+UNITS = sorted({row.unit for row in QUANTITIES.values()}, key=lambda unit: unit.symbol)
+
+
+def test_numbers_have_a_range_and_nothing_else_has():
+    """Flags and texts have neither range nor unit, and no statistics."""
+    for name, row in QUANTITIES.items():
+        assert row.name == name
+        if row.form == "number":
+            assert row.low < row.high, name
+        else:
+            assert (row.low, row.high, row.unit.symbol, row.statistics, row.periodic) == (None, None, "", False, False)
+
+
+def test_a_name_is_given_once():
+    """A second row of a name is refused when the table is made."""
+    with pytest.raises(ValueError, match="two rows are named temperature"):
+        _row(Quantity("temperature"))
+    assert QUANTITIES["temperature"].unit.symbol == "°C"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.symbol)
+def test_every_unit_has_a_base_unit(unit):
+    """Prometheus names its metrics by base units; only what has no unit has none."""
+    assert bool(unit.symbol) == bool(unit.base)
+    assert (unit.times, unit.per) == (1, 1) or unit.symbol
+
+
+@given(st.sampled_from(UNITS), st.integers(-(10**7), 10**7))
+def test_the_base_unit_is_exact(unit, hundredths):
+    """A value with two digits behind the point is, in its base unit, the nearest number to the exact one."""
+    value = Fraction(hundredths, 100)
+    assert unit.to_base(float(value)) == float(value * unit.times / unit.per)
+
+
+def test_some_base_units():
+    """A percentage is a ratio, kilograms are grams, minutes are seconds."""
+    assert Unit("%", "ratio", per=100).to_base(46.7) == 0.467
+    assert QUANTITIES["mass"].unit.to_base(71.35) == 71_350
+    assert QUANTITIES["motion_time"].unit.to_base(2) == 120
+    assert QUANTITIES["formaldehyde"].unit.to_base(0.05) == 0.00005
+
+
+def test_one_name_two_forms():
+    """``moisture`` of soil is a percentage that expires, of a leak sensor a flag."""
+    soil, leak = quantity_of("moisture", 40), quantity_of("moisture", True)
+    assert (soil.form, soil.unit.symbol, soil.periodic) == ("number", "%", True)
+    assert (leak.name, leak.form, leak.unit.symbol, leak.device_class) == ("moisture", "flag", "", "moisture")
+    assert leak == soil.as_flag()
+
+
+def test_a_value_of_another_form_than_its_row_has():
+    """A quantity without a row, or with a value of another form, is shown bare."""
+    assert quantity_of("pm25", 3) == Quantity("pm25", "number", diagnostic=True)
+    assert quantity_of("temperature", "warm") == Quantity("temperature", "text", diagnostic=True)
+    assert quantity_of("temperature", True) == Quantity("temperature", "flag", diagnostic=True)
+
+
+def test_forms():
+    """True is a flag although it is an int."""
+    assert [form_of(value) for value in (True, 0, 1.5, "Full")] == ["flag", "number", "number", "text"]

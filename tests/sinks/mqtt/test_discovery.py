@@ -1,0 +1,213 @@
+"""Home Assistant's discovery: a golden document for each model, and its schema's rules over all of them."""
+
+import json
+import re
+from typing import Any
+
+import attrs
+import pytest
+from support.generated import BY_NAME, COMMAND, DISCOVERY, ROOMS, TOPICS, payload, subject
+from support.made_status import ID
+
+from proxy_listener.model.models import Model
+from proxy_listener.model.quantities import MOISTURE, QUANTITIES, quantity_of
+from proxy_listener.sinks.mqtt.discovery import component, device_payload, proxy_payload
+
+SENSOR_UNITS = {
+    "battery": {"%"},
+    "carbon_dioxide": {"ppm"},
+    "carbon_monoxide": {"ppm", "mg/m³"},
+    "conductivity": {"µS/cm"},
+    "current": {"A", "mA"},
+    "distance": {"mm", "cm", "m"},
+    "duration": {"s", "min", "h"},
+    "energy": {"Wh", "kWh"},
+    "humidity": {"%"},
+    "illuminance": {"lx"},
+    "moisture": {"%"},
+    "pm1": {"µg/m³"},
+    "pm10": {"µg/m³"},
+    "pm25": {"µg/m³"},
+    "power": {"W", "kW"},
+    "pressure": {"hPa", "kPa", "mbar"},
+    "signal_strength": {"dBm"},
+    "sound_pressure": {"dB"},
+    "speed": {"m/s", "km/h"},
+    "temperature": {"°C"},
+    "volatile_organic_compounds": {"µg/m³", "mg/m³"},
+    "voltage": {"V", "mV"},
+    "weight": {"kg", "g"},
+}
+"""Home Assistant's sensor device classes with a unit, and metric units that it takes for them
+(homeassistant/components/sensor/const.py, DEVICE_CLASS_UNITS)."""
+
+BINARY_CLASSES = [
+    "battery",
+    "battery_charging",
+    "carbon_monoxide",
+    "cold",
+    "connectivity",
+    "door",
+    "garage_door",
+    "gas",
+    "heat",
+    "light",
+    "lock",
+    "moisture",
+    "motion",
+    "moving",
+    "occupancy",
+    "opening",
+    "plug",
+    "power",
+    "presence",
+    "problem",
+    "running",
+    "safety",
+    "smoke",
+    "sound",
+    "tamper",
+    "update",
+    "vibration",
+    "window",
+]
+EVENT_CLASSES = {"button", "doorbell", "motion"}
+CATEGORIES = {"diagnostic"}
+
+
+@pytest.fixture(params=sorted(BY_NAME), scope="module")
+def model(request: pytest.FixtureRequest) -> Model:
+    return BY_NAME[request.param]
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(DISCOVERY.read_text())
+    return found
+
+
+def test_golden(model: Model, golden: dict[str, Any]) -> None:
+    """Each model's document is the one in the repository, its keys in the same order."""
+    assert json.dumps(payload(model)) == json.dumps(golden.get(model.name)), f"after a change that is meant: {COMMAND}"
+
+
+def test_the_golden_file_names_no_other_model(golden: dict[str, Any]) -> None:
+    """A model that was removed has no document left."""
+    assert golden.keys() == BY_NAME.keys(), f"after a change that is meant: {COMMAND}"
+
+
+def test_the_root_has_what_is_mandatory(model: Model) -> None:
+    """Device, origin and components; a topic, availability of service and device, and QoS shared by all entities."""
+    found = payload(model)
+    assert found["dev"]["identifiers"] == [f"proxy_listener_{ID}"]
+    assert found["o"]["name"] == "proxy-listener"
+    assert found["state_topic"] == f"proxy-listener/device/{ID}/state"
+    assert [entry["topic"] for entry in found["availability"]] == [
+        "proxy-listener/bridge/state",
+        f"proxy-listener/device/{ID}/availability",
+    ]
+    assert (found["availability_mode"], found["qos"]) == ("all", 1)
+    assert found["cmps"]
+
+
+def test_every_component_has_its_platform_and_ids(model: Model) -> None:
+    """``p`` and ``unique_id`` each; ``default_entity_id`` in the platform's domain, and never ``object_id``."""
+    components = payload(model)["cmps"].values()
+    assert len({entry["unique_id"] for entry in components}) == len(components)
+    for entry in components:
+        assert entry["p"] in {"sensor", "binary_sensor", "event"}
+        assert re.fullmatch(rf"{entry['p']}\.bedroom_thing_[a-z0-9_]+", entry["default_entity_id"])
+        assert "object_id" not in entry
+        assert entry["name"]
+        assert entry.get("entity_category", "diagnostic") in CATEGORIES
+
+
+def test_sensors_keep_to_their_class(model: Model) -> None:
+    """Each device class has a unit that it takes; statistics are kept of numbers only, options of enums only."""
+    for entry in payload(model)["cmps"].values():
+        if entry["p"] != "sensor":
+            continue
+        class_ = entry.get("device_class")
+        if class_ == "enum":
+            assert entry["options"]
+            assert not {"state_class", "unit_of_measurement"} & entry.keys()
+        elif class_ is not None:
+            assert entry["unit_of_measurement"] in SENSOR_UNITS[class_]
+        if "state_class" in entry:
+            assert entry["state_class"] == "measurement"
+
+
+def test_flags_keep_to_their_class(model: Model) -> None:
+    for entry in payload(model)["cmps"].values():
+        if entry["p"] == "binary_sensor":
+            assert entry.get("device_class") in {None, *BINARY_CLASSES}
+            assert not {"state_class", "unit_of_measurement", "expire_after"} & entry.keys()
+
+
+def test_events_have_their_types(model: Model) -> None:
+    """On a topic of their own, with every type that can come, and without a state that would outlive them."""
+    for key, entry in payload(model)["cmps"].items():
+        if entry["p"] == "event":
+            kind = key.removeprefix("event_")
+            assert entry["state_topic"] == f"proxy-listener/device/{ID}/event/{kind}"
+            assert entry["event_types"]
+            assert len(set(entry["event_types"])) == len(entry["event_types"])
+            assert entry.get("device_class") in {None, *EVENT_CLASSES}
+            assert "delayed" in entry["value_template"]
+
+
+def test_only_periodic_values_of_models_that_are_not_sleepy_expire(model: Model) -> None:
+    """The values of a sleepy device never expire; others only after three intervals of silence."""
+    for key, entry in payload(model)["cmps"].items():
+        if "expire_after" in entry:
+            assert not model.sleepy
+            assert entry["expire_after"] >= 3 * model.interval
+            assert QUANTITIES[key].periodic
+
+
+def test_the_signal_strength_is_hidden_at_first(model: Model) -> None:
+    rssi = payload(model)["cmps"]["rssi"]
+    assert (rssi["entity_category"], rssi["enabled_by_default"]) == ("diagnostic", False)
+
+
+def test_soil_and_leak_are_told_apart() -> None:
+    """Moisture is a percentage where a plant sensor sends it, and a flag where a leak sensor does."""
+    soil, leak = payload(BY_NAME["HHCCJCY01"])["cmps"]["moisture"], payload(BY_NAME["SJWS01LM"])["cmps"]["moisture"]
+    assert (soil["p"], soil["unit_of_measurement"]) == ("sensor", "%")
+    assert (leak["p"], leak["device_class"]) == ("binary_sensor", "moisture")
+
+
+def test_the_value_that_came_decides_the_form() -> None:
+    """The entity of a quantity follows its value: a number, a flag or a text."""
+    assert component(quantity_of("moisture", 40)) == component(MOISTURE)
+    assert component(quantity_of("moisture", True))["p"] == "binary_sensor"
+    unknown = component(quantity_of("pm25", 3.5))
+    assert (unknown["p"], unknown["entity_category"]) == ("sensor", "diagnostic")
+    assert not {"unit_of_measurement", "state_class", "device_class"} & unknown.keys()
+
+
+def test_the_maker_is_the_models() -> None:
+    """A model of another maker is announced with its name."""
+    made = attrs.evolve(subject(BY_NAME["LYWSD03MMC"]), maker="Shelly")
+    assert json.loads(device_payload(made, ROOMS, TOPICS))["dev"]["manufacturer"] == "Shelly"
+
+
+def test_without_rooms_there_is_no_room() -> None:
+    """An enum without options is refused."""
+    assert "room" not in json.loads(device_payload(subject(BY_NAME["LYWSD03MMC"]), (), TOPICS))["cmps"]
+
+
+def test_a_name_without_latin_letters_still_makes_an_id() -> None:
+    found = json.loads(device_payload(subject(BY_NAME["LYWSD03MMC"]), ROOMS, TOPICS))
+    named = json.loads(proxy_payload(ID, "厨房", "厨房", TOPICS))
+    assert found["cmps"]["battery"]["default_entity_id"] == "sensor.bedroom_thing_battery"
+    assert named["cmps"]["state"]["default_entity_id"] == "sensor.state"
+
+
+def test_a_proxy_is_a_device_too() -> None:
+    """Whether it listens is what an automation watches."""
+    found = json.loads(proxy_payload(ID, "kitchen-proxy", "Kitchen", TOPICS))
+    listening = found["cmps"]["listening"]
+    assert (listening["p"], listening["device_class"]) == ("binary_sensor", "connectivity")
+    assert "silent" in found["cmps"]["state"]["options"]
+    assert found["state_topic"] == f"proxy-listener/proxy/{ID}/state"
