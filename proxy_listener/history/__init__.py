@@ -4,12 +4,12 @@ Readings come in by :meth:`Journal.append`; rows go out by feeds (live), cursors
 """
 
 from proxy_listener.history.following import Cursor, Feed
-from proxy_listener.history.journal import Journal
-from proxy_listener.history.rows import Device, Hearing, Known, Latest, Point, Row, Sealed, Storage
+from proxy_listener.history.journal import Journal, Storage
+from proxy_listener.history.queries import Hearing, Known, Latest, Point, Sealed, StoredDevice
+from proxy_listener.history.schema import Row
 
 __all__ = [
     "Cursor",
-    "Device",
     "Feed",
     "Hearing",
     "Journal",
@@ -19,4 +19,5 @@ __all__ = [
     "Row",
     "Sealed",
     "Storage",
+    "StoredDevice",
 ]

@@ -13,7 +13,8 @@ import structlog
 
 from proxy_listener.history import queries
 from proxy_listener.history.file import FAULTS, Store, reader
-from proxy_listener.history.rows import Device, Hearing, Known, Latest, Point, Row, Sealed
+from proxy_listener.history.queries import Hearing, Known, Latest, Point, Sealed, StoredDevice
+from proxy_listener.history.schema import Row
 from proxy_listener.model.advertisement import Address
 
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ class Archive:
         """The newest 64 advertised rows of a device, oldest first: what the duplicate rule begins with."""
         return self._look(queries.newest, mac) or []
 
-    def devices(self) -> list[Device]:
+    def devices(self) -> list[StoredDevice]:
         """Every device that the journal knows."""
         return self._look(queries.devices) or []
 

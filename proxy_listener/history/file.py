@@ -1,17 +1,16 @@
-"""The journal's file: made, opened, checked, and put aside when it is damaged or not ours.
+"""The history's file: made, opened, checked, migrated, and put aside where it is damaged or not a history.
 
-A path goes in, an open connection comes out, with an alarm in words where the old file had to go. The rule of this
-file: whatever lies at the path, the service gets a sound journal, and nothing is ever deleted.
+A path goes in; an open connection to a sound history of the newest format comes out, with an alarm where the old file
+was put aside. Invariant: no file is deleted, and a history of a newer format is refused and not touched.
 
-A new file is built under another name and renamed into place, so that a crash never leaves half of one: an empty file
-is always damage.
+A new file is built under another name and renamed into place, so a crash leaves no incomplete one: an empty file is
+always damage.
 """
 
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,61 +18,34 @@ from pathlib import Path
 import attrs
 import structlog
 
+from proxy_listener.history.migration import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    FormatError,
+    Migration,
+    fill,
+    format_of,
+    make_private,
+    migrate,
+    newest,
+    sync_directory,
+)
 from proxy_listener.model.errors import ProxyListenerError
 
 log = structlog.get_logger()
 
-APPLICATION_ID = 0x50784C73
-"""``PxLs``: what ``file`` and SQLite's header say that this database is."""
-
-VERSION = 1
-
 CHECK_BUDGET = 2.0
 """Seconds that the check may hold up the start; a larger file is checked to its end in the background."""
-
-SCHEMA = """
-CREATE TABLE reading (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, mac INTEGER NOT NULL, time REAL NOT NULL, name TEXT NOT NULL,
-    model TEXT NOT NULL, source TEXT NOT NULL, proxy TEXT NOT NULL, room TEXT NOT NULL, rssi INTEGER, counter INTEGER,
-    trust TEXT NOT NULL, late INTEGER NOT NULL, "values" TEXT NOT NULL, events TEXT, fires INTEGER NOT NULL,
-    stale TEXT, identity BLOB NOT NULL) STRICT;
-CREATE INDEX reading_mac_time ON reading (mac, time);
-CREATE INDEX reading_time ON reading (time);
-CREATE INDEX reading_newest ON reading (mac) WHERE source = 'advertisement';
-CREATE INDEX reading_events ON reading (mac, time) WHERE events IS NOT NULL;
-CREATE UNIQUE INDEX reading_history ON reading (mac, time) WHERE source = 'history';
-CREATE TABLE identity (mac INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (mac, identity)) STRICT, WITHOUT ROWID;
-CREATE TABLE latest (
-    mac INTEGER NOT NULL, quantity TEXT NOT NULL, value TEXT NOT NULL, time REAL NOT NULL, counter INTEGER,
-    PRIMARY KEY (mac, quantity)) STRICT, WITHOUT ROWID;
-CREATE TABLE device (
-    mac INTEGER PRIMARY KEY, name TEXT NOT NULL, model TEXT NOT NULL, time REAL NOT NULL, readings INTEGER NOT NULL
-    ) STRICT;
-CREATE TABLE summary (
-    mac INTEGER NOT NULL, quantity TEXT NOT NULL, slot INTEGER NOT NULL, low REAL NOT NULL, high REAL NOT NULL,
-    total REAL NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (mac, quantity, slot)) STRICT, WITHOUT ROWID;
-CREATE TABLE hearing (
-    hour INTEGER NOT NULL, proxy TEXT NOT NULL, mac INTEGER NOT NULL, heard INTEGER NOT NULL, alone INTEGER NOT NULL,
-    frames INTEGER NOT NULL, PRIMARY KEY (hour, proxy, mac)) STRICT, WITHOUT ROWID;
-CREATE TABLE sealed (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, mac INTEGER NOT NULL, time REAL NOT NULL, proxy TEXT NOT NULL,
-    rssi INTEGER NOT NULL, address_type INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (mac, data)) STRICT;
-CREATE TABLE admitted (mac INTEGER PRIMARY KEY, time REAL NOT NULL) STRICT;
-CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE batch (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL) STRICT;
-INSERT INTO batch VALUES (1, 0);
-"""
 
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 
 
 class DamageError(ProxyListenerError):
-    """The file is no sound journal of ours. The text says why."""
+    """The file is not a sound history. The text says why."""
 
 
-FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
-"""What using a database can raise. The last one when SQLite's message quotes a garbled schema."""
+FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError, FormatError)
+"""What using a database can raise. UnicodeDecodeError: when SQLite's message quotes a garbled schema."""
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """Primary result codes of a file that is no sound database; anything else is the disk's trouble and may pass."""
@@ -94,6 +66,7 @@ class Store:
 
     path: Path | None
     connection: sqlite3.Connection
+    migrations: Sequence[Migration] = MIGRATIONS
     alarm: str | None = None
     fresh: bool = False
     unchecked: bool = False
@@ -123,29 +96,30 @@ class Store:
                 raise
 
 
-def open_store(path: Path | None, *, check: bool = True) -> Store:
-    """The journal at ``path``, made where there is none; a damaged or foreign file is put aside first.
+def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Migration] = MIGRATIONS) -> Store:
+    """The history at ``path``, made where there is none; a damaged or foreign file is put aside first.
 
     Without ``check`` only its header is looked at: after a fault of the disk the service cannot wait. Raises OSError
-    or sqlite3.Error where the disk or the directory does not allow a journal at all.
+    or sqlite3.Error where the disk or the directory does not allow a history, FormatError where the file is of a newer
+    format, or of an older one and cannot be changed.
     """
     if path is None:
         connection = _configure(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
-        _fill(connection)
-        return Store(None, connection, fresh=True)
+        fill(connection, migrations)
+        return Store(None, connection, migrations, fresh=True)
     path = path.absolute()
     alarm = None
     if path.exists():
         try:
-            connection, whole = _open(path, check=check)
-            return Store(path, connection, unchecked=not whole)
+            connection, whole = _open(path, migrations, check=check)
+            return Store(path, connection, migrations, unchecked=not whole)
         except (DamageError, *FAULTS) as error:
             if not damaged(error):
                 raise
             alarm = put_aside(path, str(error) if isinstance(error, DamageError) else f"is damaged ({error})")
-    _create(path)
-    connection, _ = _open(path, check=False)
-    return Store(path, connection, alarm=alarm, fresh=True)
+    _create(path, migrations)
+    connection, _ = _open(path, migrations, check=False)
+    return Store(path, connection, migrations, alarm=alarm, fresh=True)
 
 
 def put_aside(path: Path, why: str) -> str:
@@ -164,9 +138,9 @@ def put_aside(path: Path, why: str) -> str:
     return alarm
 
 
-def reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write."""
-    uri = path.as_uri() + "?mode=ro"
+def reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write. ``immutable``: nobody else writes either, so no file is made beside it."""
+    uri = path.as_uri() + "?mode=ro" + "&immutable=1" * immutable
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=2)
     return _configure(connection)
 
@@ -183,38 +157,69 @@ def sound(path: Path) -> str | None:
         raise
 
 
-def _open(path: Path, *, check: bool) -> tuple[sqlite3.Connection, bool]:
+def _open(path: Path, migrations: Sequence[Migration], *, check: bool) -> tuple[sqlite3.Connection, bool]:
     """The connection, and False where the check did not come to its end."""
     if not path.is_file():
         raise DamageError("is not a plain file")
     if path.stat().st_size == 0:
         raise DamageError("is empty")
+    version = _recognise(path, newest(migrations))
     path.chmod(0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2)
     try:
         _configure(connection)
-        _recognise(connection)
+        _compare_tables(connection, [step for step in migrations if step.version <= version])
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_checkpoint(TRUNCATE)"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         whole = _check(connection) if check else True
+        _migrate(path, connection, migrations)
     except BaseException:
         connection.close()
         raise
     return connection, whole
 
 
-def _recognise(connection: sqlite3.Connection) -> None:
-    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+def _recognise(path: Path, known: int) -> int:
+    """The format of a history; FormatError where it is newer than ``known``. Changes nothing: a connection that can
+    write would move the write-ahead log of a newer program into the file.
+    """
+    logged = path.with_name(path.name + "-wal").exists()
+    with closing(reader(path, immutable=not logged)) as connection:
+        application, version = format_of(connection)
     if application != APPLICATION_ID:
         raise DamageError("is not a history of proxy-listener")
-    if version != VERSION:
-        raise DamageError(f"has format {version}, this program writes format {VERSION}")
-    # By the tables' own text: no trigger or view of a stranger comes in, and no flipped bit hides in a name.
+    if version < 1:
+        raise DamageError(f"has format {version}, which no proxy-listener writes")
+    if version > known:
+        raise FormatError(
+            path,
+            f"was written by a newer proxy-listener: it has format {version}, this one knows formats up to {known}. "
+            "Install the newer proxy-listener again, or move this file away and start with a backup of format "
+            f"{known} or an empty history. The file was not changed",
+        )
+    return version
+
+
+def _compare_tables(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    """By the tables' own text: nothing runs that a foreign trigger or view says, and a flipped bit in a name shows."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
-        _fill(model)
+        fill(model, migrations)
         if connection.execute(_TABLES).fetchall() != model.execute(_TABLES).fetchall():
             raise DamageError("has other tables than a history of proxy-listener")
+
+
+def _migrate(path: Path, connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    try:
+        migrate(path, connection, migrations)
+    except FAULTS as error:
+        if damaged(error):
+            raise
+        _, version = format_of(connection)
+        raise FormatError(
+            path,
+            f"cannot be changed from format {version} to format {newest(migrations)}: {error}. No reading was lost. "
+            "Make sure that the disk is sound and has room, and start again",
+        ) from error
 
 
 def _check(connection: sqlite3.Connection) -> bool:
@@ -234,31 +239,21 @@ def _check(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, migrations: Sequence[Migration]) -> None:
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    make_private(new)
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
-        _fill(connection)
+        fill(connection, migrations)
     for left in ("-wal", "-shm"):
         path.with_name(path.name + left).unlink(missing_ok=True)
     new.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _fill(connection: sqlite3.Connection) -> None:
-    connection.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
-    )
+    sync_directory(path)
 
 
 def _configure(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Nothing that a foreign file's schema says is executed; no page of it is trusted."""
+    """So that nothing in a foreign file's schema is executed and no page of it is trusted."""
     if setconfig := getattr(connection, "setconfig", None):  # Python 3.12 and later
         setconfig(getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE"), True)  # noqa: B009  absent on 3.11, and from its types
     for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "cache_size = -4000"):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from proxy_listener.history.rows import Row
+from proxy_listener.history.schema import Row
 
 Fetch = Callable[[int, int, int], Awaitable[list[Row]]]
 """``fetch(after, upto, limit)``: the next committed rows."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from heapq import nlargest
 from typing import Literal, NamedTuple, TypeAlias
 
-from proxy_listener.history.rows import SLOT
+from proxy_listener.history.schema import SLOT
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Reading
 

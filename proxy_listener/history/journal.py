@@ -25,7 +25,7 @@ from proxy_listener.history.archive import Archive
 from proxy_listener.history.file import FAULTS, open_store, sound
 from proxy_listener.history.following import Cursor, Feed
 from proxy_listener.history.ledger import Ledger, Small
-from proxy_listener.history.rows import Row, Storage
+from proxy_listener.history.schema import Row
 from proxy_listener.history.thinning import Thinning
 from proxy_listener.history.writer import Batch, Committed, Writer
 from proxy_listener.model.advertisement import Address
@@ -54,6 +54,20 @@ STALL = 1.0
 
 STALLED = "the disk does not answer"
 """The error of :attr:`Journal.storage` meanwhile."""
+
+
+@attrs.frozen
+class Storage:
+    """How the journal's storage is. ``waiting`` readings are not committed yet, ``lost`` never will be."""
+
+    ok: bool
+    error: str | None  # what the last failed commit said
+    waiting: int
+    lost: int  # pushed out of the full buffer while storage failed
+    clashes: int  # refused by a unique index: the journal had them
+    refused: int  # not storable: a number beyond 64 bits, text that is no Unicode
+    alarm: str | None  # what happened to a damaged or foreign file
+    size: int  # bytes of the file in use, which [history] max_size bounds
 
 
 class Journal(Archive, Ledger):

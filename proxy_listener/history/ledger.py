@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from proxy_listener.history.file import Store
-from proxy_listener.history.queries import fetch
-from proxy_listener.history.rows import Hearing, Row, Sealed
+from proxy_listener.history.queries import Hearing, Sealed, fetch
+from proxy_listener.history.schema import Row
 from proxy_listener.history.writer import Batch
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.timing import DAY

@@ -9,10 +9,11 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from proxy_listener.history.rows import COLUMNS, SLOT, Device, Hearing, Known, Latest, Point, Row, Sealed, row_of
+from proxy_listener.history.schema import SELECTED, SLOT, Row, row_of
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Value
 
 NEWEST = 64
 """Identities that the duplicate rule keeps in memory per device (facts: dedup-and-replay)."""
@@ -20,6 +21,74 @@ REPEATED, MOST = 600.0, 1024
 """Seconds for which it knows a frame that proves nothing, at most, and how many of them; a sensor that steps every two
 seconds sends 64 in half of the time that proxies are known to stall.
 """
+
+
+class Known(NamedTuple):
+    """What the duplicate rule needs of a row: its identity, counter, trust, wall time, and whether it was late.
+
+    ``lasting`` is for whoever knows that its device went on with the frame until ``time``.
+    """
+
+    identity: bytes
+    counter: int | None
+    trust: str
+    time: float
+    late: bool
+    lasting: bool = False
+
+
+class Latest(NamedTuple):
+    """A quantity's live state: the newest value that was not stale, its wall time and counter."""
+
+    value: Value
+    time: float
+    counter: int | None
+
+
+class StoredDevice(NamedTuple):
+    """A device that the history knows: its name and model in its newest row, that row's time, and how many it had."""
+
+    mac: Address
+    name: str
+    model: str
+    time: float
+    readings: int
+
+
+class Point(NamedTuple):
+    """What one bucket of a plot holds. ``time`` is the bucket's middle; buckets without a value are left out."""
+
+    time: float
+    low: float
+    mean: float
+    high: float
+    samples: int
+
+
+class Hearing(NamedTuple):
+    """How many of a device's frames one proxy heard within one hour (``time // 3600``), how many of these nobody else
+    did, and how many any proxy did.
+    """
+
+    proxy: str
+    mac: Address
+    hour: int
+    heard: int
+    alone: int
+    frames: int
+
+
+class Sealed(NamedTuple):
+    """An encrypted frame that waits for its key. ``data`` is the service data; ``id`` is for :meth:`Journal.unseal`."""
+
+    id: int
+    mac: Address
+    time: float
+    proxy: str
+    rssi: int
+    address_type: int
+    data: bytes
+
 
 _QUANTITY = re.compile(r"[a-z0-9_]{1,64}")
 _FAR = 1e300
@@ -88,9 +157,9 @@ def _newest(connection: sqlite3.Connection, mac: Address, count: int) -> list[Kn
     return [Known(identity, counter, trust, time, bool(late)) for identity, counter, trust, time, late in found]
 
 
-def devices(connection: sqlite3.Connection) -> list[Device]:
+def devices(connection: sqlite3.Connection) -> list[StoredDevice]:
     """Every device of the journal."""
-    return [Device(*found) for found in fetch(connection, "SELECT mac, name, model, time, readings FROM device")]
+    return [StoredDevice(*found) for found in fetch(connection, "SELECT mac, name, model, time, readings FROM device")]
 
 
 def latest(connection: sqlite3.Connection, mac: Address) -> dict[str, Latest]:
@@ -105,7 +174,7 @@ def latest(connection: sqlite3.Connection, mac: Address) -> dict[str, Latest]:
 
 def after(connection: sqlite3.Connection, row_id: int, upto: int, limit: int) -> list[Row]:
     """The rows behind an id, in order, none newer than ``upto``."""
-    query = f"SELECT {COLUMNS} FROM reading WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"  # noqa: S608  constants
+    query = f"SELECT {SELECTED} FROM reading WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"  # noqa: S608  constants
     return _rows(fetch(connection, query, (row_id, upto, limit)))
 
 
@@ -122,15 +191,14 @@ def readings(
     where = ["time >= ?", "time < ?"] + ["mac = ?"] * (mac is not None) + ["events IS NOT NULL"] * events
     values: list[Any] = [-_FAR if since is None else since, _FAR if until is None else until]
     values += [mac] if mac is not None else []
-    query = f"SELECT {COLUMNS} FROM reading WHERE {' AND '.join(where)} ORDER BY time DESC, id DESC LIMIT ?"  # noqa: S608  constants
+    query = f"SELECT {SELECTED} FROM reading WHERE {' AND '.join(where)} ORDER BY time DESC, id DESC LIMIT ?"  # noqa: S608  constants
     return _rows(fetch(connection, query, (*values, limit)))[::-1]
 
 
 def happened(connection: sqlite3.Connection) -> list[Row]:
     """The newest row of each device whose events were fired."""
-    columns = ", ".join(f"reading.{column.strip()}" for column in COLUMNS.split(","))
     query = (
-        f"SELECT {columns} FROM device JOIN reading ON reading.id = (SELECT id FROM reading WHERE mac = device.mac "  # noqa: S608  constants
+        f"SELECT {SELECTED} FROM device JOIN reading ON reading.id = (SELECT id FROM reading WHERE mac = device.mac "  # noqa: S608  constants
         "AND events IS NOT NULL AND (late = 0 OR fires = 1) ORDER BY time DESC, id DESC LIMIT 1)"
     )
     return _rows(fetch(connection, query))
@@ -142,7 +210,7 @@ def page(
     """The next rows behind ``place`` (time, id), in order of time."""
     device = "AND mac = ?" if mac is not None else ""
     query = (
-        f"SELECT {COLUMNS} FROM reading WHERE (time, id) > (?, ?) AND time < ? {device} "  # noqa: S608  constants
+        f"SELECT {SELECTED} FROM reading WHERE (time, id) > (?, ?) AND time < ? {device} "  # noqa: S608  constants
         "ORDER BY time, id LIMIT ?"
     )
     return _rows(fetch(connection, query, (*place, until, *([mac] if mac is not None else []), limit)))

@@ -7,7 +7,7 @@ one step takes a few milliseconds, however large the table is, because readings 
 import sqlite3
 
 from proxy_listener.history.holdings import Holding
-from proxy_listener.history.rows import SLOT
+from proxy_listener.history.schema import SLOT
 from proxy_listener.model.advertisement import Address
 
 STEP = 500

@@ -15,7 +15,8 @@ import attrs
 from proxy_listener.history import removal
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
 from proxy_listener.history.holdings import Plan
-from proxy_listener.history.rows import COLUMNS, SLOT, Hearing, Row, Sealed, columns
+from proxy_listener.history.queries import Hearing, Sealed
+from proxy_listener.history.schema import INSERT, SLOT, Row, record_of
 from proxy_listener.model.advertisement import Address
 
 SEALED_PER_DEVICE = 10_000
@@ -23,7 +24,6 @@ SEALED_BYTES = 64 << 20
 SEALED_OVERHEAD = 64
 """Bounds of the frames without a key (DESIGN, section 3); the overhead is what SQLite needs beside the data."""
 
-_INSERT = f"INSERT INTO reading ({COLUMNS}) VALUES ({', '.join('?' * 17)}) ON CONFLICT DO NOTHING"  # noqa: S608  constants
 _IDENTITY = "INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING"
 _LATEST = """INSERT INTO latest VALUES (?, ?, ?, ?, ?) ON CONFLICT (mac, quantity) DO UPDATE SET
     value = excluded.value, time = excluded.time, counter = excluded.counter"""
@@ -156,7 +156,7 @@ class Writer:
         self._broken = None
 
     def _reopen(self, alarm: str | None) -> None:
-        opened = open_store(self.store.path, check=False)
+        opened = open_store(self.store.path, check=False, migrations=self.store.migrations)
         self.store.connection = opened.connection
         self.store.alarm = alarm or opened.alarm or self.store.alarm
         self.store.fresh |= opened.fresh
@@ -265,7 +265,7 @@ def _write(connection: sqlite3.Connection, row: Row) -> bool:
     r = row.reading
     if r.trust == "authenticated" and r.identity and not connection.execute(_IDENTITY, (r.mac, r.identity)).rowcount:
         return False
-    if not connection.execute(_INSERT, columns(row)).rowcount:
+    if not connection.execute(INSERT, record_of(row)).rowcount:
         return False
     connection.execute(_DEVICE, (r.mac, r.name, r.model, r.time))
     slot = int(r.time // SLOT)

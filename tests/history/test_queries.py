@@ -5,8 +5,8 @@ import time
 import pytest
 from support.made_readings import MAC, T0, journal_at, numbers, reading
 
+from proxy_listener.history import Sealed
 from proxy_listener.history.file import open_store
-from proxy_listener.history.rows import Sealed
 from proxy_listener.history.writer import Batch, Writer
 from proxy_listener.model.reading import Event
 

@@ -1,4 +1,4 @@
-"""A child that appends readings, killed in the middle of its work: what it had told of by then comes out."""
+"""Children that are killed (kill -9) in the middle of their work on a history."""
 
 import os
 import signal
@@ -8,8 +8,19 @@ from pathlib import Path
 
 
 def killed(path, first, until, *size):
-    """The numbers it told of. It is killed once these are ``until`` or more; ``size``: as appender.py takes it."""
-    command = [sys.executable, Path(__file__).with_name("appender.py"), path, str(first), *map(str, size)]
+    """The numbers that a child which appends readings was told of. It is killed once these are ``until`` or more;
+    ``size``: as appender.py takes it.
+    """
+    return [int(line) for line in _killed("appender.py", until, path, first, *size)]
+
+
+def killed_half_way(path):
+    """A child that migrates the history, killed between two statements of a step."""
+    assert _killed("migrating.py", 1, path) == [b"half way"]
+
+
+def _killed(script, until, *arguments):
+    command = [sys.executable, Path(__file__).with_name(script), *map(str, arguments)]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -20,10 +31,10 @@ def killed(path, first, until, *size):
     told = b""
     while told.count(b"\n") < until:
         more = os.read(child.stdout.fileno(), 65_536)
-        assert more, "the child came to its end by itself"
+        assert more, "the child ended by itself"
         told += more
     child.send_signal(signal.SIGKILL)
     told += child.stdout.read()
     child.stdout.close()
     child.wait()
-    return [int(line) for line in told.split(b"\n")[:-1]]
+    return told.split(b"\n")[:-1]

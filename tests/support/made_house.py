@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from proxy_listener.engine.coverage import Coverage, coverage
-from proxy_listener.history.rows import Hearing
+from proxy_listener.history import Hearing
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
 

@@ -1,0 +1,280 @@
+"""Files of other formats: older ones are migrated, newer ones are refused, and an interruption harms neither."""
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from support import sample_history as sample
+from support.disk import full_disk
+from support.killing import killed_half_way
+
+from proxy_listener.history import Journal, queries
+from proxy_listener.history.file import open_store
+from proxy_listener.history.migration import MIGRATIONS, VERSION, FormatError, Migration
+from proxy_listener.model.errors import ConfigError
+
+FILES = Path(sample.__file__).parents[1] / "data" / "history"
+
+
+def add_column(connection):
+    connection.execute("ALTER TABLE reading ADD COLUMN site TEXT NOT NULL DEFAULT ''")
+
+
+def rename_all(connection):
+    connection.execute("UPDATE reading SET name = upper(name)")
+
+
+def write_much(connection):
+    rename_all(connection)
+    connection.execute("INSERT INTO note VALUES ('long', hex(zeroblob(300000)))")
+
+
+def fail(connection):
+    rename_all(connection)
+    connection.execute("INSERT INTO no_such_table VALUES (1)")
+
+
+NEW_COLUMN = (Migration(2, add_column, rewrites=False),)
+REWRITTEN = (Migration(2, add_column, rewrites=False), Migration(3, rename_all, rewrites=True))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A history of format 1, by the program that first had one."""
+    return Path(shutil.copyfile(FILES / "v1.db", tmp_path / "history.db"))
+
+
+@contextmanager
+def opened(path, migrations):
+    store = open_store(path, migrations=migrations)
+    try:
+        yield store.connection
+    finally:
+        store.connection.close()
+
+
+def format_of(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def readings(connection):
+    return [row.reading for row in queries.after(connection, 0, 1000, 1000)]
+
+
+def contents(path):
+    """Every file beside the history, but the index of its write-ahead log, which each reader makes."""
+    return {file.name: file.read_bytes() for file in path.parent.iterdir() if file.suffix != ".db-shm"}
+
+
+async def assert_complete(path):
+    """Everything that ``sample_history`` wrote is in the history, and it opened without alarm."""
+    journal = Journal(path)
+    assert (journal.alarm, journal.fresh) == (None, False)
+    rows = [row async for row in journal.export()]
+    assert [row.id for row in sorted(rows, key=lambda row: row.id)] == list(range(1, len(sample.READINGS) + 1))
+    assert [row.reading for row in sorted(rows, key=lambda row: row.id)] == list(sample.READINGS)
+    assert [journal.known(reading.mac, reading.identity) for reading in sample.READINGS] == [
+        reading.trust == "authenticated" for reading in sample.READINGS
+    ]
+    assert {device.mac: device.readings for device in journal.devices()} == {
+        sample.MAC: 3,
+        sample.BUTTON: 2,
+        sample.PLANT: 3,
+    }
+    latest = journal.latest(sample.MAC)
+    assert {name: value.value for name, value in latest.items()} == {"temperature": 22, "humidity": 48, "battery": 80}
+    (point,) = await journal.points(sample.PLANT, "temperature", sample.T0 - 86_400, sample.T0 + 86_400, 1)
+    assert (point.low, point.high, point.samples) == (18.25, 21.5, 3)
+    assert await journal.hearing(0) == sample.HEARING
+    assert [tuple(frame)[1:] async for frame in journal.sealed(sample.UNKNOWN)] == sample.SEALED
+    assert {name: journal.noted(name) for name in sample.NOTES} == sample.NOTES
+    assert [journal.is_admitted(mac) for mac in (sample.BUTTON, sample.MAC)] == [True, False]
+    cursor = journal.cursor(sample.CURSOR)
+    assert [row.id for row in await cursor.batch(100)] == list(range(sample.CONFIRMED + 1, len(rows) + 1))
+    await journal.close()
+
+
+def test_steps_are_numbered_without_a_gap():
+    """Step by step from format 1 to the present one."""
+    assert [step.version for step in MIGRATIONS] == list(range(2, VERSION + 1))
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+async def test_a_history_of_every_format_opens_with_everything_in_it(tmp_path, version):
+    """A file that the program of that format wrote. For a new format make one: see tests/data/README.md."""
+    file = FILES / f"v{version}.db"
+    assert format_of(file) == version
+    await assert_complete(Path(shutil.copyfile(file, tmp_path / "history.db")))
+
+
+async def test_the_sample_of_the_next_format_is_as_complete(tmp_path):
+    """What sample_history writes today is what the tests of the kept files demand."""
+    await sample.write(tmp_path / "history.db")
+    await assert_complete(tmp_path / "history.db")
+
+
+async def test_a_new_column_keeps_every_row_and_needs_no_copy(path):
+    """Format 1 to 2: all readings are there, the column has its default, and nothing else lies beside the file."""
+    with opened(path, NEW_COLUMN) as connection:
+        assert readings(connection) == list(sample.READINGS)
+        assert connection.execute("SELECT DISTINCT site FROM reading").fetchall() == [("",)]
+    assert format_of(path) == 2
+    assert [file.name for file in path.parent.iterdir()] == ["history.db"]
+    with opened(path, NEW_COLUMN) as connection:
+        assert readings(connection) == list(sample.READINGS)
+
+
+async def test_a_step_that_rewrites_leaves_the_old_file_beside_the_new_one(path):
+    """Format 1 to 3 in two steps: the rows are rewritten, and the copy of before is a whole history of its own."""
+    with capture_logs() as logged, opened(path, REWRITTEN) as connection:
+        assert {reading.name for reading in readings(connection)} == {"BEDROOM CLIMATE", "KüCHE ☂", "FICUS"}
+    assert format_of(path) == 3
+    (backup,) = {file for file in path.parent.iterdir() if file != path}
+    assert (backup.name, format_of(backup), backup.stat().st_mode & 0o777) == ("history.db.v2-backup", 2, 0o600)
+    with opened(backup, NEW_COLUMN) as connection:
+        assert readings(connection) == list(sample.READINGS)
+    assert [entry.get("backup") for entry in logged] == [None, None, "history.db.v2-backup"]
+
+
+async def test_the_copy_of_format_1_is_a_history_that_this_program_opens(path):
+    """Going back is to rename one file. An older copy of the same name is kept."""
+    before = path.with_name("history.db.v1-backup")
+    before.write_text("an older copy", encoding="utf-8")
+    with opened(path, (Migration(2, rename_all, rewrites=True),)):
+        pass
+    assert before.read_text(encoding="utf-8") == "an older copy"
+    path.with_name("history.db.v1-backup-2").rename(path)
+    await assert_complete(path)
+
+
+@pytest.mark.parametrize("migrations", [NEW_COLUMN, REWRITTEN])
+def test_a_migrated_history_has_the_tables_of_a_new_one(path, migrations):
+    """To the letter, because a file is recognised by the text of its tables."""
+    tables = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+    with opened(path, migrations) as old, opened(path.with_name("new.db"), migrations) as new:
+        assert old.execute(tables).fetchall() == new.execute(tables).fetchall()
+
+
+def test_a_history_of_a_newer_program_is_refused_and_not_touched(tmp_path):
+    """The error names the file, both formats and what to do; not a byte in the directory changes, no file comes."""
+    path = tmp_path / "history.db"
+    with opened(path, REWRITTEN):
+        pass
+    path.chmod(0o640)
+    before = contents(path)
+    with pytest.raises(FormatError) as caught:
+        Journal(path)
+    assert isinstance(caught.value, ConfigError)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: was written by a newer proxy-listener: it has format 3")
+    assert f"knows formats up to {VERSION}" in text
+    assert "Install the newer proxy-listener again, or move this file away" in text
+    assert contents(path) == before
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_newer_history_that_ended_in_a_crash_is_refused_and_not_touched(path):
+    """Also where the new format is in the write-ahead log only: the log is read, and not moved into the file."""
+    crashed = path.with_name("crashed.db")
+    with opened(path, ()):
+        pass
+    shutil.copyfile(path, crashed)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+        shutil.copyfile(path.with_name("history.db-wal"), crashed.with_name("crashed.db-wal"))
+    before = contents(crashed)
+    with pytest.raises(FormatError, match="has format 2"):
+        open_store(crashed)
+    assert contents(crashed) == before
+
+
+async def test_kill_9_in_the_middle_of_a_migration_leaves_a_history_of_the_old_format(path):
+    """It opens with everything in it, and the next attempt ends well, whatever the first one left behind."""
+    await asyncio.to_thread(killed_half_way, path)
+    assert path.with_name("history.db.v1-backup.new").exists()
+    assert path.with_name("history.db-wal").stat().st_size > 1_000_000
+    shutil.copytree(path.parent, path.parent / "again")
+    await assert_complete(path)
+    again = path.parent / "again" / "history.db"
+    with opened(again, (Migration(2, rename_all, rewrites=True),)) as connection:
+        assert len(readings(connection)) == len(sample.READINGS)
+    assert {file.name for file in again.parent.iterdir()} == {"history.db", "history.db.v1-backup"}
+
+
+async def test_a_copy_that_a_crash_left_incomplete_is_made_again(path):
+    """What lies under the copy's unfinished name is replaced."""
+    path.with_name("history.db.v1-backup.new").write_bytes(b"half of a copy")
+    with opened(path, (Migration(2, rename_all, rewrites=True),)):
+        pass
+    backup = path.with_name("history.db.v1-backup")
+    assert {file.name for file in path.parent.iterdir()} == {path.name, backup.name}
+    await assert_complete(backup)
+
+
+@pytest.mark.parametrize(
+    ("room", "migrations"),
+    [
+        pytest.param(-40_000, (Migration(2, rename_all, rewrites=True),), id="in the copy"),
+        pytest.param(0, (Migration(2, write_much, rewrites=True),), id="in the step"),
+    ],
+)
+async def test_a_full_disk_leaves_the_history_as_it_was(path, room, migrations):
+    """The error names both formats; no half copy stays; the history opens with everything in it."""
+    with capture_logs(), full_disk(path, room), pytest.raises(FormatError, match=r"from format 1 to format 2: .*room"):
+        open_store(path, migrations=migrations)
+    assert {file.name for file in path.parent.iterdir()} == {"history.db"}
+    await assert_complete(path)
+
+
+async def test_a_disk_without_room_for_a_copy_is_noticed_before(path):
+    """A file of 8 TB (sparse): the error says how much is needed and what there is."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(1 << 43)
+    with capture_logs(), pytest.raises(FormatError, match=r"needs 17592187 MB for a while, and .* has \d+ MB free"):
+        open_store(path, migrations=(Migration(2, rename_all, rewrites=True),))
+    with path.open("r+b") as file:
+        file.truncate(size)
+    assert {file.name for file in path.parent.iterdir()} == {"history.db"}
+    await assert_complete(path)
+
+
+def test_a_step_that_fails_is_undone_and_the_steps_before_it_stay(path):
+    """Format 1 to 2 is done, 2 to 3 is not; the next program goes on from 2."""
+    with capture_logs(), pytest.raises(FormatError, match="from format 2 to format 3: no such table"):
+        open_store(path, migrations=(*NEW_COLUMN, Migration(3, fail, rewrites=True)))
+    assert format_of(path) == 2
+    assert {file.name for file in path.parent.iterdir()} == {"history.db"}
+    with opened(path, NEW_COLUMN) as connection:
+        assert readings(connection) == list(sample.READINGS)
+    with opened(path, REWRITTEN):
+        assert format_of(path) == 3
+
+
+def test_damage_met_by_a_step_puts_the_file_aside(path):
+    """As damage met anywhere else: the old file is kept, a new history of the newest format begins."""
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    with capture_logs():
+        store = open_store(path, check=False, migrations=(Migration(2, rename_all, rewrites=True),))
+    store.connection.close()
+    assert "was put aside" in store.alarm
+    assert format_of(path) == 2
+    (aside,) = path.parent.glob("history.db.damaged-*")
+    assert aside.read_bytes() == bytes(data)
+
+
+def test_a_format_that_never_was_is_damage(path):
+    """Formats begin with 1: another number is no history of ours, and is put aside."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    with capture_logs():
+        store = open_store(path)
+    store.connection.close()
+    assert "has format 0" in store.alarm
