@@ -34,7 +34,7 @@ async def test_what_the_rooms_heard_is_read_once_and_committed(tmp_path):
         async with service(config, tmp_path / "state") as running:
             with running.journal.feed(1000) as feed:
                 await take(feed, 25)
-                await house.fall_silent()
+                await house.stop_sending()
                 # What the nodes hold was sent by now; all of it is there once a reading came of every frame heard.
                 await take(feed, len(list(house.truth.expected())) - 25)
             assert running.live() == 3
@@ -110,7 +110,7 @@ async def test_frames_kept_without_a_key_become_late_readings_once_the_key_is_en
                         pass
     assert keys
     assert (late.trust, late.fires) == ("authenticated", False)
-    frame = house.truth.find(late.mac, late.counter, late.values, late.time)
+    frame = next(f for f in house.truth.frames if (f.mac, f.counter) == (late.mac, late.counter))
     assert frame.values == late.values
     assert frame.time <= late.time <= frame.time + 1.0
 

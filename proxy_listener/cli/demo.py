@@ -94,7 +94,7 @@ async def demo(
                 happened: dict[Address, Reading] = {}
                 collecting = asyncio.create_task(_collect(running.journal.feed(FEED), readings, happened))
                 await _watch(running, happened, stop, seconds, show)
-                await house.fall_silent()
+                await house.stop_sending()
                 await asyncio.sleep(LAST_BATCHES)
                 live = running.live()
             await collecting

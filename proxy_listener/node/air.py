@@ -45,7 +45,7 @@ class Characteristic:
 
 
 @attrs.frozen
-class Service:
+class GattService:
     """UUID, handle, characteristics."""
 
     uuid: int
@@ -74,7 +74,7 @@ class Link(Protocol):
 
     mtu: int
 
-    async def services(self) -> Sequence[Service]:
+    async def services(self) -> Sequence[GattService]:
         """What the peripheral has."""
 
     async def read(self, handle: int) -> bytes:

@@ -97,8 +97,8 @@ class Firmware:
 
 
 @attrs.frozen
-class Timing:
-    """Seconds. The defaults are the firmware's; tests divide them."""
+class NodeTiming:
+    """Seconds. The defaults are the firmware's."""
 
     open: float = 20.0  # Bluedroid's wait for an absent device
     scanner_step: float = 0.03  # between two scanner states
@@ -112,10 +112,6 @@ class Timing:
     reap: float = 150.0  # of silence, then the client is dropped
     handshake: float = 60.0  # for a session to be authenticated
     farewell: float = 0.5  # for a client to answer a DisconnectRequest
-
-    def divided(self, factor: float) -> "Timing":
-        """All of them shorter by ``factor``."""
-        return Timing(*(value / factor for value in attrs.astuple(self)))
 
 
 _CURRENT = Feature(255)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
-from proxy_listener.node.air import Characteristic, Descriptor, Link, Service
+from proxy_listener.node.air import Characteristic, Descriptor, GattService, Link
 from proxy_listener.node.messages import api
 
 SERVICES_LIMIT = 1_360
@@ -17,7 +17,7 @@ _BASE = 0x0000_0000_0000_1000_8000_0080_5F9B_34FB
 """The SIG's base UUID, into which 16 bits go at the top (Bluetooth Core, volume 3, part B, 2.5.1)."""
 
 
-def services_messages(address: int, services: Sequence[Service], short: bool) -> list[Message]:
+def services_messages(address: int, services: Sequence[GattService], short: bool) -> list[Message]:
     """The services in as many messages as the limit makes, then Done. ``short``: 16-bit UUIDs as such (API 1.12)."""
     messages: list[Message] = []
     current = api.BluetoothGATTGetServicesResponse(address=address)
@@ -47,7 +47,7 @@ async def perform(request: Message, link: Link) -> Sequence[Message]:
     return [api.BluetoothGATTWriteResponse(**where)]
 
 
-def _service(service: Service, short: bool) -> Message:
+def _service(service: GattService, short: bool) -> Message:
     message = api.BluetoothGATTService(handle=service.handle, **_uuid(service.uuid, short))
     for characteristic in service.characteristics:
         message.characteristics.append(_characteristic(characteristic, short))

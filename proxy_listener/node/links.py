@@ -23,7 +23,7 @@ from proxy_listener.node.air import (
     OpenError,
     OperationError,
 )
-from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.gatt import services_messages
 from proxy_listener.node.messages import api
 from proxy_listener.node.scanner import Scanner
@@ -61,7 +61,7 @@ class Links:
     def __init__(
         self,
         firmware: Firmware,
-        timing: Timing,
+        timing: NodeTiming,
         air: Air,
         scanner: Scanner,
         tell: Callable[[Message], None],

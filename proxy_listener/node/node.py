@@ -7,7 +7,7 @@ the node decides nothing that its :class:`Firmware` says.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from google.protobuf.message import Message
@@ -15,34 +15,39 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.node.air import Air, Vacuum
 from proxy_listener.node.announce import service_info
-from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.links import Links
 from proxy_listener.node.requests import Requests
 from proxy_listener.node.scanner import Scanner
-from proxy_listener.node.session import Door, Session
+from proxy_listener.node.session import NodeSession, SessionContext
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.node.stream import Stream
+from proxy_listener.node.stream import NodeStream
 from proxy_listener.node.wire import NOISE, ZERO_KEY, NoiseWire, PlainWire, Wire
 
 log = structlog.get_logger()
 
 
 class Node:
-    """A node. ``start`` and ``stop`` may alternate; everything else is for the time between."""
+    """A node. ``start`` and ``stop`` may alternate; the other methods need a started node.
+
+    A subclass may serve its clients with another class of session, or scan with another class of scanner.
+    """
+
+    session_type: ClassVar[type[NodeSession]] = NodeSession
+    scanner_type: ClassVar[type[Scanner]] = Scanner
 
     def __init__(
         self,
         settings: NodeSettings,
         firmware: Firmware,
         air: Air | None = None,
-        timing: Timing | None = None,
+        timing: NodeTiming | None = None,
     ) -> None:
         self.settings = settings
         self.firmware = firmware
-        self.timing = timing or Timing()
+        self.timing = timing or NodeTiming()
         self._air: Air = air or Vacuum()
-        self.sessions: set[Session] = set()
-        self.frozen = False
+        self.sessions: set[NodeSession] = set()
         self.host = ""
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -52,9 +57,9 @@ class Node:
         self._boot()
 
     def _boot(self) -> None:
-        self.stream = Stream(self.firmware)
+        self.stream = NodeStream(self.firmware)
         tell = self.stream.tell
-        self.scanner = Scanner(self.firmware, self.timing, tell if self.firmware.tells_state else _unheard)
+        self.scanner = self.scanner_type(self.firmware, self.timing, tell if self.firmware.tells_state else _unheard)
         self.links = Links(self.firmware, self.timing, self._air, self.scanner, tell, self.spawn)
         self._requests = Requests(
             self.settings, self.firmware, self.stream, self.scanner, self.links, self.spawn, self.timing.teardown
@@ -63,10 +68,9 @@ class Node:
     async def start(self, host: str = "127.0.0.1", port: int = 0, zeroconf: AsyncZeroconf | None = None) -> None:
         """Listen, on a free port where none is given (the same one again after a stop), and announce it."""
         self._boot()
-        self.frozen = False
         loop = asyncio.get_running_loop()
-        door = self._door()
-        self._server = await loop.create_server(lambda: Session(door), host, port or self.port)
+        context = self._context()
+        self._server = await loop.create_server(lambda: self.session_type(context), host, port or self.port)
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
         self.spawn(self.scanner.cycle())
         if zeroconf is not None:
@@ -96,33 +100,6 @@ class Node:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), self.timing.farewell)
         await self._end()
-
-    async def power_off(self) -> None:
-        """Power loss: no goodbye to anyone. Clients get a reset, as from a kernel that knows no such session."""
-        self._close_server()
-        if self._record is not None:
-            (zeroconf, record), self._record = self._record, None
-            zeroconf.zeroconf.registry.async_remove(record)
-        for session in list(self.sessions):
-            session.reset()
-        await self._end()
-
-    @property
-    def announced_by(self) -> AsyncZeroconf | None:
-        """Who answers mDNS for it."""
-        return self._record[0] if self._record is not None else None
-
-    def freeze(self) -> None:
-        """Stop reading and writing without closing anything: half-open sessions."""
-        self.frozen = True
-        for session in self.sessions:
-            session.freeze()
-
-    def thaw(self) -> None:
-        """Go on after :meth:`freeze`."""
-        self.frozen = False
-        for session in self.sessions:
-            session.thaw()
 
     def hear(
         self, address: int, address_type: int, rssi: int, data: bytes, sent: Callable[[], None] | None = None
@@ -165,8 +142,8 @@ class Node:
             await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)
 
-    def _door(self) -> Door:
-        return Door(
+    def _context(self) -> SessionContext:
+        return SessionContext(
             self.settings.name,
             self.firmware,
             self.timing,
@@ -185,17 +162,15 @@ class Node:
             return NoiseWire(ZERO_KEY, self.settings.name, mac)
         return PlainWire()
 
-    def _opened(self, session: Session) -> bool:
+    def _opened(self, session: NodeSession) -> bool:
         limit = self.firmware.clients
         if limit is not None and len(self.sessions) >= limit:
             log.debug("one client too many", node=self.settings.name)
             return False
         self.sessions.add(session)
-        if self.frozen:
-            session.freeze()
         return True
 
-    def _closed(self, session: Session) -> None:
+    def _closed(self, session: NodeSession) -> None:
         self.sessions.discard(session)
         if not self.sessions:
             self._emptied.set()

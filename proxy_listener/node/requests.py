@@ -18,9 +18,9 @@ from proxy_listener.node.gatt import perform
 from proxy_listener.node.links import Links, Spawn
 from proxy_listener.node.messages import api
 from proxy_listener.node.scanner import Scanner
-from proxy_listener.node.session import Session
+from proxy_listener.node.session import NodeSession
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.node.stream import Stream
+from proxy_listener.node.stream import NodeStream
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Requests:
         self,
         settings: NodeSettings,
         firmware: Firmware,
-        stream: Stream,
+        stream: NodeStream,
         scanner: Scanner,
         links: Links,
         spawn: Spawn,
@@ -51,13 +51,13 @@ class Requests:
         self._spawn = spawn
         self._teardown = teardown
 
-    def serve(self, session: Session, message: Message) -> None:
+    def serve(self, session: NodeSession, message: Message) -> None:
         """One message of an authenticated session; unknown ones are passed over, as in the firmware."""
         handler = self._HANDLERS.get(type(message))
         if handler is not None:
             handler(self, session, message)
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: NodeSession) -> None:
         """The session unsubscribes or is gone; without a holder the links are closed."""
         if self._stream.leave(session):
             self._spawn(self._tear_down())
@@ -67,7 +67,7 @@ class Requests:
         if self._stream.holder is None:
             self._links.drop_all()
 
-    def _device_info(self, session: Session, _message: Message) -> None:
+    def _device_info(self, session: NodeSession, _message: Message) -> None:
         settings, firmware = self._settings, self._firmware
         session.send(
             api.DeviceInfoResponse(
@@ -89,14 +89,14 @@ class Requests:
             )
         )
 
-    def _capabilities(self, session: Session, _message: Message) -> None:
+    def _capabilities(self, session: NodeSession, _message: Message) -> None:
         if self._firmware.capable:
             answer = api.DeviceCapabilitiesResponse()
             answer.bluetooth_proxy.feature_flags = int(self._firmware.flags)
             answer.bluetooth_proxy.mac_address = mac_text(self._settings.bluetooth_mac)
             session.send(answer)
 
-    def _entities(self, session: Session, _message: Message) -> None:
+    def _entities(self, session: NodeSession, _message: Message) -> None:
         if self._settings.wifi_rssi is not None:
             session.send(
                 api.ListEntitiesSensorResponse(
@@ -111,11 +111,11 @@ class Requests:
             )
         session.send(api.ListEntitiesDoneResponse())
 
-    def _states(self, session: Session, _message: Message) -> None:
+    def _states(self, session: NodeSession, _message: Message) -> None:
         if self._settings.wifi_rssi is not None:
             session.send(api.SensorStateResponse(key=_WIFI_SIGNAL, state=self._settings.wifi_rssi))
 
-    def _subscribe(self, session: Session, message: Message) -> None:
+    def _subscribe(self, session: NodeSession, message: Message) -> None:
         request: api.SubscribeBluetoothLEAdvertisementsRequest = message
         if self._stream.subscribe(session, request.flags):
             if self._firmware.tells_state:
@@ -123,19 +123,19 @@ class Requests:
         else:
             log.debug("a subscriber is refused: one at a time", node=self._settings.name)
 
-    def _unsubscribe(self, session: Session, _message: Message) -> None:
+    def _unsubscribe(self, session: NodeSession, _message: Message) -> None:
         self.leave(session)
 
-    def _connections_free(self, session: Session, _message: Message) -> None:
+    def _connections_free(self, session: NodeSession, _message: Message) -> None:
         if not self._silent():
             session.send(self._links.answer())
 
-    def _scanner_mode(self, _session: Session, message: Message) -> None:
+    def _scanner_mode(self, _session: NodeSession, message: Message) -> None:
         request: api.BluetoothScannerSetModeRequest = message
         if self._firmware.tells_state:
             self._spawn(self._scanner.change(request.mode))
 
-    def _device(self, _session: Session, message: Message) -> None:
+    def _device(self, _session: NodeSession, message: Message) -> None:
         if self._silent():
             return
         request: api.BluetoothDeviceRequest = message
@@ -166,24 +166,24 @@ class Requests:
         else:
             self._stream.tell(api.BluetoothDeviceConnectionResponse(address=address))
 
-    def _services(self, _session: Session, message: Message) -> None:
+    def _services(self, _session: NodeSession, message: Message) -> None:
         request: api.BluetoothGATTGetServicesRequest = message
         if not self._silent():
             self._links.services(request.address)
 
-    def _gatt(self, _session: Session, message: Message) -> None:
+    def _gatt(self, _session: NodeSession, message: Message) -> None:
         request: api.BluetoothGATTReadRequest = message
         if not self._silent():
             self._links.operate(request.address, request.handle, partial(perform, message))
 
-    def _connection_params(self, _session: Session, message: Message) -> None:
+    def _connection_params(self, _session: NodeSession, message: Message) -> None:
         if self._silent() or not self._firmware.sets_params:
             return
         request: api.BluetoothSetConnectionParamsRequest = message
         error = 0 if request.address in self._links.allocated else -1
         self._stream.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
 
-    def _set_key(self, session: Session, _message: Message) -> None:
+    def _set_key(self, session: NodeSession, _message: Message) -> None:
         # The key is the YAML's, which no client changes. Firmware built without encryption knows no such request.
         if self._settings.noise_psk is not None or self._firmware.provisionable:
             session.send(api.NoiseEncryptionSetKeyResponse(success=False))
@@ -192,7 +192,7 @@ class Requests:
         """Whether requests about connections stay unanswered."""
         return not self._firmware.active and self._firmware.silent_when_passive
 
-    _HANDLERS: ClassVar[dict[type[Message], Callable[["Requests", Session, Message], None]]] = {
+    _HANDLERS: ClassVar[dict[type[Message], Callable[["Requests", NodeSession, Message], None]]] = {
         api.DeviceInfoRequest: _device_info,
         api.DeviceCapabilitiesRequest: _capabilities,
         api.ListEntitiesRequest: _entities,

@@ -1,7 +1,7 @@
-"""A node's scan: running, or stopped and started again, and what its stream holder is told of it.
+"""A node's scanner: its state and mode, and the messages that tell the stream holder of them.
 
-The rule of this file: a node hears only while the state is RUNNING, and everything that needs the radio for itself
-(a connect, a change of mode, the 300 s cycle) takes its turn between :meth:`Scanner.stop` and :meth:`Scanner.start`.
+Invariant: advertisements are received only while the state is RUNNING. Whatever needs the radio alone (a connect, a
+change of mode, the restart every 300 s) runs between :meth:`Scanner.stop` and :meth:`Scanner.start`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from google.protobuf.message import Message
 
-from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.messages import api
 
 
@@ -30,25 +30,20 @@ PASSIVE, ACTIVE = 0, 1
 
 
 class Scanner:
-    """``tell`` gets a message for the stream holder at each change.
+    """``send`` gets a message for the stream holder at each change."""
 
-    ``wedged`` is a fault: the scan says RUNNING and hears nothing; ``"scan"`` until the scan is started again,
-    ``"power"`` until the node is.
-    """
-
-    def __init__(self, firmware: Firmware, timing: Timing, tell: Callable[[Message], None]) -> None:
+    def __init__(self, firmware: Firmware, timing: NodeTiming, send: Callable[[Message], None]) -> None:
         self._firmware = firmware
         self._timing = timing
-        self._tell = tell
-        self._turn = asyncio.Lock()
+        self._send = send
+        self._radio = asyncio.Lock()
         self.state = ScannerState.RUNNING
         self.configured = self.mode = ACTIVE
-        self.wedged: str | None = None
 
     @property
     def hears(self) -> bool:
-        """An advertisement that arrives now is heard."""
-        return self.state is ScannerState.RUNNING and self.wedged is None
+        """An advertisement that arrives now is received."""
+        return self.state is ScannerState.RUNNING
 
     def report(self) -> Message:
         """The state and mode, as a message."""
@@ -59,29 +54,27 @@ class Scanner:
         return message
 
     async def stop(self) -> None:
-        """Wait for the radio, then stop the scan. :meth:`start` must follow."""
-        await self._turn.acquire()
+        """Acquire the radio, then stop the scan. :meth:`start` must follow."""
+        await self._radio.acquire()
         try:
-            self._become(ScannerState.STOPPING)
+            self._enter(ScannerState.STOPPING)
             await asyncio.sleep(self._timing.scanner_step)
         except asyncio.CancelledError:
-            self._become(ScannerState.RUNNING)
-            self._turn.release()
+            self._enter(ScannerState.RUNNING)
+            self._radio.release()
             raise
         if self._firmware.says_stopped:
-            self._become(ScannerState.STOPPED)
-        self._become(ScannerState.IDLE)
+            self._enter(ScannerState.STOPPED)
+        self._enter(ScannerState.IDLE)
 
     async def start(self) -> None:
-        """Start the scan again and give the radio back."""
+        """Start the scan again and release the radio."""
         try:
-            self._become(ScannerState.STARTING)
+            self._enter(ScannerState.STARTING)
             await asyncio.sleep(self._timing.scanner_step)
-            if self.wedged == "scan":
-                self.wedged = None
-            self._become(ScannerState.RUNNING)
+            self._enter(ScannerState.RUNNING)
         finally:
-            self._turn.release()
+            self._radio.release()
 
     async def restart(self) -> None:
         """Stop and start."""
@@ -89,11 +82,11 @@ class Scanner:
         await self.start()
 
     async def change(self, mode: int) -> None:
-        """Scan in another mode. It is told at once; a scan that is not running has it from its next start."""
+        """Scan in another mode. A scan that is not running uses it from its next start."""
         if mode == self.mode:
             return
         self.mode = mode
-        if self.state is ScannerState.RUNNING and not self._turn.locked():
+        if self.state is ScannerState.RUNNING and not self._radio.locked():
             await self.restart()
 
     async def cycle(self) -> None:
@@ -102,6 +95,6 @@ class Scanner:
             await asyncio.sleep(self._timing.scan_cycle)
             await self.restart()
 
-    def _become(self, state: ScannerState) -> None:
+    def _enter(self, state: ScannerState) -> None:
         self.state = state
-        self._tell(self.report())
+        self._send(self.report())

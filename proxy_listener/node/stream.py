@@ -31,7 +31,7 @@ class Subscriber(Protocol):
         """Send a message that may be dropped; False where the send buffer was full."""
 
 
-class Stream:
+class NodeStream:
     """The stream of one node."""
 
     def __init__(self, firmware: Firmware) -> None:

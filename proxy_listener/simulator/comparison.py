@@ -1,7 +1,7 @@
-"""Readings held against the truth: what was lost, what came twice, what came of nothing that a device sent.
+"""Readings compared with the ground truth: which frames were lost, which readings came twice, which match no frame.
 
-The rule of this file: each reading accounts for one frame on air. A reading belongs to a frame if device and counter
-agree and it holds all that the frame did; of several such frames (a plain counter wraps) to the nearest in time.
+A reading matches a frame if device and counter are equal and it has all the frame's values; of several such frames
+(a plain counter wraps) the nearest in time. Invariant: each frame is matched by one reading.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ import attrs
 
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Reading
-from proxy_listener.simulator.truth import Frame, Truth
+from proxy_listener.simulator.ground_truth import GroundTruth, SentFrame
 
 Key = tuple[Address, int | None]
 
@@ -23,29 +23,29 @@ class Comparison:
     frames: int
     heard: int
     readings: int
-    lost: tuple[Frame, ...]
+    lost: tuple[SentFrame, ...]
     twice: tuple[Reading, ...]
     false: tuple[Reading, ...]
 
     @property
     def perfect(self) -> bool:
-        """Everything once, and nothing else."""
+        """Nothing lost, twice or false."""
         return not (self.lost or self.twice or self.false)
 
 
 def compare(
-    truth: Truth, readings: Iterable[Reading], epoch: float = 0.0, unreadable: Collection[Address] = ()
+    truth: GroundTruth, readings: Iterable[Reading], epoch: float = 0.0, unreadable: Collection[Address] = ()
 ) -> Comparison:
-    """Match advertised readings with the frames they are of. Answers of active reads are passed over.
+    """Match advertised readings with frames. Readings of active reads are ignored.
 
     ``epoch``: wall seconds at the truth's time 0. ``unreadable``: encrypted devices whose bindkey nobody here has.
     """
-    expected: dict[Key, list[Frame]] = defaultdict(list)
+    expected: dict[Key, list[SentFrame]] = defaultdict(list)
     for frame in truth.expected():
         if frame.mac not in unreadable:
             expected[frame.mac, frame.counter].append(frame)
     heard = sum(map(len, expected.values()))
-    matched: dict[Key, list[Frame]] = defaultdict(list)
+    matched: dict[Key, list[SentFrame]] = defaultdict(list)
     twice: list[Reading] = []
     false: list[Reading] = []
     advertised = sorted(
@@ -62,11 +62,11 @@ def compare(
         else:
             false.append(reading)
     lost = tuple(frame for frames in expected.values() for frame in frames)
-    on_air = sum(frame.tells and frame.mac not in unreadable for frame in truth.frames)
+    on_air = sum(frame.has_content and frame.mac not in unreadable for frame in truth.frames)
     return Comparison(on_air, heard, len(advertised), lost, tuple(twice), tuple(false))
 
 
-def _nearest(frames: list[Frame], reading: Reading, epoch: float) -> Frame | None:
+def _nearest(frames: list[SentFrame], reading: Reading, epoch: float) -> SentFrame | None:
     fitting = [
         frame
         for frame in frames

@@ -11,11 +11,11 @@ import attrs
 
 from proxy_listener.model.advertisement import MIBEACON, PUBLIC, Address, mac_text
 from proxy_listener.model.secret import Secret
-from proxy_listener.simulator.chance import chance_of
 from proxy_listener.simulator.frames import advertisement, frame
-from proxy_listener.simulator.kinds import Content, Kind
+from proxy_listener.simulator.ground_truth import GroundTruth, Origin, SentFrame
+from proxy_listener.simulator.profiles import Content, Profile
 from proxy_listener.simulator.radio import Point
-from proxy_listener.simulator.truth import Frame, Origin, Truth
+from proxy_listener.simulator.seeded_random import random_for
 
 STANDARD_AUTHENTICATION = 0x0800
 """Bits 10 and 11 of the frame control of nearly all encrypted devices."""
@@ -26,11 +26,11 @@ round in 512 s, as those of the quickest real ones do."""
 
 
 @attrs.frozen
-class Device:
+class SimulatedDevice:
     """One thing with a MAC. ``listed``: it has an entry in the house's configuration; a neighbour's has not."""
 
     mac: Address
-    kind: Kind
+    profile: Profile
     name: str
     place: Point
     bindkey: Secret | None
@@ -39,7 +39,7 @@ class Device:
     @property
     def model(self) -> str:
         """What a reading calls it."""
-        return self.kind.model
+        return self.profile.model
 
     @property
     def key(self) -> bytes | None:
@@ -48,7 +48,7 @@ class Device:
 
 
 @attrs.frozen
-class Packet:
+class Transmission:
     """One transmission: the address it carries, its payload, and the frame in it if it is one of the house's."""
 
     time: float
@@ -56,18 +56,18 @@ class Packet:
     address_type: int
     data: bytes
     place: Point
-    frame: Frame | None = None
+    frame: SentFrame | None = None
 
 
 class Sender:
     """A device at work. ``epoch`` is seconds since 1970 at the house's time 0, for scales that have a clock."""
 
-    def __init__(self, device: Device, seed: str, truth: Truth, epoch: float = 0.0) -> None:
+    def __init__(self, device: SimulatedDevice, seed: str, truth: GroundTruth, epoch: float = 0.0) -> None:
         self.device = device
         self._truth = truth
         self._epoch = epoch
-        self._chance = chance_of(seed, mac_text(device.mac))
-        self._life = device.kind.life(self._chance)
+        self._chance = random_for(seed, mac_text(device.mac))
+        self._life = device.profile.life(self._chance)
         self._key = device.key
         # Near the end of the 8 bits, so that every house sees counters wrap.
         self._counter = self._chance.randrange(1, 4_000) * 256 + 250
@@ -80,13 +80,13 @@ class Sender:
         self._restarts += 1
         self._truth.restarts.append((self.device.mac, time, counter))
 
-    def send(self, time: float) -> tuple[Frame, float]:
+    def send(self, time: float) -> tuple[SentFrame, float]:
         """The next frame, made and not yet on air, and how long the device waits then."""
         content = next(self._life)
         if content.fresh:
             self._weighed = datetime.fromtimestamp(self._epoch + time, UTC)
         payload = content.payload if isinstance(content.payload, bytes) else content.payload(self._weighed)
-        sent = Frame(
+        sent = SentFrame(
             mac=self.device.mac,
             time=time,
             counter=None,
@@ -96,12 +96,12 @@ class Sender:
             origin=Origin.GENUINE if content.values or content.events else Origin.SIGN_OF_LIFE,
             epoch=self._restarts,
         )
-        if self.device.kind.uuid == MIBEACON:
+        if self.device.profile.uuid == MIBEACON:
             sent.counter = self._counter if self._key is not None and payload else self._counter & 0xFF
             self._counter = (self._counter + 1) & 0xFFFF_FFFF
         return sent, self._wait(content)
 
-    def packets(self, pace: float, *, restarts: tuple[tuple[float, float, int], ...] = ()) -> Iterator[Packet]:
+    def packets(self, pace: float, *, restarts: tuple[tuple[float, float, int], ...] = ()) -> Iterator[Transmission]:
         """All its transmissions, in order of time, for ever.
 
         ``pace`` divides the waits. ``restarts`` are (time, seconds without batteries, counter it begins again at).
@@ -120,18 +120,18 @@ class Sender:
                 yield packet
             time = max(last + 0.05, time + max(QUICKEST, wait / pace))
 
-    def copies(self, sent: Frame) -> Iterator[Packet]:
+    def copies(self, sent: SentFrame) -> Iterator[Transmission]:
         """The transmissions of one frame, in order of time."""
         at = sent.time
-        for _ in range(self.device.kind.copies):
-            yield Packet(at, self.device.mac, PUBLIC, sent.data, self.device.place, sent)
-            at += self.device.kind.spacing * self._chance.uniform(0.7, 1.3)
+        for _ in range(self.device.profile.copies):
+            yield Transmission(at, self.device.mac, PUBLIC, sent.data, self.device.place, sent)
+            at += self.device.profile.spacing * self._chance.uniform(0.7, 1.3)
 
     def _wait(self, content: Content) -> float:
         return content.wait * self._chance.uniform(0.8, 1.2)
 
     def _advertisement(self, payload: bytes) -> bytes:
-        kind = self.device.kind
+        kind = self.device.profile
         if kind.uuid != MIBEACON or kind.product_id is None:
             return advertisement(payload, kind.uuid)
         bits = kind.header_bits | (STANDARD_AUTHENTICATION if kind.encrypted else 0)

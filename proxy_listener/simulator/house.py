@@ -1,7 +1,7 @@
-"""A house with real nodes on loopback, announced by real mDNS, and its truth.
+"""A house with real nodes on loopback, announced by real mDNS, and its ground truth.
 
-A seed and sizes go in; ``async with house.running():`` makes it live. The rule of this file: the house plays its scene
-to the nodes' radios and notes who heard what; it never touches whoever listens to the nodes.
+A seed and sizes go in; ``async with house.running():`` starts the nodes and the devices. Invariant: the house hands
+packets to the nodes' radios and records who received what; it never touches the clients of the nodes.
 """
 
 import asyncio
@@ -17,73 +17,107 @@ from zeroconf.asyncio import AsyncZeroconf
 
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.secret import Secret
-from proxy_listener.node.firmware import Firmware, Timing
+from proxy_listener.node.air import Link, Lost, Notified
+from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.simulator.chance import chance_of
-from proxy_listener.simulator.devices import Device, Packet
-from proxy_listener.simulator.evening import Evening, Network
-from proxy_listener.simulator.plan import FIRMWARES, plan_devices, plan_neighbours, plan_rooms
-from proxy_listener.simulator.plant import PlantSensor
-from proxy_listener.simulator.proxy import HouseProxy, RoomAir
+from proxy_listener.simulator.devices import SimulatedDevice, Transmission
+from proxy_listener.simulator.generate import FIRMWARES, generate_devices, generate_neighbours, generate_rooms
+from proxy_listener.simulator.ground_truth import GroundTruth
+from proxy_listener.simulator.miflora import PlantSensor
 from proxy_listener.simulator.radio import Point, Room, mean_rssi, receive
-from proxy_listener.simulator.scene import Attack, Scene
-from proxy_listener.simulator.truth import Truth
+from proxy_listener.simulator.seeded_random import random_for
+from proxy_listener.simulator.traffic import AirTraffic, Source
 
 LOOPBACK = "127.0.0.1"
 ESPRESSIF = 0x246F28
-FOR_EVER = 10.0**9
+FOREVER = 10.0**9
+"""Seconds; longer than any house runs."""
 LOGGED = 300
 """Hours that a plant's log holds."""
+REACH = -92.0
+"""dBm: a weaker device does not receive a connect request."""
+
+
+class RoomAir:
+    """What the radio of one room can connect to: plants in reach. An open to anything else never returns."""
+
+    def __init__(self, room: Room, plants: dict[Address, tuple[PlantSensor, Point]]) -> None:
+        self._room = room
+        self._plants = plants
+
+    async def open(self, address: int, address_type: int, lost: Lost, notified: Notified) -> Link:
+        """As :meth:`Air.open`."""
+        del address_type
+        found = self._plants.get(address)
+        if found is None or mean_rssi(found[1], self._room.place) < REACH:
+            never: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+            return await never
+        return await found[0].open(lost, notified)
+
+
+@attrs.frozen
+class HouseProxy:
+    """One room's proxy."""
+
+    room: Room
+    node: Node
+
+    @property
+    def name(self) -> str:
+        """The node's."""
+        return self.node.settings.name
 
 
 class House:
     """``rooms`` and ``devices`` are how many, or which. ``pace``: so many times faster than life devices send.
 
     ``foreign``: the share of packets that are not Xiaomi's. ``loss``: the share that each room misses, however near.
-    ``attack``: who plays old frames again, or makes some up. ``firmwares``: of the rooms' nodes, by turns.
+    ``others``: further sources of packets. ``firmwares``: of the rooms' nodes, by turns. ``node_type``: their class.
 
-    ``instance`` tells houses of one seed apart that live at the same time on one machine: it changes the nodes' names,
-    MACs and key, and nothing of what the devices send.
+    ``instance`` distinguishes houses of one seed that run at the same time on one machine: it changes the nodes'
+    names, MACs and key, and nothing of what the devices send.
     """
 
     def __init__(
         self,
         seed: int | str = 1,
         rooms: int | Sequence[Room] = 4,
-        devices: int | Sequence[Device] = 12,
+        devices: int | Sequence[SimulatedDevice] = 12,
         *,
         neighbours: int = 1,
         foreign: float = 0.7,
         pace: float = 60.0,
         loss: float = 0.25,
-        attack: Attack | None = None,
+        others: Sequence[Source] = (),
         firmwares: Sequence[Firmware] = FIRMWARES,
         noise: bool = True,
-        timing: Timing | None = None,
+        timing: NodeTiming | None = None,
         instance: str = "",
+        node_type: type[Node] = Node,
     ) -> None:
         self.seed = str(seed)
-        self.rooms = plan_rooms(rooms, loss) if isinstance(rooms, int) else list(rooms)
-        self.devices = plan_devices(self.seed, devices, self.rooms) if isinstance(devices, int) else list(devices)
-        self.neighbours = plan_neighbours(self.seed, neighbours, self.rooms)
+        self.rooms = generate_rooms(rooms, loss) if isinstance(rooms, int) else list(rooms)
+        self.devices = generate_devices(self.seed, devices, self.rooms) if isinstance(devices, int) else list(devices)
+        self.neighbours = generate_neighbours(self.seed, neighbours, self.rooms)
         self.pace = pace
         self.foreign = foreign
-        self.attack = attack or Attack()
-        self.truth = Truth()
+        self.others = others
+        self.truth = GroundTruth()
         self._instance = instance
-        self._own = chance_of(self.seed, "nodes", instance)
+        self._node_type = node_type
+        self._own = random_for(self.seed, "nodes", instance)
         self.noise_psk = Secret(b64encode(self._own.randbytes(32)).decode()) if noise else None
         self._plants: dict[Address, tuple[PlantSensor, Point]] = {
             device.mac: (self._plant(device), device.place)
             for device in self.devices
-            if device.kind.gatt_firmware is not None
+            if device.profile.gatt_firmware is not None
         }
         self.proxies = [
             HouseProxy(room, self._node(room, firmwares[index % len(firmwares)], timing))
             for index, room in enumerate(self.rooms)
         ]
-        self._reception = chance_of(self.seed, "reception")
+        self._reception = random_for(self.seed, "reception")
         self._playing: asyncio.Task[None] | None = None
 
     @property
@@ -108,26 +142,26 @@ class House:
 
     @asynccontextmanager
     async def running(self, *, announced: bool = True) -> AsyncIterator["House"]:
-        """The nodes are up and the devices send, in real time."""
+        """The nodes run and the devices send, in real time."""
         zeroconf = AsyncZeroconf(interfaces=[LOOPBACK]) if announced else None
         try:
             for proxy in self.proxies:
                 await proxy.node.start(LOOPBACK, zeroconf=zeroconf)
-            self.speak()
+            self.start_sending()
             yield self
         finally:
-            await self.fall_silent()
+            await self.stop_sending()
             await asyncio.gather(*(proxy.node.stop() for proxy in self.proxies))
             if zeroconf is not None:
                 await zeroconf.async_close()
 
-    def speak(self) -> None:
+    def start_sending(self) -> None:
         """The devices begin to send."""
         if self._playing is None:
             self._playing = asyncio.get_running_loop().create_task(self._play())
 
-    async def fall_silent(self) -> None:
-        """Nothing more goes on air; what the nodes hold is sent on. After it the truth stands still."""
+    async def stop_sending(self) -> None:
+        """Nothing more goes on air, and the nodes send on what they hold. The truth does not change after it."""
         if self._playing is not None:
             self._playing.cancel()
             await asyncio.gather(self._playing, return_exceptions=True)
@@ -135,29 +169,13 @@ class House:
         for proxy in self.proxies:
             proxy.node.stream.flush()
 
-    def evening(
-        self,
-        seconds: float,
-        *,
-        network: Network | None = None,
-        attack: Attack | None = None,
-        restarts: int = 0,
-        pace: float | None = None,
-        epoch: float = 1_763_800_000.0,
-    ) -> Evening:
-        """This house by virtual time, from its beginning: an iterable of advertisements, with its own truth.
+    def traffic(self, epoch: float) -> AirTraffic:
+        """What is sent in this house from its beginning. ``epoch``: seconds since 1970 at that time."""
+        devices = [*self.devices, *self.neighbours]
+        return AirTraffic(self.seed, self.rooms, devices, self.pace, self.foreign, self.others, epoch=epoch)
 
-        ``restarts`` devices change their batteries; ``pace`` is the house's unless given; ``epoch`` is seconds since
-        1970 at time 0.
-        """
-        scene = attrs.evolve(
-            self._scene(), attack=attack or self.attack, restarts=restarts, pace=pace or self.pace, epoch=epoch
-        )
-        names = {proxy.room.name: proxy.name for proxy in self.proxies}
-        return Evening(scene, seconds, names, network or Network())
-
-    def play(self, packet: Packet) -> None:
-        """One packet goes on air, now. A plant that is connected does not advertise."""
+    def send(self, packet: Transmission) -> None:
+        """Send one packet now. A plant that is connected does not advertise."""
         now = time.time()
         plant = self._plants.get(packet.address)
         if plant is not None and not plant[0].advertises:
@@ -169,9 +187,9 @@ class House:
                 self._receive(proxy, packet, rssi, now)
 
     @staticmethod
-    def _receive(proxy: HouseProxy, packet: Packet, rssi: int, now: float) -> None:
-        """Heard is what the proxy sent on: a deaf, unsubscribed or choking one did not hear it."""
-        sent = partial(packet.frame.note, proxy.room.name, now) if packet.frame is not None else None
+    def _receive(proxy: HouseProxy, packet: Transmission, rssi: int, now: float) -> None:
+        """A packet counts as heard once the proxy sent it to its client."""
+        sent = partial(packet.frame.record, proxy.room.name, now) if packet.frame is not None else None
         heard = partial(proxy.node.hear, packet.address, packet.address_type, rssi, packet.data, sent)
         if proxy.room.latency:
             asyncio.get_running_loop().call_later(proxy.room.latency, heard)
@@ -181,32 +199,28 @@ class House:
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        for packet in self._scene().packets(self.truth, FOR_EVER):
+        for packet in self.traffic(time.time()).packets(self.truth, FOREVER):
             ahead = started + packet.time - loop.time()
-            # Less than a scheduler's tick is not worth a sleep; a second behind, others get a turn.
+            # A sleep shorter than a scheduler's tick costs more than it gains. More than a second late, let others run.
             if ahead > 0.005 or ahead < -1.0:
                 await asyncio.sleep(max(0.0, ahead))
-            self.play(packet)
+            self.send(packet)
 
-    def _scene(self) -> Scene:
-        devices = [*self.devices, *self.neighbours]
-        return Scene(self.seed, self.rooms, devices, self.pace, self.foreign, self.attack, epoch=time.time())
-
-    def _plant(self, device: Device) -> PlantSensor:
-        chance = chance_of(self.seed, mac_text(device.mac), "gatt")
-        plant = PlantSensor(device.mac, device.kind.product_id or 0, time.time, device.kind.gatt_firmware or "")
+    def _plant(self, device: SimulatedDevice) -> PlantSensor:
+        chance = random_for(self.seed, mac_text(device.mac), "gatt")
+        plant = PlantSensor(device.mac, device.profile.product_id or 0, time.time, device.profile.gatt_firmware or "")
         plant.battery = chance.randint(20, 100)
         plant.tenths, plant.light = chance.randint(50, 300), chance.randint(0, 20_000)
         plant.moisture, plant.conductivity = chance.randint(5, 70), chance.randint(20, 1_500)
         plant.fill_log(LOGGED, chance)
         return plant
 
-    def _node(self, room: Room, firmware: Firmware, timing: Timing | None) -> Node:
+    def _node(self, room: Room, firmware: Firmware, timing: NodeTiming | None) -> Node:
         mac = ESPRESSIF << 24 | self._own.getrandbits(24)
         name = room.name.lower().replace(" ", "-") + "-proxy" + (f"-{mac & 0xFFFFFF:06x}" if self._instance else "")
-        wifi = chance_of(self.seed, "wifi", room.name).randint(-78, -45)
+        wifi = random_for(self.seed, "wifi", room.name).randint(-78, -45)
         settings = NodeSettings(name, mac, f"{room.name} proxy", self.noise_psk, area=room.name, wifi_rssi=wifi)
-        return Node(settings, firmware, RoomAir(room, self._plants), timing)
+        return self._node_type(settings, firmware, RoomAir(room, self._plants), timing)
 
     def _proxy_entry(self, proxy: HouseProxy, *, static: bool) -> dict[str, Any]:
         settings = proxy.node.settings
@@ -218,7 +232,7 @@ class House:
         return entry
 
 
-def _device_entry(device: Device) -> dict[str, Any]:
+def _device_entry(device: SimulatedDevice) -> dict[str, Any]:
     entry: dict[str, Any] = {"mac": mac_text(device.mac), "name": device.name}
     if device.bindkey is not None:
         entry["bindkey"] = device.bindkey.reveal()

@@ -18,6 +18,7 @@ import attrs
 import pytest
 import tomlkit
 from support.made_broker import MadeBroker
+from support.rogue import HOSTILE_NAME
 from zeroconf.asyncio import AsyncZeroconf
 
 from proxy_listener.model.advertisement import mac_text
@@ -26,7 +27,6 @@ from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_10
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.simulator import frames
-from proxy_listener.simulator.rogue import HOSTILE_NAME
 
 PATIENCE = 20.0
 MAC, PLAIN_MAC = 0xA4C1380283F4, 0x582D34AABBCC

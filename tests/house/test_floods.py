@@ -72,7 +72,7 @@ async def flooded(directory: Path, manner: str, rooms: int, seconds: float) -> R
         async with program(*words, stdout=nowhere, stderr=asyncio.subprocess.PIPE) as service:
             reading = asyncio.create_task(service.stderr.read())
             await asyncio.sleep(seconds)
-            await house.fall_silent()
+            await house.stop_sending()
             await asyncio.sleep(SETTLE)
             run.memory = peak(service.pid)
             began = time.monotonic()

@@ -4,16 +4,17 @@ import asyncio
 
 import attrs
 import pytest
+from support.faulty_node import faster
 
 from proxy_listener.node.air import OperationError
-from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6, ESPHOME_2026_10, GENERATIONS, Timing
+from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6, ESPHOME_2026_10, GENERATIONS
 from proxy_listener.node.gatt import perform
 from proxy_listener.node.links import Links
 from proxy_listener.node.messages import api
 from proxy_listener.node.scanner import Scanner
 
 PLANT, OTHER = 0xC47C8D6A0001, 0xC47C8D6A0002
-FAST = attrs.evolve(Timing().divided(50), open=0.1)
+FAST = faster(50, open=0.1)
 
 
 class Everyone:

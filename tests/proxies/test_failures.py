@@ -139,7 +139,7 @@ async def test_node_that_asks_for_the_time():
         taken = []
         requests = node._requests.serve
         (session,) = node.sessions
-        session._door = attrs.evolve(session._door, serve=lambda *both: taken.append(both[1]) or requests(*both))
+        session._context = attrs.evolve(session._door, serve=lambda *both: taken.append(both[1]) or requests(*both))
         session.send(api.GetTimeRequest())
         await made.hears(node)
         assert not any(isinstance(message, api.GetTimeResponse) for message in taken)

@@ -7,17 +7,16 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 from aioesphomeapi import APIClient
+from support.faulty_node import FaultyNode, faster
 
 from proxy_listener.gatt import miflora
 from proxy_listener.model.errors import GattError
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.firmware import Feature
-from proxy_listener.node.firmware import Timing as NodeTiming
-from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.gatt import Timing, connection
 from proxy_listener.proxies.handles import Tables
-from proxy_listener.simulator.plant import PlantFaults, PlantSensor
+from proxy_listener.simulator.miflora import PlantFaults, PlantSensor
 
 FLOWER = attrs.evolve(miflora.PLANTS[0x0098], settle=0.02)
 PLANT, OTHER = 0xC47C8D6A0001, 0xC47C8D6A0002
@@ -25,7 +24,7 @@ OLD = generations.ESPHOME_2026_6
 OLDEST = generations.FIRST_RAW
 NEW = generations.ESPHOME_2026_10
 FAST = Timing(connect=0.6, services=0.3, operation=0.2, disconnect=0.2, release=0.4, settle=0.03, slots=0.2)
-NODE = attrs.evolve(NodeTiming().divided(20), open=0.4, operation=5.0)
+NODE = faster(20, open=0.4, operation=5.0)
 
 
 class Air:
@@ -64,7 +63,7 @@ class Kept(dict):
 class Room:
     """A node, a client that holds its stream, a sensor."""
 
-    node: Node
+    node: FaultyNode
     proxy: Connector
     sensor: PlantSensor
     notes: Kept
@@ -87,7 +86,7 @@ def plant(mac=PLANT):
 async def room(firmware=NEW, *, subscribe=True):
     sensor, notes = plant(), Kept()
     air = Air(sensor, plant(OTHER))
-    node = Node(NodeSettings("kitchen-proxy", 0xA0B1C2D3E4F5), firmware, air, NODE)
+    node = FaultyNode(NodeSettings("kitchen-proxy", 0xA0B1C2D3E4F5), firmware, air, NODE)
     await node.start()
     client = APIClient("127.0.0.1", node.port, "")
     try:

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.plant_house import PLANT, ROOMS, plant_house, untold
 
-from proxy_listener.node.firmware import Timing as NodeTiming
+from proxy_listener.node.firmware import NodeTiming
 from proxy_listener.proxies.gatt import Timing as GattTiming
 from proxy_listener.reads import Timing
 

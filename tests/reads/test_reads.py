@@ -11,7 +11,7 @@ from support.plant_house import PLANT, ROOMS, plant_house, tried, untold
 
 from proxy_listener.gatt import miflora
 from proxy_listener.node import firmware as generations
-from proxy_listener.simulator.plant import PlantFaults
+from proxy_listener.simulator.miflora import PlantFaults
 
 TWO_FAR = {"kitchen": -60.0, "hall": -85.0}
 

@@ -40,7 +40,7 @@ async def test_all_that_rooms_heard_arrives():
         enough = asyncio.Event()
         clients = [await listen(proxy, house.noise_psk, heard, own, enough) for proxy in house.proxies]
         await enough.wait()
-        await house.fall_silent()
+        await house.stop_sending()
         for client in clients:
             await client.device_info()  # answered behind all that was sent before it
         arrived = Counter(item for room in heard.values() for item in room if item[0] in own)
@@ -87,7 +87,7 @@ def test_the_configuration_is_the_house():
     assert [entry["room"] for entry in tables["proxy"]] == ["Kitchen", "Hall", "Bedroom"]
     assert len(tables["device"]) == 12
     assert all(len(entry["bindkey"]) == 32 for entry in tables["device"] if "bindkey" in entry)
-    assert sum("bindkey" in entry for entry in tables["device"]) == sum(d.kind.encrypted for d in house.devices)
+    assert sum("bindkey" in entry for entry in tables["device"]) == sum(d.profile.encrypted for d in house.devices)
     assert house.noise_psk.reveal() not in repr(house.__dict__)
 
 

@@ -5,12 +5,12 @@ import base64
 from contextlib import asynccontextmanager
 
 import attrs
+from support.faulty_node import FaultyNode, faster
 
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.node import firmware
-from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.timing import Timing
@@ -46,14 +46,14 @@ FAST = Timing(
     resolve=0.5,
 )
 NO_MDNS = DiscoverySettings("listed", None, ("127.0.0.1",))
-NODE_TIMING = firmware.Timing().divided(20)
+NODE_TIMING = faster(20)
 
 
 def make_node(number, generation=firmware.ESPHOME_2026_10, *, psk=KEY, name=None, password=None, flags=None):
     if flags is not None:
         generation = attrs.evolve(generation, flags=firmware.Feature(flags))
     settings = NodeSettings(name or f"node{number}", MAC + number, noise_psk=psk, password=password)
-    return Node(settings, generation, timing=NODE_TIMING)
+    return FaultyNode(settings, generation, timing=NODE_TIMING)
 
 
 def entry(node, **more):

@@ -7,11 +7,12 @@ import random
 import sys
 from collections.abc import Iterator
 
+from support.rogue import HOSTILE_NAME, bomb
+
 from proxy_listener.node.firmware import ESPHOME_2026_10
 from proxy_listener.node.messages import api
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.simulator.rogue import HOSTILE_NAME, bomb
 
 MESSAGES, ADVERTISEMENTS = 500, 200
 """A second, and in each: 100,000 advertisements."""

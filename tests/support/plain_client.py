@@ -3,13 +3,15 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from proxy_listener.node.firmware import ESPHOME_2026_10, Login, Timing
+from support.faulty_node import faster
+
+from proxy_listener.node.firmware import ESPHOME_2026_10, Login
 from proxy_listener.node.messages import NUMBERS, api, parse
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.node.wire import PlainWire
 
-FAST = Timing().divided(100)
+FAST = faster(100)
 
 
 class Client:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 from aioesphomeapi.client import APIClient
+from support.faulty_node import FaultyNode, faster
 
 from proxy_listener.gatt.miflora import PLANTS
 from proxy_listener.model.outcome import Outcome
@@ -13,8 +14,6 @@ from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, Pro
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.air import OpenError
-from proxy_listener.node.firmware import Timing as NodeTiming
-from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.gatt import Timing as GattTiming
@@ -22,7 +21,7 @@ from proxy_listener.proxies.gatt import connection
 from proxy_listener.proxies.handles import Tables
 from proxy_listener.proxies.timing import Timing as FleetTiming
 from proxy_listener.reads import House, Reads, Timing
-from proxy_listener.simulator.plant import PlantSensor
+from proxy_listener.simulator.miflora import PlantSensor
 
 PLANT = 0xC47C8D6A0001
 NOISE = bytes.fromhex("020106")
@@ -30,7 +29,7 @@ ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
 GATT = GattTiming(connect=0.8, services=0.6, operation=0.5, disconnect=0.3, release=0.8, settle=0.02, slots=0.2)
 UNHURRIED = attrs.evolve(GATT, connect=8.0, services=8.0, operation=8.0)
 READS = Timing(tick=0.02, live=6.0, log=20.0, patience=0.5, look=0.02, quick=0.2, rest=0.03)
-NODE = attrs.evolve(NodeTiming().divided(25), open=0.35, operation=5.0, ping=60.0, reap=150.0, handshake=10.0)
+NODE = faster(25, open=0.35, operation=5.0, ping=60.0, reap=150.0, handshake=10.0)
 FLEET = attrs.evolve(FleetTiming(), spacing=0.1, tick=0.05, silence=5.0)
 
 
@@ -254,7 +253,7 @@ async def plant_house(rssi, *, plants=1, firmware=None, **entry):
     sensors = {PLANT + i: sensor(PLANT + i) for i in range(plants)}
     airs = {name: RoomAir(sensors) for name in rssi}
     nodes = {
-        name: Node(
+        name: FaultyNode(
             NodeSettings(name, 0xA0B1C2D3E400 + 16 * at),
             (firmware or {}).get(name, generations.ESPHOME_2026_10),
             air,

@@ -14,19 +14,18 @@ from aioesphomeapi.core import (
     TimeoutAPIError,
 )
 from aioesphomeapi.model import BluetoothProxyFeature
+from support.faulty_node import FaultyNode, faster
 
 from proxy_listener.model.secret import Secret
 from proxy_listener.node import firmware as generations
-from proxy_listener.node.air import READ, WRITE, Characteristic, OpenError, OperationError, Service
-from proxy_listener.node.firmware import Timing
-from proxy_listener.node.node import Node
+from proxy_listener.node.air import READ, WRITE, Characteristic, GattService, OpenError, OperationError
 from proxy_listener.node.settings import NodeSettings
 
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 OTHER_PSK = "bOFFzzvfpg5DB94DuBGLXD/hMnhpDKgP9UQyBulwWVU="
 MAC = 0xA0B1C2D3E4F5
 PLANT = 0xC47C8D6A0001
-FAST = Timing().divided(20)
+FAST = faster(20)
 
 
 class OnePlant:
@@ -53,8 +52,8 @@ class OnePlant:
 
     async def services(self):
         return [
-            Service(0x1204, 0x31, [Characteristic(0x1A00, 0x33, READ | WRITE), Characteristic(0x1A02, 0x38, READ)]),
-            *(Service(0xFF00 + i, 0x100 + i, [Characteristic(0xEE00 + i, 0x200 + i, READ)]) for i in range(60)),
+            GattService(0x1204, 0x31, [Characteristic(0x1A00, 0x33, READ | WRITE), Characteristic(0x1A02, 0x38, READ)]),
+            *(GattService(0xFF00 + i, 0x100 + i, [Characteristic(0xEE00 + i, 0x200 + i, READ)]) for i in range(60)),
         ]
 
     async def read(self, handle):
@@ -73,7 +72,7 @@ class OnePlant:
 
 @asynccontextmanager
 async def running(firmware=generations.ESPHOME_2026_10, air=None, timing=FAST, **settings):
-    node = Node(NodeSettings("kitchen-proxy", MAC, **settings), firmware, air, timing)
+    node = FaultyNode(NodeSettings("kitchen-proxy", MAC, **settings), firmware, air, timing)
     await node.start()
     try:
         yield node
@@ -399,7 +398,7 @@ async def test_a_wrong_password_ends_the_session():
 
 async def test_a_silent_client_is_asked_then_dropped():
     """60 s of silence: the node pings. 150 s: it drops the client. Here divided by 300."""
-    async with running(timing=Timing().divided(300)) as node:
+    async with running(timing=faster(300)) as node:
         reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
         writer.write(b"\x00\x00\x01")
         assert (await reader.readexactly(3))[2] == 2

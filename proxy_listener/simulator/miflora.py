@@ -14,8 +14,8 @@ import attrs
 
 from proxy_listener.model.advertisement import Address
 from proxy_listener.node import air
-from proxy_listener.node.air import Lost, Notified, OpenError, OperationError, Service
-from proxy_listener.simulator import plant_table as table
+from proxy_listener.node.air import GattService, Lost, Notified, OpenError, OperationError
+from proxy_listener.simulator import miflora_table as table
 
 PLACEHOLDER = bytes.fromhex("aabbccddeeff99887766000000000000")
 LOG_PLACEHOLDER = bytes.fromhex("aabbccddeeff99887766554433221110")
@@ -29,7 +29,7 @@ Answer: TypeAlias = Literal["good", "placeholder", "short", "garbage", "zeros"]
 
 
 @attrs.frozen
-class Entry:
+class SimulatedLogEntry:
     """One hour of the log: seconds of the device's clock, and what was measured in raw units."""
 
     seconds: int
@@ -78,7 +78,7 @@ class PlantSensor:
     opens: list[float] = attrs.field(factory=list)
     logins: int = 0
     erased: bool = False
-    log: list[Entry] = attrs.field(factory=list)  # newest first
+    log: list[SimulatedLogEntry] = attrs.field(factory=list)  # newest first
     booted: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -110,7 +110,7 @@ class PlantSensor:
         latest = self.clock // HOUR * HOUR
         hours = min(hours, latest // HOUR)
         self.log = [
-            Entry(
+            SimulatedLogEntry(
                 latest - HOUR * back,
                 chance.randint(-50, 350),
                 chance.randint(0, 30_000),
@@ -153,7 +153,7 @@ class PlantLink:
             sensor.link_limit, self._drop, air.HUNG_UP_BY_PEER
         )
 
-    async def services(self) -> Sequence[Service]:
+    async def services(self) -> Sequence[GattService]:
         """The table, with the handles where they are now."""
         await asyncio.sleep(self._sensor.step * 4)
         return table.moved(self._sensor.faults.shifted)

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 import tomlkit
-from support.lone_house import Plan, lone_house
+from support.house_process import Plan, house_process
 
 from proxy_listener.config import load
 from proxy_listener.proxies.coalesce import event_loop
@@ -108,7 +108,7 @@ async def soak(plan, directory):
         # A stream that was taken comes back within the test, not five minutes after it.
         entry["insist"] = True
     path.write_text(tomlkit.dumps(document))
-    with lone_house(plan) as house:
+    with house_process(plan) as house:
         bare = len(asyncio.all_tasks()), open_files()
         watcher = Watcher()
         async with service(attrs.evolve(load(path), sinks={}), directory / "state") as running:
@@ -122,7 +122,7 @@ async def soak(plan, directory):
             after = await settled(before)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-            outcome = await house.silence()
+            outcome = await house.stop_sending()
             await asyncio.sleep(IN_FLIGHT)
         await collecting
         left = len(asyncio.all_tasks()) - bare[0], open_files() - bare[1]

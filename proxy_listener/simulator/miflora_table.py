@@ -18,7 +18,7 @@ from proxy_listener.node.air import (
     WRITE_WITHOUT_RESPONSE,
     Characteristic,
     Descriptor,
-    Service,
+    GattService,
 )
 
 NAME, LOGIN, SESSION = 0x2A00, 0x0001, 0x0010
@@ -28,8 +28,8 @@ LOG_CONTROL, LOG_DATA, CLOCK = 0x1A10, 0x1A11, 0x1A12
 LOGIN_HANDLE = 0x12
 
 SERVICES = (
-    Service(0x1800, 0x01, (Characteristic(NAME, 0x03, READ),)),
-    Service(
+    GattService(0x1800, 0x01, (Characteristic(NAME, 0x03, READ),)),
+    GattService(
         0xFE95,
         0x10,
         (
@@ -37,7 +37,7 @@ SERVICES = (
             Characteristic(SESSION, 0x1B, WRITE),
         ),
     ),
-    Service(
+    GattService(
         0x1204,
         0x31,
         (
@@ -46,7 +46,7 @@ SERVICES = (
             Characteristic(BATTERY, 0x38, READ),
         ),
     ),
-    Service(
+    GattService(
         0x1206,
         0x3A,
         (
@@ -71,7 +71,7 @@ def uuid_at(handle: int) -> int | None:
     return _UUIDS.get(handle)
 
 
-def moved(by: int) -> Sequence[Service]:
+def moved(by: int) -> Sequence[GattService]:
     """The services with every handle moved, as another firmware has them."""
     return [_shifted(service, by) for service in SERVICES]
 
@@ -92,7 +92,7 @@ def rc4(key: bytes, data: bytes) -> bytes:
     return Cipher(ARC4(fitting), mode=None).encryptor().update(data)
 
 
-def _shifted(service: Service, by: int) -> Service:
+def _shifted(service: GattService, by: int) -> GattService:
     return attrs.evolve(
         service,
         handle=service.handle + by,

@@ -15,7 +15,7 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.node.announce import SERVICE_TYPE
 from proxy_listener.node.messages import api
-from proxy_listener.simulator.chance import chance_of
+from proxy_listener.simulator.seeded_random import random_for
 
 Manner: TypeAlias = Literal["silent", "garbage", "drip", "huge", "closing"]
 
@@ -40,7 +40,7 @@ class _Peer(asyncio.Protocol):
             self._task.cancel()
 
     async def _behave(self, transport: asyncio.Transport) -> None:
-        chance = chance_of("rogue", self._manner)
+        chance = random_for("rogue", self._manner)
         if self._manner == "closing":
             transport.close()
         elif self._manner == "garbage":

@@ -35,7 +35,7 @@ class Content:
 
 
 @attrs.frozen
-class Kind:
+class Profile:
     """One model. ``copies`` packets of each frame, ``spacing`` seconds apart; ``oui`` is the MAC's first half."""
 
     model: str
@@ -206,16 +206,16 @@ def _settled(raw: int) -> dict[str, Value]:
     return {"mass_non_stabilized": raw / 200, "mass": raw / 200, "stabilized": True}
 
 
-KINDS: Mapping[str, Kind] = {
+PROFILES: Mapping[str, Profile] = {
     kind.name: kind
     for kind in (
-        Kind("LYWSD03MMC", "climate", 0x055B, 0xA4C138, True, climate),
-        Kind("LYWSDCGQ", "round climate", 0x01AA, 0x582D34, False, round_climate, version=2, copies=3, spacing=0.5),
-        Kind("MCCGQ02HL", "door", 0x098B, 0xE4AAEC, True, door, copies=14, spacing=0.08),
-        Kind("RTCGQ02LM", "motion", 0x0A8D, 0x18C23C, True, motion, copies=12, spacing=0.1),
-        Kind("XMWXKG01LM", "button", 0x2387, 0x18C23C, True, button, copies=12, spacing=0.03),
-        Kind("YLAI003", "switch", 0x07BF, 0xF82441, True, switch, copies=12, spacing=0.03),
-        Kind(
+        Profile("LYWSD03MMC", "climate", 0x055B, 0xA4C138, True, climate),
+        Profile("LYWSDCGQ", "round climate", 0x01AA, 0x582D34, False, round_climate, version=2, copies=3, spacing=0.5),
+        Profile("MCCGQ02HL", "door", 0x098B, 0xE4AAEC, True, door, copies=14, spacing=0.08),
+        Profile("RTCGQ02LM", "motion", 0x0A8D, 0x18C23C, True, motion, copies=12, spacing=0.1),
+        Profile("XMWXKG01LM", "button", 0x2387, 0x18C23C, True, button, copies=12, spacing=0.03),
+        Profile("YLAI003", "switch", 0x07BF, 0xF82441, True, switch, copies=12, spacing=0.03),
+        Profile(
             "HHCCJCY01",
             "plant",
             0x0098,
@@ -230,7 +230,7 @@ KINDS: Mapping[str, Kind] = {
             gatt_firmware="3.2.1",
         ),
         # Its frames begin with 31 02 98 00: version 0.
-        Kind(
+        Profile(
             "HHCCJCY01",
             "old plant",
             0x0098,
@@ -244,11 +244,11 @@ KINDS: Mapping[str, Kind] = {
             spacing=0.4,
             gatt_firmware="2.7.0",
         ),
-        Kind("HHCCJCY10", "pink plant", None, 0xDC234D, False, pink_plant, uuid=TUYA, copies=4, spacing=0.5),
-        Kind(
+        Profile("HHCCJCY10", "pink plant", None, 0xDC234D, False, pink_plant, uuid=TUYA, copies=4, spacing=0.5),
+        Profile(
             "XMTZC05HM", "body scale", None, 0x5CCAD3, False, body_scale, uuid=BODY_COMPOSITION, copies=10, spacing=0.1
         ),
-        Kind("XMTZC04HM", "scale", None, 0x50FB19, False, scale, uuid=WEIGHT_SCALE, copies=10, spacing=0.1),
+        Profile("XMTZC04HM", "scale", None, 0x50FB19, False, scale, uuid=WEIGHT_SCALE, copies=10, spacing=0.1),
     )
 }
 """By the name that stands behind the room's in a device's name."""

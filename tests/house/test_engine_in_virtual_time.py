@@ -8,19 +8,19 @@ delivered: nothing lost, nothing twice, and nothing that no device sent, whateve
 import random
 
 import pytest
+from support.attackers import forgeries, replays
 from support.listening import Air
+from support.virtual_time import STARTED, Network, VirtualHouse, in_virtual_time
 
 from proxy_listener.model.advertisement import Advertisement
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.simulator.comparison import Comparison, compare
-from proxy_listener.simulator.evening import STARTED, Evening, Network
 from proxy_listener.simulator.house import House
-from proxy_listener.simulator.scene import Attack
 
 STALLING = Network(stalls=2.0)
-ATTACKED = Attack(replays=1800.0, forgeries=900.0)
+ATTACKED = (replays(1800.0), forgeries(900.0))
 
 
 def entries(house: House) -> list[DeviceSettings]:
@@ -57,8 +57,8 @@ def authentic(comparison: Comparison, house: House) -> tuple[list, list, list]:
     )
 
 
-def evening(house: House, seconds: float, attack: Attack | None = None) -> Evening:
-    return house.evening(seconds, network=STALLING, attack=attack, restarts=3, pace=1.0)
+def evening(house: House, seconds: float, attackers=()) -> VirtualHouse:
+    return in_virtual_time(house, seconds, network=STALLING, attackers=attackers, restarts=3, pace=1.0)
 
 
 @pytest.mark.parametrize("seed", ["a", "b", "c"])
@@ -67,7 +67,7 @@ def test_readings_are_the_union_of_what_the_rooms_delivered_each_once(seed):
     played = evening(house, 3600)
     air = air_of(house)
     play(air, played)
-    comparison = compare(played.truth, air.readings, played.scene.epoch, neighbours(house))
+    comparison = compare(played.truth, air.readings, played.traffic.epoch, neighbours(house))
     assert comparison.heard > 1000
     assert comparison.perfect, (comparison.lost[:3], comparison.twice[:3], comparison.false[:3])
 
@@ -78,7 +78,7 @@ def test_replays_and_forgeries_come_to_nothing_and_cost_nothing(seed):
     played = evening(house, 3600, ATTACKED)
     air = air_of(house)
     play(air, played)
-    comparison = compare(played.truth, air.readings, played.scene.epoch, neighbours(house))
+    comparison = compare(played.truth, air.readings, played.traffic.epoch, neighbours(house))
     assert authentic(comparison, house) == ([], [], [])
     assert not comparison.lost
     assert air.listener.outcomes[Outcome.REPLAY] > 100
@@ -95,7 +95,7 @@ def test_an_evening_cut_in_two_by_a_restart_is_the_same_evening():
     second = Air(*entries(house), memory=first.memory, now=STARTED, wall=heard[middle].time - STARTED)
     play(second, heard[middle:])
     readings = first.readings + second.readings
-    comparison = compare(played.truth, readings, played.scene.epoch, neighbours(house))
+    comparison = compare(played.truth, readings, played.traffic.epoch, neighbours(house))
     assert authentic(comparison, house) == ([], [], [])
     assert not comparison.lost
 
@@ -108,7 +108,7 @@ def identities(readings: list[Reading]) -> list[tuple[int, bytes]]:
 def test_the_order_and_interleaving_of_proxies_never_change_the_set_of_readings(seed):
     """Each proxy's advertisements keep their order; how the proxies' streams mix, and how late each is, is chance."""
     house = House("g", 6, 12, loss=0.4)
-    heard = list(house.evening(900, pace=4.0))
+    heard = list(in_virtual_time(house, 900, pace=4.0))
     chance = random.Random(seed)
     delay = {a.proxy: chance.uniform(0.0, 240.0) for a in heard}
     mixed = sorted(heard, key=lambda a: a.heard + delay[a.proxy])
@@ -130,11 +130,11 @@ def test_the_order_and_interleaving_of_proxies_never_change_the_set_of_readings(
 def test_a_day_of_twenty_devices_in_eight_rooms(seed):
     """Restarts, wraps, stalls, an attacker, for 24 hours of virtual time."""
     house = House(f"day {seed}", 8, 20, loss=0.4)
-    played = house.evening(
-        86_400, network=STALLING, attack=Attack(replays=300.0, forgeries=150.0), restarts=6, pace=1.0
+    played = in_virtual_time(
+        house, 86_400, network=STALLING, attackers=(replays(300.0), forgeries(150.0)), restarts=6, pace=1.0
     )
     air = air_of(house)
     play(air, played)
-    comparison = compare(played.truth, air.readings, played.scene.epoch, neighbours(house))
+    comparison = compare(played.truth, air.readings, played.traffic.epoch, neighbours(house))
     assert authentic(comparison, house) == ([], [], [])
     assert not comparison.lost

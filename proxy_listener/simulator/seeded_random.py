@@ -3,6 +3,6 @@
 from random import Random
 
 
-def chance_of(*names: object) -> Random:
+def random_for(*names: object) -> Random:
     """The generator of that name: the same name, the same numbers."""
     return Random("/".join(map(str, names)))  # noqa: S311  a simulated house must be repeatable

@@ -7,13 +7,14 @@ from random import Random
 
 import pytest
 from aioesphomeapi import APIClient
+from support.chaos import FAULTS, chaos
+from support.faulty_node import FaultyNode, faster
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-from proxy_listener.node.firmware import ESPHOME_2026_6, ESPHOME_2026_10, Timing
-from proxy_listener.simulator.faults import FAULTS, chaos
+from proxy_listener.node.firmware import ESPHOME_2026_6, ESPHOME_2026_10
 from proxy_listener.simulator.house import House
 
-FAST = Timing().divided(20)
+FAST = faster(20)
 
 
 def house(firmware=ESPHOME_2026_10, rooms=1, devices=0):
@@ -25,6 +26,7 @@ def house(firmware=ESPHOME_2026_10, rooms=1, devices=0):
         foreign=0.0,
         firmwares=[firmware],
         timing=FAST,
+        node_type=FaultyNode,
         instance=f"faults-{os.getpid()}",
     )
 
@@ -51,7 +53,7 @@ async def test_a_power_cycle_ends_sessions_and_keeps_the_port():
     (proxy,) = home.proxies
     async with home.running(), subscribed(proxy, home.noise_psk) as api:
         port = proxy.node.port
-        await proxy.power_cycle()
+        await proxy.node.power_cycle()
         assert await api.ended.get() is False
         assert proxy.node.port == port
         zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
@@ -67,12 +69,12 @@ async def test_the_stream_is_taken_where_the_newest_wins(firmware, taken):
     home = house(firmware)
     (proxy,) = home.proxies
     async with home.running(announced=False), subscribed(proxy, home.noise_psk) as api:
-        assert proxy.take_stream() is taken
+        assert proxy.node.take_stream() is taken
         proxy.node.hear(1, 0, -50, b"\x01")
         proxy.node.stream.flush()
         await api.device_info()
         assert api.heard.empty() is taken
-        proxy.give_stream_back()
+        proxy.node.give_stream_back()
         assert (proxy.node.stream.holder is None) is taken
 
 
@@ -81,11 +83,11 @@ async def test_a_flood_floods():
     home = house()
     (proxy,) = home.proxies
     async with home.running(announced=False), subscribed(proxy, home.noise_psk) as api:
-        proxy.flood(2_000)
+        proxy.node.flood(2_000)
         addresses = set()
         while len(addresses) < 400:
             addresses |= {advertisement.address for advertisement in (await api.heard.get()).advertisements}
-        proxy.stop_flood()
+        proxy.node.stop_flood()
         await api.device_info()
         while not api.heard.empty():
             api.heard.get_nowait()
@@ -101,12 +103,12 @@ async def test_a_wedged_scanner_says_running_and_hears_nothing(until):
     home = house()
     (proxy,) = home.proxies
     async with home.running(announced=False), subscribed(proxy, home.noise_psk):
-        proxy.wedge(until)
+        proxy.node.wedge(until)
         assert proxy.node.scanner.state.name == "RUNNING"
         assert not proxy.node.hear(1, 0, -50, b"\x01")
         await proxy.node.scanner.restart()
         assert proxy.node.hear(1, 0, -50, b"\x01") is (until == "scan")
-        await proxy.power_cycle()
+        await proxy.node.power_cycle()
         assert proxy.node.scanner.hears
 
 

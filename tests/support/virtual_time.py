@@ -1,28 +1,32 @@
-"""A house by virtual time: what its proxies would hand in, in order of arrival, as fast as it can be computed. Pure.
+"""A house in virtual time: what its proxies would deliver, in order of arrival, as fast as it can be computed. Pure.
 
-The rule of this file: within one room packets arrive in the order in which they were heard; between rooms they do not,
-and a room whose Wi-Fi stalls hands in minutes of them at once.
+Packets of one room arrive in the order in which they were received; those of different rooms do not. A room whose
+Wi-Fi stalls delivers minutes of packets at once.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 import attrs
 
 from proxy_listener.model.advertisement import Advertisement
-from proxy_listener.simulator.chance import chance_of
+from proxy_listener.simulator.ground_truth import GroundTruth
+from proxy_listener.simulator.house import House
 from proxy_listener.simulator.radio import Room, mean_rssi, receive
-from proxy_listener.simulator.scene import HOUR, Scene
-from proxy_listener.simulator.truth import Truth
+from proxy_listener.simulator.seeded_random import random_for
+from proxy_listener.simulator.traffic import AirTraffic, Source
 
 STARTED = 1_000.0
-"""Monotonic seconds at the house's time 0: not 0, so that nobody takes it for "never"."""
+"""Monotonic seconds at the house's time 0. Not 0, which could be mistaken for "never"."""
+
+
+HOUR = 3600.0
 
 
 @attrs.frozen
 class Network:
-    """How what rooms hear arrives. ``batch``: seconds that a packet waits at most; ``stalls`` an hour and room."""
+    """Delays. ``batch``: seconds that a packet waits at most; ``stalls``: of the Wi-Fi, per hour and room."""
 
     batch: float = 0.2
     stalls: float = 0.0
@@ -30,40 +34,40 @@ class Network:
 
 
 @attrs.define
-class Evening:
+class VirtualHouse:
     """Iterate once. ``truth`` grows with it; ``frames[...].first_heard`` is the arrival of the first copy."""
 
-    scene: Scene
+    traffic: AirTraffic
     seconds: float
     proxies: Mapping[str, str]  # room -> proxy's name
     network: Network = Network()
-    truth: Truth = attrs.field(factory=Truth)
+    truth: GroundTruth = attrs.field(factory=GroundTruth)
 
     def __iter__(self) -> Iterator[Advertisement]:
-        reception = chance_of(self.scene.seed, "reception")
+        reception = random_for(self.traffic.seed, "reception")
         arrivals = {
-            room.name: _Arrivals(self.scene.seed, room, self.network, self.seconds) for room in self.scene.rooms
+            room.name: _Arrivals(self.traffic.seed, room, self.network, self.seconds) for room in self.traffic.rooms
         }
         waiting: list[tuple[float, int, Advertisement]] = []
         order = count()
-        for packet in self.scene.packets(self.truth, self.seconds):
+        for packet in self.traffic.packets(self.truth, self.seconds):
             while waiting and waiting[0][0] <= packet.time:
                 yield heapq.heappop(waiting)[2]
             self.truth.on_air(packet.frame, packet.time)
-            for room in self.scene.rooms:
+            for room in self.traffic.rooms:
                 rssi = receive(reception, mean_rssi(packet.place, room.place), room.loss)
                 if rssi is None:
                     continue
                 arrival = arrivals[room.name].after(packet.time)
                 if packet.frame is not None:
-                    packet.frame.note(room.name, arrival)
+                    packet.frame.record(room.name, arrival)
                 advertisement = Advertisement(
                     packet.address,
                     packet.address_type,
                     packet.data,
                     self.proxies[room.name],
                     rssi,
-                    self.scene.epoch + arrival,
+                    self.traffic.epoch + arrival,
                     STARTED + arrival,
                 )
                 heapq.heappush(waiting, (arrival, next(order), advertisement))
@@ -75,7 +79,7 @@ class _Arrivals:
     """When packets of one room arrive."""
 
     def __init__(self, seed: str, room: Room, network: Network, seconds: float) -> None:
-        self._chance = chance_of(seed, "network", room.name)
+        self._chance = random_for(seed, "network", room.name)
         self._latency = room.latency
         self._batch = network.batch
         self._last = 0.0
@@ -97,3 +101,23 @@ class _Arrivals:
             arrival = max(arrival, self._stalls[0][1])
         self._last = max(self._last, arrival)
         return self._last
+
+
+def in_virtual_time(
+    house: House,
+    seconds: float,
+    *,
+    network: Network | None = None,
+    attackers: Sequence[Source] = (),
+    restarts: int = 0,
+    pace: float | None = None,
+    epoch: float = 1_763_800_000.0,
+) -> VirtualHouse:
+    """This house from its beginning: an iterable of advertisements, with a ground truth of its own.
+
+    ``restarts`` devices change their batteries; ``pace`` is the house's unless given; ``epoch`` is seconds since 1970
+    at time 0.
+    """
+    traffic = attrs.evolve(house.traffic(epoch), others=attackers, restarts=restarts, pace=pace or house.pace)
+    names = {proxy.room.name: proxy.name for proxy in house.proxies}
+    return VirtualHouse(traffic, seconds, names, network or Network())

@@ -1,4 +1,4 @@
-"""A failing house in a process of its own, so that what is measured beside it is the engine's alone."""
+"""A failing house in a process of its own, so that measurements in the test's process are of the engine only."""
 
 import asyncio
 import multiprocessing
@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from random import Random
 
 import attrs
+from support.attackers import forgeries, replays
+from support.chaos import FAULTS, Disturbance, chaos
+from support.faulty_node import FaultyNode
 
-from proxy_listener.simulator.faults import FAULTS, Disturbance, chaos
+from proxy_listener.simulator.ground_truth import GroundTruth
 from proxy_listener.simulator.house import House
-from proxy_listener.simulator.scene import Attack
-from proxy_listener.simulator.truth import Truth
 
 
 @attrs.frozen
@@ -32,34 +33,41 @@ class Plan:
         return 2.0 * self.count * (self.every + self.lasting) + 10.0
 
     def house(self) -> House:
-        attack = Attack(replays=7_200, forgeries=7_200)
-        return House(33, self.rooms, self.devices, pace=self.pace, attack=attack, instance=self.instance)
+        return House(
+            33,
+            self.rooms,
+            self.devices,
+            pace=self.pace,
+            others=(replays(7_200), forgeries(7_200)),
+            instance=self.instance,
+            node_type=FaultyNode,
+        )
 
 
 @attrs.frozen
 class Outcome:
-    truth: Truth
+    truth: GroundTruth
     faults: list[Disturbance]
 
 
-class LoneHouse:
+class HouseProcess:
     """The parent's end."""
 
     def __init__(self, pipe):
         self._pipe = pipe
 
     async def fail(self):
-        """Begin to fail; returns when all faults are over."""
+        """Start the faults; returns when all are over."""
         self._pipe.send("fail")
         assert await self._answer() == "failed"
 
-    async def silence(self):
-        """Nothing more goes on air; everything is on its way."""
+    async def stop_sending(self):
+        """Stop sending; the outcome."""
         self._pipe.send("silence")
         return await self._answer()
 
     async def _answer(self):
-        """EOFError where the house broke down."""
+        """Raises EOFError where the house failed."""
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._pipe.fileno(), ready.set)
         try:
@@ -70,14 +78,14 @@ class LoneHouse:
 
 
 @contextmanager
-def lone_house(plan):
+def house_process(plan):
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=live, args=(plan, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
-        yield LoneHouse(ours)
+        yield HouseProcess(ours)
         ours.send("end")
         process.join(20.0)
         assert process.exitcode == 0
@@ -111,6 +119,6 @@ async def _live(plan, pipe):
         await asyncio.gather(failing, return_exceptions=True)
         pipe.send("failed")
         assert await asyncio.to_thread(pipe.recv) == "silence"
-        await house.fall_silent()
+        await house.stop_sending()
         pipe.send(Outcome(house.truth, faults))
         assert await asyncio.to_thread(pipe.recv) == "end"

@@ -8,8 +8,8 @@ import pytest
 from proxy_listener.gatt import miflora
 from proxy_listener.model.errors import GattError
 from proxy_listener.node.air import OpenError, OperationError
-from proxy_listener.simulator import plant_table as table
-from proxy_listener.simulator.plant import PLACEHOLDER, PlantSensor
+from proxy_listener.simulator import miflora_table as table
+from proxy_listener.simulator.miflora import PLACEHOLDER, PlantSensor
 
 MAC = 0xC47C8D6A3E7A
 BATTERY, LIVE, MODE, LOG_DATA, LOG_CONTROL, CLOCK = 0x38, 0x35, 0x33, 0x3C, 0x3E, 0x41

@@ -1,7 +1,6 @@
-"""A seed -> a house: rooms, nodes' firmware, devices with their places and keys.
+"""Generates a house from a seed: rooms, the firmware of their nodes, devices with places and keys.
 
-The rule of this file: everything is drawn from generators named after the seed, so the same numbers make the same
-house on every machine.
+Invariant: the same seed and sizes give the same house on every machine.
 """
 
 from collections.abc import Sequence
@@ -11,17 +10,17 @@ import attrs
 
 from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6, ESPHOME_2026_10, Firmware
-from proxy_listener.simulator.chance import chance_of
-from proxy_listener.simulator.devices import Device
-from proxy_listener.simulator.kinds import KINDS
+from proxy_listener.simulator.devices import SimulatedDevice
+from proxy_listener.simulator.profiles import PROFILES
 from proxy_listener.simulator.radio import Point, Room
+from proxy_listener.simulator.seeded_random import random_for
 
 NAMES = ("Kitchen", "Hall", "Bedroom", "Living room", "Office", "Bathroom", "Cellar", "Attic", "Nursery", "Garage")
 COLUMNS, WIDTH, DEPTH = 3, 5.0, 4.0
 """Rooms are laid out in rows of three, metres apart."""
 
 FIRMWARES: Sequence[Firmware] = (ESPHOME_2026_10, ESPHOME_2026_6, ESPHOME_2025_6, ESPHOME_2026_10.passive())
-"""What the rooms' nodes run, by turns."""
+"""Of the rooms' nodes, in turn."""
 
 ORDER = (
     "climate",
@@ -38,10 +37,10 @@ ORDER = (
     "scale",
     "old plant",
 )
-"""Kinds of devices, in which a house of any size is a fair sample."""
+"""Profiles of the devices, in turn: the first dozen is a fair sample."""
 
 
-def plan_rooms(count: int, loss: float) -> list[Room]:
+def generate_rooms(count: int, loss: float) -> list[Room]:
     """``count`` rooms in a grid, each losing that share of packets."""
     rooms = []
     for index in range(count):
@@ -51,31 +50,32 @@ def plan_rooms(count: int, loss: float) -> list[Room]:
     return rooms
 
 
-def plan_devices(seed: str, count: int, rooms: Sequence[Room]) -> list[Device]:
-    """``count`` devices, each somewhere in a room, named after it."""
-    chance = chance_of(seed, "devices")
-    devices: list[Device] = []
+def generate_devices(seed: str, count: int, rooms: Sequence[Room]) -> list[SimulatedDevice]:
+    """``count`` devices, each at a random place in a room and named after it."""
+    chance = random_for(seed, "devices")
+    devices: list[SimulatedDevice] = []
     for index in range(count):
-        kind = KINDS[ORDER[index % len(ORDER)]]
+        profile = PROFILES[ORDER[index % len(ORDER)]]
         room = rooms[index % len(rooms)] if index < len(rooms) else chance.choice(rooms)
-        name = f"{room.name} {kind.name}"
+        name = f"{room.name} {profile.name}"
         if any(device.name == name for device in devices):
             name += f" {index + 1}"
-        key = Secret(chance.randbytes(16).hex()) if kind.encrypted else None
-        devices.append(Device(kind.oui << 24 | chance.getrandbits(24), kind, name, _somewhere(chance, room), key))
+        key = Secret(chance.randbytes(16).hex()) if profile.encrypted else None
+        mac = profile.oui << 24 | chance.getrandbits(24)
+        devices.append(SimulatedDevice(mac, profile, name, _random_place(chance, room), key))
     return devices
 
 
-def plan_neighbours(seed: str, count: int, rooms: Sequence[Room]) -> list[Device]:
-    """Encrypted sensors next door: heard weakly, of whom no key is known."""
-    chance = chance_of(seed, "neighbours")
-    kind = attrs.evolve(KINDS["climate"], copies=4)
+def generate_neighbours(seed: str, count: int, rooms: Sequence[Room]) -> list[SimulatedDevice]:
+    """Encrypted sensors next door: received weakly, and without a known key."""
+    chance = random_for(seed, "neighbours")
+    profile = attrs.evolve(PROFILES["climate"], copies=4)
     across = max((room.place[0] for room in rooms), default=0.0) + 6.0
     return [
-        Device(
-            kind.oui << 24 | chance.getrandbits(24),
-            kind,
-            f"Neighbour's {kind.name} {index + 1}",
+        SimulatedDevice(
+            profile.oui << 24 | chance.getrandbits(24),
+            profile,
+            f"Neighbour's {profile.name} {index + 1}",
             (across, chance.uniform(0.0, DEPTH)),
             Secret(chance.randbytes(16).hex()),
             listed=False,
@@ -84,6 +84,6 @@ def plan_neighbours(seed: str, count: int, rooms: Sequence[Room]) -> list[Device
     ]
 
 
-def _somewhere(chance: Random, room: Room) -> Point:
+def _random_place(chance: Random, room: Room) -> Point:
     x, y = room.place
     return x + chance.uniform(-WIDTH / 2, WIDTH / 2), y + chance.uniform(-DEPTH / 2, DEPTH / 2)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from random import Random
 
 from proxy_listener.model.advertisement import RANDOM, SERVICE_DATA_16
-from proxy_listener.simulator.devices import Packet
+from proxy_listener.simulator.devices import Transmission
 from proxy_listener.simulator.frames import FLAGS, structure
 from proxy_listener.simulator.radio import Point
 
@@ -19,7 +19,7 @@ ROTATION = 900.0
 """Seconds that a random private address is kept (Bluetooth Core, volume 3, part C, appendix A)."""
 
 
-def phone(chance: Random, place: Point, interval: float, rotation: float = ROTATION) -> Iterator[Packet]:
+def phone(chance: Random, place: Point, interval: float, rotation: float = ROTATION) -> Iterator[Transmission]:
     """One source's transmissions, for ever."""
     time = chance.uniform(0.0, interval)
     address, changes = _address(chance), time + chance.uniform(0.0, rotation)
@@ -27,7 +27,7 @@ def phone(chance: Random, place: Point, interval: float, rotation: float = ROTAT
     while True:
         if time >= changes:
             address, changes, payload = _address(chance), time + rotation, _payload(chance)
-        yield Packet(time, address, RANDOM, payload, place)
+        yield Transmission(time, address, RANDOM, payload, place)
         time += interval * chance.uniform(0.5, 1.5)
 
 

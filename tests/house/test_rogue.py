@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from aioesphomeapi import APIClient
 from aioesphomeapi.core import APIConnectionError
+from support.rogue import HOSTILE_NAME, bomb, hush, rogue, spam
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.node.firmware import ESPHOME_2026_10
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.simulator.rogue import HOSTILE_NAME, bomb, hush, rogue, spam
 
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 
