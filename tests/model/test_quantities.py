@@ -60,7 +60,7 @@ def test_one_name_two_forms():
 
 def test_a_value_of_another_form_than_its_row_has():
     """A quantity without a row, or with a value of another form, is shown bare."""
-    assert quantity_of("pm25", 3) == Quantity("pm25", "number", diagnostic=True)
+    assert quantity_of("no_such_quantity", 3) == Quantity("no_such_quantity", "number", diagnostic=True)
     assert quantity_of("temperature", "warm") == Quantity("temperature", "text", diagnostic=True)
     assert quantity_of("temperature", True) == Quantity("temperature", "flag", diagnostic=True)
 

@@ -181,7 +181,7 @@ def test_the_value_that_came_decides_the_form() -> None:
     """The entity of a quantity follows its value: a number, a flag or a text."""
     assert component(quantity_of("moisture", 40)) == component(MOISTURE)
     assert component(quantity_of("moisture", True))["p"] == "binary_sensor"
-    unknown = component(quantity_of("pm25", 3.5))
+    unknown = component(quantity_of("no_such_quantity", 3.5))
     assert (unknown["p"], unknown["entity_category"]) == ("sensor", "diagnostic")
     assert not {"unit_of_measurement", "state_class", "device_class"} & unknown.keys()
 
