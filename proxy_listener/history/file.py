@@ -82,6 +82,11 @@ class Store:
             with closing(reader(self.path)) as connection:
                 yield connection
 
+    def close(self) -> None:
+        """Close the connection. The last one moves the write-ahead log into the file."""
+        with self._lock:  # a thread may still read a journal in memory, and SQLite would crash
+            self.connection.close()
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed at the end of the block, undone where it raises."""

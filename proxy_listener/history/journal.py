@@ -25,8 +25,8 @@ from proxy_listener.history.archive import Archive
 from proxy_listener.history.file import FAULTS, open_store, sound
 from proxy_listener.history.following import Cursor, Feed
 from proxy_listener.history.ledger import Ledger, Small
+from proxy_listener.history.retention import Retention
 from proxy_listener.history.schema import Row
-from proxy_listener.history.thinning import Thinning
 from proxy_listener.history.writer import Batch, Committed, Writer
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Reading
@@ -93,7 +93,7 @@ class Journal(Archive, Ledger):
         self._buffer = buffer
         self._writer = Writer(store)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._thinning = Thinning(store, self._writer, self._thread, settings or HistorySettings(), clock)
+        self._retention = Retention(store, self._writer, self._thread, settings or HistorySettings(), clock)
         self._running = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -192,7 +192,7 @@ class Journal(Archive, Ledger):
         self._plan()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._thinning.run())
+                tasks.create_task(self._retention.run())
                 if self._store.unchecked:
                     tasks.create_task(self._check())
                 await self._fault
@@ -221,7 +221,7 @@ class Journal(Archive, Ledger):
         for feed in list(self._feeds):
             feed.close()
         self._close_index()
-        await self._between_commits(self._writer.close)
+        await self._between_commits(self._store.close)
         self._thread.shutdown()
 
     def _plan(self) -> None:
@@ -339,7 +339,7 @@ class Journal(Archive, Ledger):
             self._renew()
         self._clashes += done.clashes
         self._refused += done.refused
-        self._thinning.committed(row.reading for row in batch.rows if row.id in done.ids)
+        self._retention.committed(row.reading for row in batch.rows if row.id in done.ids)
         if batch.rows:
             self._stored_id = batch.rows[-1].id
             self._tell([row for row in batch.rows if row.id in done.ids and row.id > self._told_id])
@@ -358,7 +358,7 @@ class Journal(Archive, Ledger):
     def _renew(self) -> None:
         """A fresh file took the place of a damaged one: what is small and known goes into it again."""
         self._store.fresh = False
-        self._thinning.count_again()
+        self._retention.count_again()
         self._again()
         self._close_index()
 

@@ -7,14 +7,12 @@ was opened anew, instead of being written twice.
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
-from proxy_listener.history import removal
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
-from proxy_listener.history.holdings import Plan
 from proxy_listener.history.queries import Hearing, Sealed
 from proxy_listener.history.schema import INSERT, SLOT, Row, record_of
 from proxy_listener.model.advertisement import Address
@@ -46,6 +44,9 @@ _UNSTORABLE = (
     sqlite3.ProgrammingError,
 )
 """What one row can raise that says nothing about the disk: NaN, numbers beyond 64 bits, lone surrogates."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -88,7 +89,7 @@ class Writer:
     _broken: Exception | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._count_sealed()
+        self.count_sealed()
         self._measure()
 
     def commit(self, batch: Batch) -> Committed:
@@ -105,44 +106,21 @@ class Writer:
     def put_aside(self, why: str) -> None:
         """Starts a fresh file because a later look found this one damaged. ``store.fresh`` and ``alarm`` tell."""
         assert self.store.path is not None
-        self.store.connection.close()
+        self.store.close()
         self._reopen(put_aside(self.store.path, why))
 
-    def thin(self, before: float, sealed_before: float) -> bool:
-        """One small step of forgetting what is older; True while there may be more. Identities stay."""
-        if self._broken:
-            return False
-        try:
-            return self._thin(before, sealed_before)
-        except FAULTS as error:
-            self._broken = error
-            raise
-
-    def make_room(self, plan: Plan) -> list[int]:
-        """One small step: removes the oldest rows of each holding, about as many as planned; says how many went."""
+    def remove(self, step: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """One transaction that removes rows. After a fault it raises until a commit has opened the file again."""
         if self._broken:
             raise self._broken
         try:
             with self.store.writing() as connection:
-                gone = [removal.oldest_of(connection, holding, rows) for holding, rows in plan]
+                done = step(connection, *args, **kwargs)
                 self._measure()
         except FAULTS as error:
             self._broken = error
             raise
-        return gone
-
-    def close(self) -> None:
-        """Closes the connection; the last one takes the write-ahead log into the file."""
-        self.store.connection.close()
-
-    def _thin(self, before: float, sealed_before: float) -> bool:
-        with self.store.writing() as connection:
-            sealed = removal.sealed(connection, sealed_before)
-            more = removal.older(connection, before)
-            self._measure()
-        if sealed:
-            self._count_sealed()
-        return more or sealed == removal.STEP
+        return done
 
     def _mend(self, error: Exception) -> None:
         """Opens the file anew: after a failed fsync the system may call pages clean that never reached the disk, and
@@ -150,7 +128,7 @@ class Writer:
         """
         path = self.store.path
         if path is not None:
-            self.store.connection.close()
+            self.store.close()
             broken = damaged(error) and path.exists()
             self._reopen(put_aside(path, f"is damaged ({error})") if broken else None)
         self._broken = None
@@ -160,7 +138,7 @@ class Writer:
         self.store.connection = opened.connection
         self.store.alarm = alarm or opened.alarm or self.store.alarm
         self.store.fresh |= opened.fresh
-        self._count_sealed()
+        self.count_sealed()
         self._measure()
 
     def _commit(self, batch: Batch, *, doubt: bool) -> Committed:
@@ -219,7 +197,7 @@ class Writer:
                 count -= 1
             self.sealed_count[frame.mac] = count
         if batch.unseal:
-            self._count_sealed()
+            self.count_sealed()
 
     def _measure(self) -> None:
         """Microseconds: three numbers of the first page."""
@@ -230,7 +208,8 @@ class Writer:
         number: int = self.store.connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         return number
 
-    def _count_sealed(self) -> None:
+    def count_sealed(self) -> None:
+        """Counts the kept frames in the file."""
         found = self.store.connection.execute("SELECT mac, count(*), sum(length(data)) FROM sealed GROUP BY mac")
         counted = found.fetchall()
         self.sealed_count = {mac: count for mac, count, _ in counted}

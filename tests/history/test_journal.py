@@ -11,6 +11,7 @@ import pytest
 from support.made_readings import MAC, T0, journal_at, numbers, reading
 
 from proxy_listener.history import Hearing, Journal, Known, Latest
+from proxy_listener.history.retention import remove_older
 from proxy_listener.model.reading import Event
 
 NAN = float("nan")
@@ -217,7 +218,7 @@ async def test_ids_only_grow(tmp_path):
         journal.append(reading(1))
         await journal.flush()
         (first,) = feed.take()
-        journal._writer.thin(T0 + 1e6, T0)
+        journal._writer.remove(remove_older, T0 + 1e6, T0)
     async with journal_at(path) as journal:
         feed = journal.feed()
         journal.append(reading(2))
@@ -262,7 +263,7 @@ async def test_thinning_forgets_readings_but_no_identity(tmp_path):
         journal.seal(MAC, T0, "hall", -60, 0, b"old")
         journal.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
         await journal.flush()
-        while journal._writer.thin(T0 + 1400, T0 + 1):
+        while journal._writer.remove(remove_older, T0 + 1400, T0 + 1)[1]:
             pass
         assert await numbers(journal) == list(range(1400, 1500))
         assert journal.known(MAC, reading(0).identity)

@@ -160,7 +160,7 @@ def test_sealing_is_bounded():
     assert writer.sealed_lost == 15 + 4
     kept = writer.store.connection.execute("SELECT data FROM sealed WHERE mac = 1 ORDER BY id").fetchall()
     assert [int.from_bytes(data, "big") for (data,) in kept] == list(range(15, 25))
-    writer.close()
+    writer.store.close()
 
 
 async def test_what_happened_last_is_the_newest_event_that_was_fired(tmp_path):
