@@ -1,6 +1,5 @@
-"""The verbs. What each one needs beyond click is imported when it is called, so that the others start at once."""
+"""The verbs of the command line. A verb's module is imported when the verb is called, so that each starts fast."""
 
-from proxy_listener.cli import run, offline, network, doctor, keys, running  # noqa: I001  the order in which --help lists them
 from proxy_listener.cli.verb import main
 
-__all__ = ["doctor", "keys", "main", "network", "offline", "run", "running"]
+__all__ = ["main"]

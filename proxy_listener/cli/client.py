@@ -1,11 +1,11 @@
 """The client of the control socket: a path of the API in, its JSON or its lines out.
 
-The rule of this file: where nothing answers it is a NotRunningError (exit status 69), whatever the reason looks like.
+Where no service answers it raises NotRunningError (exit status 69), whatever the cause.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,11 +19,11 @@ from proxy_listener.web.control import NAME
 T = TypeVar("T")
 
 LINE_LIMIT = 1 << 22
-"""Bytes of one line of a stream: an event of every device of a large house at once is well below."""
+"""Bytes of one line of a stream. An event with every device of a large house is well below."""
 
 
-class Service:
-    """The running service, as its API answers. Errors are ProxyListenerErrors with the API's own words."""
+class ServiceClient:
+    """The API of the running service. An error answer becomes a ProxyListenerError with the API's message."""
 
     def __init__(self, session: aiohttp.ClientSession, socket: Path) -> None:
         self._session = session
@@ -31,32 +31,32 @@ class Service:
 
     async def get(self, path: str, **query: str | float) -> Any:
         """The JSON that a route answers with."""
-        async with self._asked("GET", path, query) as response:
+        async with self._request("GET", path, query) as response:
             return await response.json()
 
-    async def lines(self, method: str, path: str, body: Any = None, **query: str | float) -> AsyncIterator[str]:
-        """The lines of a route that answers bit by bit, without their ends."""
-        async with self._asked(method, path, query, body) as response:
+    async def lines(self, method: str, path: str, body: Any = None, **query: str | float) -> AsyncGenerator[str, None]:
+        """The lines of a streamed answer, without their ends, as they come."""
+        async with self._request(method, path, query, body) as response:
             async for line in response.content:
                 yield line.decode().rstrip("\r\n")
 
     async def device(self, wanted: str) -> dict[str, Any]:
-        """The device that is meant by a MAC, a name, or the only part of a name that fits."""
+        """The device with this MAC or name, or the only one whose name contains the text."""
         devices: list[dict[str, Any]] = await self.get("/devices")
-        return chosen(devices, wanted)
+        return _select(devices, wanted)
 
     @asynccontextmanager
-    async def _asked(
+    async def _request(
         self, method: str, path: str, query: Mapping[str, str | float], body: Any = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
             async with self._session.request(method, f"http://localhost{path}", params=query, json=body) as response:
                 if response.status >= 400:
-                    raise ProxyListenerError(await _words(response))
+                    raise ProxyListenerError(await _message(response))
                 yield response
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, PermissionError):
-                text = f"not allowed to open {self._socket}: it belongs to who runs the service"
+                text = f"not allowed to open {self._socket}: it belongs to the user who runs the service"
                 raise ProxyListenerError(text) from None
             raise NotRunningError(
                 f"no service is running: nothing answers at {self._socket}; start one with: proxy-listener run; "
@@ -66,8 +66,7 @@ class Service:
             raise NotRunningError("the service stopped answering") from None
 
 
-def chosen(devices: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
-    """One device of a listing, by MAC or by name; ProxyListenerError where none or several are meant."""
+def _select(devices: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     plain = wanted.casefold()
     digits = plain.replace(":", "").replace("-", "")
     exact = [
@@ -82,7 +81,7 @@ def chosen(devices: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     raise ProxyListenerError(f"{wanted} is more than one device: {names}" if found else f"no such device: {wanted}")
 
 
-async def _words(response: aiohttp.ClientResponse) -> str:
+async def _message(response: aiohttp.ClientResponse) -> str:
     try:
         document = json.loads(await response.text())
         return str(document["message"])
@@ -90,7 +89,7 @@ async def _words(response: aiohttp.ClientResponse) -> str:
         return f"the service answered {response.status}"
 
 
-def ask(state: Path, question: Callable[[Service], Awaitable[T]]) -> T:
+def ask(state: Path, question: Callable[[ServiceClient], Awaitable[T]]) -> T:
     """Run ``question`` against the service of this state directory."""
 
     async def run() -> T:
@@ -99,6 +98,6 @@ def ask(state: Path, question: Callable[[Service], Awaitable[T]]) -> T:
         # Reads through a proxy and live streams take as long as they take.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=LINE_LIMIT) as session:
-            return await question(Service(session, socket))
+            return await question(ServiceClient(session, socket))
 
     return asyncio.run(run())

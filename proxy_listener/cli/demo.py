@@ -1,45 +1,55 @@
-"""A simulated house through the same engine as ``run``: real TCP, Noise and mDNS on loopback.
+"""The verb ``demo``: a simulated house through the same engine as ``run``: real TCP, Noise and mDNS on loopback.
 
-What comes in: a seed and sizes. What goes out: a live table on a terminal, JSON Lines elsewhere, and at the end what
-came out held against what was on air. The rule of this file: the engine is given a configuration and nothing else; what
-the house knows meets what the engine said only after both have stopped.
+The service gets a configuration and nothing else. After both have stopped, its readings are compared with what the
+simulator knows was on air.
 """
 
 import asyncio
 import os
 import signal
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
+import click
 import tomlkit
 
+from proxy_listener.cli.output import table_for
+from proxy_listener.cli.rows import DEVICE_HEAD, device_row
+from proxy_listener.cli.verb import FAILED, Listing, Options
 from proxy_listener.config import load
 from proxy_listener.history import Feed
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
+from proxy_listener.model.settings import ServiceSettings
+from proxy_listener.proxies.coalesce import event_loop
 from proxy_listener.service import Service, service
 from proxy_listener.simulator.comparison import Comparison, compare
 from proxy_listener.simulator.house import House
+from proxy_listener.state import write_private
+from proxy_listener.web.documents import device_document
 
 LAST_BATCHES = 1.0
-"""Seconds for the proxies to deliver what they heard last: they batch for 200 ms, and are read every 50."""
+"""Seconds for the last advertisements to arrive: proxies batch for 200 ms, and are read every 50 ms."""
 
 REDRAW = 0.5
-FEED = 10_000
-"""Readings that wait for the comparison: minutes of the largest house."""
+"""Seconds between updates of the table."""
 
+FEED = 10_000
+"""Readings that may wait for the comparison: minutes of the largest house."""
 
 Show: TypeAlias = Callable[[Service, float, Mapping[Address, Reading]], None]
-"""The service, for how many seconds the demo has run, and each device's last reading with an event."""
+"""Shows the demo's state: the service, for how many seconds it has run, each device's last reading with an event."""
 
 
 @attrs.frozen
-class Result:
+class DemoResult:
     """How the demo went."""
 
     comparison: Comparison
@@ -50,7 +60,7 @@ class Result:
     advertisements: int
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The summary for people."""
         c = self.comparison
         yield f"{self.advertisements} advertisements from {self.live} of {self.proxies} proxies, {self.foreign} foreign"
         yield f"frames on air           {c.frames:>7}"
@@ -67,40 +77,77 @@ class Result:
             yield f"  twice: {reading.name} counter {reading.counter} {dict(reading.values)}"
 
 
-async def demo(
-    *,
-    seconds: float | None,
-    seed: int,
-    rooms: int,
-    devices: int,
-    show: Show | None = None,
-) -> Result:
-    """Run a house until the time is over or SIGINT or SIGTERM comes.
+@click.command(cls=Listing)
+@click.option("--seconds", type=click.FloatRange(0), default=30, show_default=True, help="0: until Ctrl-C.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed is another house.")
+@click.option("--rooms", type=click.IntRange(1, 50), default=4, show_default=True)
+@click.option("--devices", type=click.IntRange(0, 300), default=12, show_default=True)
+@click.pass_obj
+def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int) -> None:
+    """A simulated house through the same engine as run, over real TCP, Noise and mDNS on loopback.
 
-    With ``show``, it is called twice a second, and readings are not written; else they go to standard output as JSON
-    Lines.
+    A live table on a terminal, JSON Lines elsewhere or with --json. At the end, what came out is held against what was
+    on air; status 1 where something was lost or came twice. The house brings its own configuration and a history that
+    ends with it: -c and --state change nothing.
+    """
+    house = House(seed, rooms, devices, instance=str(os.getpid()))
+    with asyncio.Runner(loop_factory=lambda: event_loop(ServiceSettings().coalesce)) as runner:
+        if options.json or not sys.stdout.isatty():
+            result = runner.run(_play(house, seconds or None))
+        else:
+            with _live_table(options) as show:
+                result = runner.run(_play(house, seconds or None, show))
+    for line in result.lines():
+        click.echo(line, err=True)
+    if result.comparison.lost or result.comparison.twice or result.comparison.false:
+        sys.exit(FAILED)
+
+
+@contextmanager
+def _live_table(options: Options) -> Iterator[Show]:
+    """A table of the devices, below the log, that each call updates."""
+    from rich.console import Console
+    from rich.live import Live
+
+    def show(running: Service, elapsed: float, last_events: Mapping[Address, Reading]) -> None:
+        now = time.time()
+        documents = [device_document(device, now, last_events.get(device.mac)) for device in running.view.devices()]
+        table = table_for(DEVICE_HEAD, [device_row(document) for document in documents], live.console.width)
+        table.caption = f"{elapsed:.0f} s, {running.live()} proxies"
+        live.update(table, refresh=True)
+
+    with Live(console=Console(no_color=not options.colored()), auto_refresh=False) as live:
+        options.start_logs(quiet=True)
+        yield show
+    options.start_logs()
+
+
+async def _play(house: House, seconds: float | None, show: Show | None = None) -> DemoResult:
+    """Run the house until the time is over or SIGINT or SIGTERM comes. Without ``show``, readings are written to
+    standard output as JSON Lines.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    house = House(seed, rooms, devices, instance=str(os.getpid()))
     with tempfile.TemporaryDirectory(prefix="proxy-listener-demo-") as directory:
-        config = load(_configuration(house, Path(directory)))
+        path = Path(directory) / "devices.toml"
+        write_private(path, tomlkit.dumps(house.configuration()))
+        config = load(path)
         if show is not None:
             config = attrs.evolve(config, sinks={})
         async with house.running():
             async with service(config, Path(directory) / "state") as running:
                 readings: list[Reading] = []
-                happened: dict[Address, Reading] = {}
-                collecting = asyncio.create_task(_collect(running.journal.feed(FEED), readings, happened))
-                await _watch(running, happened, stop, seconds, show)
+                last_events: dict[Address, Reading] = {}
+                collecting = asyncio.create_task(_collect(running.journal.feed(FEED), readings, last_events))
+                await _watch(running, last_events, stop, seconds, show)
                 await house.stop_sending()
                 await asyncio.sleep(LAST_BATCHES)
                 live = running.live()
             await collecting
     outcomes = running.view.outcomes()
     unreadable = {device.mac for device in house.neighbours}
-    return Result(
+    return DemoResult(
         compare(house.truth, readings, unreadable=unreadable),
         live,
         len(house.proxies),
@@ -110,25 +157,16 @@ async def demo(
     )
 
 
-def _configuration(house: House, directory: Path) -> Path:
-    """The house's devices.toml, which holds its keys: a file of its own user."""
-    path = directory / "devices.toml"
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as text:
-        text.write(tomlkit.dumps(house.configuration()))
-    return path
-
-
-async def _collect(feed: Feed, readings: list[Reading], happened: dict[Address, Reading]) -> None:
+async def _collect(feed: Feed, readings: list[Reading], last_events: dict[Address, Reading]) -> None:
     async for row in feed:
         readings.append(row.reading)
         if row.reading.events:
-            happened[row.reading.mac] = row.reading
+            last_events[row.reading.mac] = row.reading
 
 
 async def _watch(
     running: Service,
-    happened: Mapping[Address, Reading],
+    last_events: Mapping[Address, Reading],
     stop: asyncio.Event,
     seconds: float | None,
     show: Show | None,
@@ -140,4 +178,4 @@ async def _watch(
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, left))
         if show is not None:
-            show(running, loop.time() - began, happened)
+            show(running, loop.time() - began, last_events)

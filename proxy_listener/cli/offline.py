@@ -1,34 +1,40 @@
-"""The verbs that need no running service and no network: what the configuration means, what a frame means."""
+"""The verbs ``check`` and ``decode``, which need neither a service nor a network."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import click
 
-from proxy_listener.cli.tables import cell, print_json, show
-from proxy_listener.cli.verb import Listing, Options, Verb, main, nearest
-
-if TYPE_CHECKING:
-    from proxy_listener.config import Config
-    from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
+from proxy_listener.cli.output import cell, print_json, print_table
+from proxy_listener.cli.verb import Listing, Options, Verb, nearest_existing
+from proxy_listener.config import Config, doubts, find, load
+from proxy_listener.config.fields import FieldError
+from proxy_listener.config.secrets import bindkey
+from proxy_listener.formats.explain import explain
+from proxy_listener.formats.xiaomi.mibeacon import parse_frame
+from proxy_listener.model.advertisement import MIBEACON, mac_text, parse_mac, service_data
+from proxy_listener.model.errors import ConfigError, DecodeError
+from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
+from proxy_listener.web.control import NAME
 
 PROXY_HEAD = ("proxy", "mac", "room", "address", "key")
 DEVICE_HEAD = ("device", "mac", "key", "read every", "proxies")
 
 
-@main.command(cls=Listing, short_help="Say what the configuration would make run.")
+@click.command(cls=Listing)
 @click.pass_obj
 def check(options: Options) -> None:
     """Read the configuration and say what would run. Connects to nothing."""
     config = options.load()
     state = options.state_directory()
-    warnings = [*map(str, _doubts(config)), *_state_doubts(state)]
-    document = described(config, state) | {"warnings": warnings}
+    warnings = [*map(str, doubts(config)), *_state_warnings(state)]
+    document = _description(config, state) | {"warnings": warnings}
     if options.json:
         print_json(document)
         return
@@ -42,23 +48,21 @@ def check(options: Options) -> None:
     for head, rows in ((PROXY_HEAD, document["proxies"]), (DEVICE_HEAD, document["devices"])):
         if rows:
             click.echo("")
-            show(head, [list(row.values()) for row in rows], colored=options.colored())
+            print_table(head, [list(row.values()) for row in rows], colored=options.colored())
     for warning in warnings:
         click.echo(f"warning: {cell(warning)}", err=True)
     click.echo("ok" if not warnings else "ok, with warnings")
 
 
-def described(config: "Config", state: Path) -> dict[str, Any]:
+def _description(config: Config, state: Path) -> dict[str, Any]:
     """What would run, as a document without secrets."""
-    from proxy_listener.web.control import NAME
-
     history = config.history
     web = config.web
     return {
         "configuration": str(config.path),
         "state": str(state),
-        "history": f"{state / history.path}, kept for {in_units(history.keep)} and in {history.max_size / 1e9:g}GB, "
-        f"sealed {in_units(history.sealed)}",
+        "history": f"{state / history.path}, kept for {_duration(history.keep)} and in {history.max_size / 1e9:g}GB, "
+        f"sealed {_duration(history.sealed)}",
         "discovery": _discovery(config.discovery),
         "sinks": {name: ", ".join(_settings(settings)) for name, settings in config.sinks.items()},
         "web": f"http://{web.listen}" + (" with a token" if web.token else "")
@@ -69,7 +73,7 @@ def described(config: "Config", state: Path) -> dict[str, Any]:
     }
 
 
-def _discovery(discovery: "DiscoverySettings") -> str:
+def _discovery(discovery: DiscoverySettings) -> str:
     where = f"mDNS on {', '.join(discovery.interfaces)}" if discovery.interfaces else "mDNS on all interfaces"
     who = {
         "listed": "[[proxy]] entries only",
@@ -87,9 +91,7 @@ def _settings(settings: Any) -> Iterator[str]:
             yield f"{field.name} {value}"
 
 
-def _proxy(proxy: "ProxySettings", discovery: "DiscoverySettings") -> dict[str, Any]:
-    from proxy_listener.model.advertisement import mac_text
-
+def _proxy(proxy: ProxySettings, discovery: DiscoverySettings) -> dict[str, Any]:
     if proxy.noise_psk:
         key = "its own"
     elif proxy.password:
@@ -105,9 +107,7 @@ def _proxy(proxy: "ProxySettings", discovery: "DiscoverySettings") -> dict[str, 
     }
 
 
-def _device(device: "DeviceSettings") -> dict[str, Any]:
-    from proxy_listener.model.advertisement import mac_text
-
+def _device(device: DeviceSettings) -> dict[str, Any]:
     schemes = {24: "MiBeacon v2/v3", 32: "MiBeacon v4/v5"}
     keys = [f"{len(key)} digits, {schemes[len(key)]}" for key in device.bindkey]
     wishes = [f"{word} {', '.join(names)}" for word in ("prefer", "only", "avoid") if (names := getattr(device, word))]
@@ -115,49 +115,35 @@ def _device(device: "DeviceSettings") -> dict[str, Any]:
         "name": device.name,
         "mac": mac_text(device.mac),
         "key": " / ".join(keys) or "none: plain frames only",
-        "read": "off" if device.read is None else in_units(device.read),
+        "read": "off" if device.read is None else _duration(device.read),
         "proxies": "; ".join(wishes) or "any",
     }
 
 
-def in_units(seconds: float) -> str:
-    """``86400.0`` -> ``1d``: a duration as the configuration writes it."""
+def _duration(seconds: float) -> str:
+    """``86400.0`` -> ``1d``, as in the configuration."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g}{unit}"
     return f"{seconds:g}s" if seconds else "0"
 
 
-def _doubts(config: "Config") -> list[Any]:
-    from proxy_listener.config import doubts
-
-    return list(doubts(config))
-
-
-def _state_doubts(state: Path) -> Iterator[str]:
-    """Why the service could not keep anything there."""
-    there = nearest(state)
+def _state_warnings(state: Path) -> Iterator[str]:
+    """Why the service could not write to its state directory."""
+    there = nearest_existing(state)
     if not there.is_dir():
         yield f"{there} is not a directory, and the state directory would be in it"
     elif not os.access(there, os.W_OK | os.X_OK):
         yield f"{there} is not writable for this user, and the state directory belongs there"
 
 
-@main.command(cls=Verb, short_help="Explain a frame byte by byte.")
+@click.command(cls=Verb)
 @click.argument("data", metavar="HEX")
 @click.option("--mac", help="The MAC of the device that sent it; needed to decrypt where it is not in the frame.")
 @click.option("--bindkey", "keys", multiple=True, help="A key to try. Without one: that of the device's entry.")
 @click.pass_obj
 def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) -> None:
     """Explain a frame byte by byte: service data or a whole advertisement, in hex."""
-    from proxy_listener.config import find, load
-    from proxy_listener.config.fields import FieldError
-    from proxy_listener.config.secrets import bindkey
-    from proxy_listener.formats.explain import explain
-    from proxy_listener.model.advertisement import parse_mac
-    from proxy_listener.model.errors import ConfigError
-    from proxy_listener.model.secret import Secret
-
     try:
         payload = bytes.fromhex("".join(data.replace(":", " ").replace("-", " ").split()))
     except ValueError:
@@ -172,26 +158,25 @@ def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) 
         secrets = [bindkey(Secret(text)) for text in keys]
     except FieldError as error:
         raise click.BadParameter(str(error), param_hint="--bindkey") from None
-    sender = address if address is not None else _sender(payload)
-    if not secrets and sender is not None:
-        try:
-            path = find(options.config)
-            listed = load(path).devices if path else ()
-        except ConfigError:
-            # A frame is explained beside a broken configuration too, unless that was asked for.
-            if options.config is not None:
-                raise
-            listed = ()
-        secrets = [key for device in listed if device.mac == sender for key in device.bindkey]
+    if not secrets:
+        sender = address if address is not None else _sender(payload)
+        secrets = [key for device in _entries(options) if device.mac == sender for key in device.bindkey]
     sys.stdout.write(explain(payload, address, secrets))
 
 
-def _sender(payload: bytes) -> int | None:
-    """The MAC inside a frame, be it alone or in an advertisement; None where it has none."""
-    from proxy_listener.formats.xiaomi.mibeacon import parse_frame
-    from proxy_listener.model.advertisement import MIBEACON, service_data
-    from proxy_listener.model.errors import DecodeError
+def _entries(options: Options) -> Sequence[DeviceSettings]:
+    """The devices of the configuration. A configuration that was not named may be missing or wrong."""
+    path = find(options.config)
+    try:
+        return load(path).devices if path else ()
+    except ConfigError:
+        if options.config is not None:
+            raise
+        return ()
 
+
+def _sender(payload: bytes) -> int | None:
+    """The MAC inside a frame or an advertisement with a frame; None where it has none."""
     frames = [data for uuid, data in service_data(payload) if uuid == MIBEACON] or [payload]
     with suppress(DecodeError):
         return parse_frame(frames[0]).mac

@@ -1,20 +1,23 @@
-"""Captures through the engine, as fast as it can: advertisements in, JSON Lines out, and what became of them all.
+"""The verb ``replay``: captures in, readings as JSON Lines out, through the same engine as ``run``, as fast as it can.
 
-The rule of this file: time is the capture's. ``heard`` is the running sum of forward steps of ``time``, so a capture
-decides the same on every machine and at every speed. With a state directory the history is kept, and the next call
-goes on from there as a restarted service would; without one it is in memory.
+The time is the capture's: ``heard`` is the running sum of forward steps of ``time``, so a capture gives the same
+readings on every machine. With a state directory the history there is continued, as by a service that is restarted;
+without one it is in memory.
 """
 
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import attrs
+import click
 import structlog
 
 from proxy_listener.capture.lines import Capture
+from proxy_listener.cli.verb import FAILED, Options, Verb
 from proxy_listener.config import Config
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import ADDRESS_LIMIT, Advertisement
@@ -27,15 +30,15 @@ from proxy_listener.state import LOCK, single_instance
 log = structlog.get_logger()
 
 BATCH = 500
-"""Advertisements between commits. Nothing waits for these: a replay that is killed is played again."""
+"""Advertisements between commits: large, because a replay that is killed can be repeated."""
 
 LONGEST, WEAKEST, STRONGEST = 255, -127, 20
-"""As at the edge towards live proxies: bytes of data, dBm."""
+"""Bytes of data, and dBm: as for live proxies."""
 
 
 @attrs.frozen
-class Summary:
-    """What became of a replay."""
+class ReplaySummary:
+    """The result of a replay."""
 
     advertisements: int
     readings: int
@@ -45,7 +48,7 @@ class Summary:
     problems: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The summary for people."""
         yield f"{self.advertisements} advertisements, {self.readings} readings"
         for outcome, count in sorted(self.outcomes.items(), key=lambda item: -item[1]):
             yield f"{count:>9}  {outcome}"
@@ -57,11 +60,23 @@ class Summary:
             yield f"           {problem}"
 
 
-async def replay(files: Iterable[tuple[Path | None, str]], config: Config, state: Path | None, out: TextIO) -> Summary:
-    """Play files (None is standard input), each with the name that a problem calls it, and write readings to ``out``.
+@click.command(cls=Verb)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.pass_obj
+def replay(options: Options, files: tuple[str, ...]) -> None:
+    """Run captures through the engine: readings to standard output, a summary to standard error.
 
-    ProxyListenerError where a file or the state directory cannot be used.
+    FILE - is standard input. With --state the history there is continued, otherwise nothing is kept.
     """
+    summary = asyncio.run(_play(files, options.load_or_default(), options.state, sys.stdout))
+    for line in summary.lines():
+        click.echo(line, err=True)
+    if summary.bad_lines and not summary.advertisements:
+        sys.exit(FAILED)
+
+
+async def _play(files: Iterable[str], config: Config, state: Path | None, out: TextIO) -> ReplaySummary:
+    """ProxyListenerError where a file or the state directory cannot be used."""
     with ExitStack() as stack:
         ran_before = state is not None and (state / LOCK).exists()
         if state is not None:
@@ -71,25 +86,16 @@ async def replay(files: Iterable[tuple[Path | None, str]], config: Config, state
             log.warning("the history is lost: there is none in this state directory, which was used before")
         player = _Player(config, journal, out)
         try:
-            for path, name in files:
-                with _opened(path) as file:
-                    await player.play(player.capture.read(file, name))
+            for name in files:
+                with _open_capture(name) as file:
+                    await player.play(player.capture.read(file, "standard input" if name == "-" else name))
         finally:
             await player.close()
     return player.summary()
 
 
-@contextmanager
-def _opened(path: Path | None) -> Iterator[BinaryIO]:
-    if path is None:
-        yield sys.stdin.buffer
-        return
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ProxyListenerError(f"{path} cannot be read: {error.strerror}") from error
-    with file:
-        yield file
+def _open_capture(name: str) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")
 
 
 class _Player:
@@ -156,10 +162,10 @@ class _Player:
             self._engine.note_lasting(self._heard, self._time)
         await self._journal.close()
 
-    def summary(self) -> Summary:
+    def summary(self) -> ReplaySummary:
         outcomes = self._engine.outcomes() if self._engine else {}
         outcomes[str(Outcome.REFUSED)] = self._refused
-        return Summary(
+        return ReplaySummary(
             self._advertisements,
             self._readings,
             {outcome: count for outcome, count in outcomes.items() if count},

@@ -1,10 +1,10 @@
-"""Documents of the API in, cells of a table out."""
+"""Documents of the API in, cells of a table and words for people out."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from proxy_listener.cli.tables import age, cell
+from proxy_listener.cli.output import age, cell
 
 PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
 DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
@@ -17,22 +17,19 @@ SOURCES = {"advertisement": "heard", "read": "read", "history": "its log"}
 """A reading's source, in short."""
 
 FIRST = ("temperature", "humidity", "moisture", "conductivity", "illuminance", "mass")
-"""Quantities that are looked for first; the others follow by name."""
+"""Quantities that are shown first; the others follow by name."""
 
 DETAILS = ("mass_non_stabilized", "stabilized", "weighing")
-"""What a scale says on the way to its weight: in a list of devices it only takes room."""
+"""Intermediate values of a scale, which are left out of the list of devices."""
 
 BEST = 3
-"""Proxies that are named as hearing a device; ``--json`` has them all."""
+"""Proxies that are named as hearing a device. ``--json`` has all of them."""
 
 NAMED = 4
 """Devices that are named as lost without a proxy."""
 
 EVENT = ("event", "type", "fired", "time", "age")
-"""Of an event what is no property of its own."""
-
-STRANGERS = ("not_a_proxy", "not_accepted")
-"""States of nodes that nobody expects to hear anything."""
+"""Keys of an event that are not shown as its properties."""
 
 
 def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
@@ -55,10 +52,10 @@ def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
 
 def device_row(device: Mapping[str, Any]) -> list[Any]:
     """A device of ``/devices`` as cells."""
-    told = [quantity for quantity in device["values"] if quantity not in DETAILS]
-    told.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
-    values = {quantity: device["values"][quantity]["value"] for quantity in told}
-    words = [measured(values)] if values else []
+    shown = [quantity for quantity in device["values"] if quantity not in DETAILS]
+    shown.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    values = {quantity: device["values"][quantity]["value"] for quantity in shown}
+    words = [values_in_words(values)] if values else []
     if device["event"]:
         words.append(f"{events_in_words([device['event']])} {age(device['event']['age'])} ago")
     heard = age(device["heard_age"])
@@ -76,35 +73,35 @@ def device_row(device: Mapping[str, Any]) -> list[Any]:
 
 
 def route_row(one: Mapping[str, Any]) -> list[Any]:
-    """A candidate of ``/devices/{mac}/routes`` as cells; the chosen one is marked."""
+    """A candidate of ``/devices/{mac}/routes`` as cells. ``*`` marks the chosen one."""
     slots = None if one["slots_free"] is None else f"{one['slots_free']}/{cell(one['slots_limit'])}"
     name = ("* " if one["chosen"] else "") + one["proxy"]
     return [name, one["room"], one["rssi"], age(one["heard_age"]), one["score"], slots, one["reason"]]
 
 
 def history_row(one: Mapping[str, Any]) -> list[Any]:
-    """A reading as cells, its time the reader's local one."""
+    """A reading as cells, with its time in this machine's time zone."""
     return [
         datetime.fromisoformat(one["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         SOURCES[one["source"]] + (", late" if one["late"] else ""),
         one["proxy"],
         one["rssi"],
-        ", ".join(words for words in (measured(one["values"]), events_in_words(one["events"])) if words),
+        ", ".join(words for words in (values_in_words(one["values"]), events_in_words(one["events"])) if words),
     ]
 
 
-def coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
+def proxy_coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
     """A proxy of ``/coverage`` as cells."""
     alone = {names.get(mac, mac): share for mac, share in proxy["lost_without"].items()}
     verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing"
     if not (proxy["hears_nothing"] or proxy["adds_nothing"]):
-        verdict = shares(alone, NAMED)
+        verdict = _shares_in_words(alone, NAMED)
     return [proxy["proxy"], proxy["room"], proxy["devices"], proxy["frames"], verdict]
 
 
-def covered_row(device: Mapping[str, Any]) -> list[Any]:
+def device_coverage_row(device: Mapping[str, Any]) -> list[Any]:
     """A device of ``/coverage`` as cells."""
-    return [device["name"], device["mac"], device["frames"], shares(device["shares"], BEST)]
+    return [device["name"], device["mac"], device["frames"], _shares_in_words(device["shares"], BEST)]
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
@@ -112,8 +109,8 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{word.replace('_', ' ')} {number}" for word, number in counts.items())
 
 
-def measured(values: Mapping[str, Any]) -> str:
-    """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``; a flag of a quantity's name has no unit."""
+def values_in_words(values: Mapping[str, Any]) -> str:
+    """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``. Only numbers get a unit."""
     from proxy_listener.model.quantities import QUANTITIES
 
     words = []
@@ -125,8 +122,8 @@ def measured(values: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def fetched(log: Mapping[str, Any]) -> str:
-    """How the fetching of a device's own log ended, in words."""
+def log_in_words(log: Mapping[str, Any]) -> str:
+    """How the download of a device's own log ended."""
     skipped = f", {log['skipped']} unusable" if log["skipped"] else ""
     end = "" if log["complete"] else "; not complete, the next one goes on from there"
     return f"log of {log['count']} entries: {log['stored']} new, {log['known']} known{skipped}{end}"
@@ -134,17 +131,17 @@ def fetched(log: Mapping[str, Any]) -> str:
 
 def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
     """``[{"event": "dimmer", "type": "rotate_left", "steps": 3}]`` -> ``dimmer rotate left (steps 3)``."""
-    return ", ".join(map(_event, events))
+    return ", ".join(map(_event_in_words, events))
 
 
-def _event(event: Mapping[str, Any]) -> str:
+def _event_in_words(event: Mapping[str, Any]) -> str:
     more = ", ".join(f"{name} {cell(value)}" for name, value in event.items() if name not in EVENT)
     words = f"{event['event']} {event['type']}" + (f" ({more})" if more else "")
     return words.replace("_", " ")
 
 
-def shares(of: Mapping[str, float], most: int) -> str:
-    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``: the greatest first, so many, and how many more."""
+def _shares_in_words(of: Mapping[str, float], most: int) -> str:
+    """``{"kitchen-proxy": 0.93}`` -> ``kitchen-proxy 93 %``: the greatest first, at most ``most`` of them by name."""
     greatest = sorted(of.items(), key=lambda one: -one[1])
     words = [f"{name} {share:.0%}".replace("%", "\N{NO-BREAK SPACE}%") for name, share in greatest[:most]]
     return ", ".join([*words, f"and {len(of) - most} more"] if len(of) > most else words)

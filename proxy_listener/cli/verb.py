@@ -1,11 +1,10 @@
-"""What all verbs share: their options, how an expected error is told, and the exit status that it gives.
+"""The program and what all verbs share: options, how an expected error is shown, and exit statuses.
 
 ::
 
     0 ok    1 failed    2 usage    69 no running service    78 bad configuration
 
-The rule of this file: an expected error is one line for people on standard error, never a traceback; results alone go
-to standard output.
+An expected error is one line on standard error, never a traceback. Standard output has results only.
 """
 
 import io
@@ -13,6 +12,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,18 +28,40 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FAILED, NO_SERVICE, BAD_CONFIGURATION = 1, 69, 78
-"""DESIGN's; 69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h."""
+"""69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h."""
 
 START_HERE = "make a first one with: proxy-listener init; or see it work without any: proxy-listener demo"
 
+VERBS = {
+    "run": ("run", "Listen, until told to stop."),
+    "demo": ("demo", "A simulated house through the same engine."),
+    "replay": ("replay", "Run captures through the engine."),
+    "record": ("record", "Write every advertisement as a capture."),
+    "check": ("offline", "Say what the configuration would make run."),
+    "decode": ("offline", "Explain a frame byte by byte."),
+    "discover": ("discover", "Find ESPHome nodes, and say which are used."),
+    "init": ("init", "Find the proxies, write a first devices.toml."),
+    "doctor": ("doctor", "Say in plain words what is in the way."),
+    "keys": ("keys", "Bindkeys: import them, test them."),
+    "status": ("status", "The running service: its proxies and their health."),
+    "devices": ("status", "Every device and its latest values."),
+    "watch": ("status", "Devices as they speak."),
+    "route": ("status", "Who might read a device, and why."),
+    "read": ("status", "Read a device now."),
+    "history": ("export", "The readings of DEVICE, oldest first."),
+    "coverage": ("status", "What would be lost without a proxy."),
+    "export": ("export", "Readings as CSV or JSON Lines."),
+}
+"""Verb -> its module in this package, and its line in ``--help``; in the order in which a new user needs them."""
+
 
 class NotRunningError(ProxyListenerError):
-    """Nothing answers at the control socket."""
+    """Nothing answers at the control socket: exit status 69."""
 
 
 @attrs.define
 class Options:
-    """The options of a call, whichever verb it is."""
+    """The options that all verbs have."""
 
     config: Path | None = None
     state: Path | None = None
@@ -65,14 +87,14 @@ class Options:
         return path
 
     def load_or_default(self) -> "Config":
-        """The configuration that was named or found, else that of an empty file."""
+        """The configuration that is named or found, else the defaults."""
         from proxy_listener.config import Config, find, load
 
         path = find(self.config)
         return Config() if path is None else load(path)
 
     def state_directory(self) -> Path:
-        """Where the service keeps its things."""
+        """The service's state directory."""
         from proxy_listener.state import state_directory
 
         return state_directory(self.state)
@@ -82,7 +104,7 @@ class Options:
         return sys.stdout.isatty() and not self.no_color and not os.environ.get("NO_COLOR")
 
     def start_logs(self, *, quiet: bool = False) -> None:
-        """Logs, as asked for."""
+        """Set up logging as the options say."""
         from proxy_listener import logs
 
         logs.configure(verbose=self.verbose, quiet=quiet, as_json=self.log_json)
@@ -97,7 +119,9 @@ def _option(*names: str, **more: Any) -> click.Option:
 
 
 def _fill_standard_streams() -> None:
-    """Where a standard stream is closed, the next file opened would take its number, and be written readings into."""
+    """Open /dev/null in place of closed standard streams. The next file opened, such as the history, would otherwise
+    get a standard stream's number, and the program's output would be written into it.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)
@@ -127,32 +151,28 @@ class Verb(click.Command):
             _option("--no-color", is_flag=True, help="No colours."),
         ]
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run it; expected errors end here."""
-        # A core file of this process would hold keys.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _fill_standard_streams()
-        options = ctx.ensure_object(Options)
-        options.start_logs()
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the verb. Expected errors become a line on standard error and an exit status."""
+        ctx.ensure_object(Options).start_logs()
         if isinstance(sys.stdout, io.TextIOWrapper):
             # The JSON of a reading is UTF-8, whatever the locale says.
             sys.stdout.reconfigure(encoding="utf-8")
         try:
-            return super().invoke(ctx)
-        except ConfigError as error:
-            _tell(str(error))
-            ctx.exit(BAD_CONFIGURATION)
-        except NotRunningError as error:
-            _tell(str(error))
-            ctx.exit(NO_SERVICE)
-        except ProxyListenerError as error:
-            _tell(str(error))
-            ctx.exit(FAILED)
+            super().invoke(ctx)
         except BrokenPipeError:
             raise
+        except ConfigError as error:
+            status, text = BAD_CONFIGURATION, str(error)
+        except NotRunningError as error:
+            status, text = NO_SERVICE, str(error)
+        except ProxyListenerError as error:
+            status, text = FAILED, str(error)
         except OSError as error:
-            _tell(f"{error.filename or 'the system'}: {error.strerror or error}")
-            ctx.exit(FAILED)
+            status, text = FAILED, f"{error.filename or 'the system'}: {error.strerror or error}"
+        else:
+            return
+        _print_error(text)
+        ctx.exit(status)
 
 
 class Listing(Verb):
@@ -161,36 +181,52 @@ class Listing(Verb):
     listing = True
 
 
-def nearest(path: Path) -> Path:
-    """The path itself, or the nearest above it that is there, as far as this user can see."""
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest path above it that exists, as far as this user can see."""
     for there in (path, *path.absolute().parents):
         try:
             if there.exists():
                 return there
         except PermissionError:
-            # It is in a folder that this user cannot look into; what is above that can be seen.
-            continue
+            continue  # it is in a directory that this user cannot search
     return Path("/")
 
 
-def _tell(text: str) -> None:
+def _print_error(text: str) -> None:
     from proxy_listener.logs import escaped
 
     for line in text.splitlines():
         click.echo(escaped(line), err=True)
 
 
-class Verbs(click.Group):
-    """The verbs in the order in which they were written down, which is the order of a first day."""
+class Program(click.Group):
+    """The group of all verbs. It imports the module of the verb that is called, and no other."""
 
-    command_class = Verb
+    def list_commands(self, ctx: click.Context | None) -> list[str]:  # noqa: ARG002  click's signature
+        """All verbs, in the order of :data:`VERBS`."""
+        return list(VERBS)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """As they stand."""
-        return list(self.commands)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """The verb of this name."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(import_module(f"proxy_listener.cli.{VERBS[cmd_name][0]}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """Write the list of verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Protect the process before any key is read or file opened, then run the verb."""
+        # A core file of this process would hold keys.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _fill_standard_streams()
+        return super().invoke(ctx)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="proxy-listener")
 def main() -> None:
     """One pair of ears out of many ESPHome Bluetooth proxies: every Xiaomi reading once."""

@@ -17,7 +17,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 from proxy_listener.cli import main
-from proxy_listener.cli.deployment import FILES, deployment, doubt
+from proxy_listener.cli.init import SERVICE_FILES, hidden_program, service_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,14 +33,14 @@ class Unit(configparser.RawConfigParser):
 
 @pytest.fixture
 def unit():
-    return Unit(deployment("systemd"))["Service"]
+    return Unit(service_file("systemd"))["Service"]
 
 
 def test_each_file_is_printed_and_nothing_is_written(call, tmp_path):
     """Standard output is the file alone."""
-    for kind in FILES:
+    for kind in SERVICE_FILES:
         result = call("init", "--print", kind)
-        assert (result.exit_code, result.stdout) == (0, deployment(kind))
+        assert (result.exit_code, result.stdout) == (0, service_file(kind))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -49,7 +49,7 @@ def test_the_unit_starts_the_program_that_printed_it(unit):
     program, verb, *rest = unit["ExecStart"].split()
     assert Path(program) == Path(sys.prefix) / "bin" / "proxy-listener"
     assert Path(program).is_file()
-    assert verb in main.commands
+    assert verb in main.list_commands(None)
     assert rest == ["-c", "%d/devices.toml"]
     assert unit["LoadCredential"] == "devices.toml:/etc/proxy-listener/devices.toml"
 
@@ -81,7 +81,7 @@ def test_the_watchdog_waits_longer_than_the_service_is_silent(unit):
 def test_systemd_takes_the_unit(tmp_path):
     """Without a word: a key that it does not know, or a program that is not there, is one."""
     path = tmp_path / "proxy-listener.service"
-    path.write_text(deployment("systemd"), encoding="utf-8")
+    path.write_text(service_file("systemd"), encoding="utf-8")
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
     about_ours = [line for line in done.stderr.splitlines() if "proxy-listener" in line]
     assert (done.returncode, about_ours) == (0, [])
@@ -89,15 +89,14 @@ def test_systemd_takes_the_unit(tmp_path):
 
 def test_a_program_that_the_unit_could_not_see_is_told():
     """ProtectHome hides what is in a home directory, be it the environment or the Python that it is made of."""
-    assert "hides /home/someone/.venv from" in doubt("systemd", ["/home/someone/.venv", "/usr"])
-    assert "hides /root/.pyenv from" in doubt("systemd", ["/opt/proxy-listener", "/root/.pyenv"])
-    assert doubt("systemd", ["/opt/proxy-listener", "/usr"]) is None
-    assert doubt("compose", ["/home/someone/.venv"]) is None
+    assert "hides /home/someone/.venv from" in hidden_program(["/home/someone/.venv", "/usr"])
+    assert "hides /root/.pyenv from" in hidden_program(["/opt/proxy-listener", "/root/.pyenv"])
+    assert hidden_program(["/opt/proxy-listener", "/usr"]) is None
 
 
 def test_the_container_is_of_what_the_project_has():
     """Every file that it copies is there, it runs as nobody, and asks the program itself how it is."""
-    text = re.sub(r"\\\n", " ", deployment("containerfile"))
+    text = re.sub(r"\\\n", " ", service_file("containerfile"))
     lines = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
     assert {word for word, _ in lines} <= {
         *("FROM", "COPY", "RUN", "LABEL", "ENV", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"),
@@ -109,13 +108,13 @@ def test_the_container_is_of_what_the_project_has():
     assert told["USER"] == "10001:10001"
     assert told["ENTRYPOINT"] == '["proxy-listener"]'
     health = re.search(r'CMD \["proxy-listener", "(\w+)"\]', told["HEALTHCHECK"])
-    assert health[1] in main.commands
+    assert health[1] in main.list_commands(None)
     assert "org.opencontainers.image.licenses" in told["LABEL"]
 
 
 def test_compose_gives_the_host_s_network_and_nothing_else():
     """mDNS needs it; the rest is taken away."""
-    (service,) = yaml.safe_load(deployment("compose"))["services"].values()
+    (service,) = yaml.safe_load(service_file("compose"))["services"].values()
     assert service["network_mode"] == "host"
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -132,7 +131,7 @@ def test_what_is_installed_has_the_files(tmp_path):
         installed = set(archive.namelist())
     with tarfile.open(source) as archive:
         given = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {f"proxy_listener/deploy/{name}" for name in FILES.values()}
+    wanted = {f"proxy_listener/deploy/{name}" for name in SERVICE_FILES.values()}
     assert wanted <= installed
     assert wanted | {"README.md", "LICENSE", "devices.toml", "pyproject.toml"} <= given
 

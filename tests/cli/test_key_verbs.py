@@ -82,10 +82,10 @@ def test_the_key_that_fits_is_named(call, house, tmp_path):
         [
             "1 of 3, 32 digits",
             "0 of 1",
-            "wrong: get the key anew; it changes whenever the device is added to the Xiaomi app again",
+            "wrong: get the key again; it changes whenever the device is added to the Xiaomi app again",
         ],
         ["2 of 3, 32 digits", "1 of 1", "right"],
-        ["3 of 3, 24 digits", "0 of 0", "of the wrong length: these frames want 32 digits"],
+        ["3 of 3, 24 digits", "0 of 0", "of the wrong length: these frames need 32 digits"],
     ]
     assert KEY not in result.output
 
@@ -99,7 +99,7 @@ def test_a_damaged_frame_does_not_condemn_a_right_key(call, house, tmp_path):
     document = json.loads(result.stdout)
     assert document["frames"] == 2
     assert [(key["opened"], key["verdict"].split(";")[0]) for key in document["keys"]] == [
-        (0, "wrong: get the key anew"),
+        (0, "wrong: get the key again"),
         (1, "right"),
     ]
 

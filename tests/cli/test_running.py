@@ -10,15 +10,14 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 import attrs
 import pytest
 from rich.console import Console
 
+from proxy_listener.cli.output import table_for
 from proxy_listener.cli.rows import PROXY_HEAD, proxy_row
-from proxy_listener.cli.running import print_status
-from proxy_listener.cli.tables import drawn
+from proxy_listener.cli.status import print_status
 from proxy_listener.cli.verb import Options
 from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.history import Journal
@@ -302,22 +301,6 @@ def test_export_to_a_file(call, state, tmp_path):
     assert (result.exit_code, result.stderr) == (1, f"{tmp_path}/no/x: No such file or directory\n")
 
 
-def test_parquet_where_pyarrow_is_there(call, state, tmp_path):
-    """A row for each reading with a column for each quantity; without pyarrow, what to install, and no file."""
-    path = tmp_path / "x.parquet"
-    result = call("export", "--format", "parquet", "-o", path, "--state", state)
-    if find_spec("pyarrow") is None:
-        assert (result.exit_code, result.stderr) == (1, "Parquet needs: pip install pyarrow\n")
-        assert not path.exists()
-        return
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    assert table.num_rows == len(READINGS)
-    assert {"temperature", "humidity", "door", "events"} <= set(table.column_names)
-    assert call("export", "--format", "parquet", "--state", state).exit_code == 1
-
-
 def test_record_takes_the_service_s_stream(call, state, tmp_path):
     """The capture lines as they come."""
     result = call("record", "-o", tmp_path / "capture.jsonl", "--state", state)
@@ -452,7 +435,7 @@ def test_a_table_fits_its_terminal_and_cuts_nothing(width):
     """Columns go in a fixed order; what stays is whole."""
     text = io.StringIO()
     rows = [proxy_row(proxy_document(one)) for one in (PROXY, attrs.evolve(TAKEN, name="living-room-proxy-a81f0c"))]
-    Console(file=text, width=width).print(drawn(PROXY_HEAD, rows, width))
+    Console(file=text, width=width).print(table_for(PROXY_HEAD, rows, width))
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert all(word in text.getvalue() for word in ("kitchen-proxy", "living-room-proxy-a81f0c", "taken", "42.5"))

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from proxy_listener.cli.rows import fetched
+from proxy_listener.cli.rows import log_in_words
 
 FETCHING = """
-from proxy_listener.cli.steps import told
-with told(plain=False) as tell:
+from proxy_listener.cli.output import progress
+with progress(plain=False) as tell:
     tell({"step": "connecting", "proxy": "kitchen-proxy", "done": 0, "total": 0})
     for done in range(301):
         tell({"step": "fetching the log", "proxy": "kitchen-proxy", "done": done, "total": 300})
@@ -41,4 +41,4 @@ def test_on_a_terminal_what_is_counted_is_one_bar():
 )
 def test_what_was_fetched_of_a_log_is_told(log, words):
     """Whether it is all, and what is new."""
-    assert fetched({"count": 300, **log}) == words
+    assert log_in_words({"count": 300, **log}) == words

@@ -1,0 +1,149 @@
+"""What verbs print: tables (drawn on a terminal, aligned text elsewhere), JSON, progress, and files.
+
+A cell is plain text: no name can carry an escape sequence of the terminal or rich's markup.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+import click
+
+from proxy_listener.model.text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CELL_LIMIT = 300
+
+GAP, LAST = 2, 30
+"""Characters between columns, and the least width of the last column."""
+
+NUMBERS = ("adv/s", "rssi", "score", "devices", "frames")
+"""Columns that are aligned to the right."""
+
+EXPENDABLE = ("mac", "version", "address", "model", "slots", "wifi", "key")
+"""Columns that are left out on a narrow terminal, in this order. ``--json`` and pipes have all columns."""
+
+STYLES = {"live": "green", "verified": "green", "ok": "green", "yes": "green", "wrong": "red", "fail": "red"}
+
+
+def cell(value: Any) -> str:
+    """A value as text: ``-`` for nothing, numbers with one decimal."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if abs(value) < 0.1 else f"{value:.1f}".removesuffix(".0")
+    return printable(str(value), CELL_LIMIT)
+
+
+def age(seconds: float | None) -> str:
+    """``93784`` -> ``26 h``."""
+    if seconds is None:
+        return "-"
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def table_for(head: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> "Table":
+    """The table for a terminal of this width. The last column wraps; expendable columns are left out where it would be
+    too narrow. If that is not enough, the first column wraps, too.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    texts = [list(map(cell, row)) for row in rows]
+    shown = _columns_that_fit(head, texts, width)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    for column in shown:
+        side: Literal["left", "right"] = "right" if head[column] in NUMBERS else "left"
+        table.add_column(head[column], justify=side, overflow="fold", no_wrap=0 < column < len(head) - 1)
+    for row in texts:
+        table.add_row(*(Text(row[column], style=STYLES.get(row[column], "")) for column in shown))
+    return table
+
+
+def _columns_that_fit(head: Sequence[str], texts: Sequence[Sequence[str]], width: int) -> list[int]:
+    widths = [max(map(len, (word, *(row[column] for row in texts)))) + GAP for column, word in enumerate(head)]
+    shown = list(range(len(head)))
+    for word in EXPENDABLE:
+        if sum(widths[column] for column in shown[:-1]) + min(LAST, widths[-1]) <= width:
+            break
+        if word in head[:-1]:
+            shown.remove(head.index(word))
+    return shown
+
+
+def print_json(document: Any) -> None:
+    """Print a document as one line."""
+    click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colored: bool) -> None:
+    """Print a table: drawn by rich where ``colored``, else with its columns aligned."""
+    if colored:
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False, emoji=False)
+        console.print(table_for(head, rows, console.width))
+        return
+    texts = [list(head), *(list(map(cell, row)) for row in rows)]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
+    for row in texts:
+        places = [
+            text.rjust(width) if word in NUMBERS else text.ljust(width)
+            for word, text, width in zip(head, row, widths, strict=True)
+        ]
+        click.echo((" " * GAP).join(places).rstrip())
+
+
+@contextmanager
+def open_output(output: str) -> Iterator[TextIO]:
+    """The file to write to; ``-`` is standard output."""
+    if output == "-":
+        yield sys.stdout
+        return
+    with Path(output).open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def progress(*, plain: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A function that shows a step of a read on standard error: as a line, or on a terminal, where the step is counted,
+    as a bar. ``plain``: never as a bar.
+    """
+    if plain or not sys.stderr.isatty():
+        yield _print_step
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task("", visible=False)
+
+        def advance(step: Mapping[str, Any]) -> None:
+            if not step["total"]:
+                bars.console.print(_step_text(step), markup=False, highlight=False)
+            else:
+                text = _step_text(step)
+                bars.update(bar, description=text, total=step["total"], completed=step["done"], visible=True)
+
+        yield advance
+
+
+def _print_step(step: Mapping[str, Any]) -> None:
+    counted = f" {step['done']} of {step['total']}" if step["total"] else ""
+    click.echo(_step_text(step) + counted, err=True)
+
+
+def _step_text(step: Mapping[str, Any]) -> str:
+    return cell(f"{step['step']} through {step['proxy']}" if step["proxy"] else step["step"])
