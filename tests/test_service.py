@@ -27,6 +27,8 @@ from proxy_listener.service import service
 from proxy_listener.simulator.comparison import compare
 from proxy_listener.state import single_instance
 
+pytestmark = pytest.mark.mdns("listed")
+
 
 async def test_what_the_rooms_heard_is_read_once_and_committed(tmp_path):
     async with standing_house() as house:

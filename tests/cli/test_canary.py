@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.mdns("listed")
+
 KEYS = ["c0ffee" * 5 + "11", "c0ffee" * 5 + "22", "c0ffee" * 4]
 PSK = "Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5MTI="
 CANARIES = ["c0ffee", PSK[:12], "canary"]

@@ -13,6 +13,8 @@ import pytest
 from proxy_listener.config import load
 from proxy_listener.simulator.house import House
 
+pytestmark = pytest.mark.mdns("alone")
+
 LOOPBACK = "127.0.0.1"
 
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.mdns("shared")
+
 CAPTURE = (
     '{"time":1795370645.123,"proxy":"bedroom-proxy","mac":"A4:C1:38:02:83:F4","address_type":"public","rssi":-61,'
     '"data":"0201061a1695fe58585b0550f4830238c1a495ef58763c26000097e2abb5"}\n'

@@ -91,6 +91,7 @@ def test_nothing_recorded_is_nobody_heard():
     assert made.unheard == [CLIMATE, DOOR, PLANT]
 
 
+@pytest.mark.mdns("listed")
 async def test_the_running_service_counts_what_its_rooms_hear(tmp_path):
     """Ten frames: the kitchen hears all, the hall two of them too, the cellar nothing; then, a minute later, two frames
     that only the hall hears. A listed device that nobody hears is told."""

@@ -28,6 +28,8 @@ from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.simulator import frames
 
+pytestmark = pytest.mark.mdns("alone")
+
 PATIENCE = 20.0
 MAC, PLAIN_MAC = 0xA4C1380283F4, 0x582D34AABBCC
 PRINTABLE_ATTACK = """<b onclick='x'>"&/../+#$SYS{{7*7}}%s"""

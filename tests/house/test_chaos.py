@@ -14,6 +14,8 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 from proxy_listener.node.firmware import ESPHOME_2026_6, ESPHOME_2026_10
 from proxy_listener.simulator.house import House
 
+pytestmark = pytest.mark.mdns("shared")
+
 FAST = faster(20)
 
 

@@ -20,6 +20,8 @@ from proxy_listener.history import Journal
 from proxy_listener.simulator.comparison import compare
 from proxy_listener.simulator.house import House
 
+pytestmark = pytest.mark.mdns("listed")
+
 FLOODING = Path(__file__).parents[1] / "support" / "flooding.py"
 MEGABYTES = 120
 """Resident memory at most (threats-and-faults, section 5)."""

@@ -12,6 +12,8 @@ from proxy_listener.node.firmware import ESPHOME_2026_10
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 
+pytestmark = pytest.mark.mdns("alone")
+
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 
 

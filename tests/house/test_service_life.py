@@ -23,6 +23,8 @@ from proxy_listener.node.node import Node
 from proxy_listener.service import CLOSING, service
 from proxy_listener.simulator.house import House
 
+pytestmark = pytest.mark.mdns("listed")
+
 OTHER_PSK = Secret("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=")
 
 

@@ -19,6 +19,8 @@ from proxy_listener.proxies.coalesce import event_loop
 from proxy_listener.service import service
 from proxy_listener.simulator.comparison import compare
 
+pytestmark = pytest.mark.mdns("shared")
+
 IN_FLIGHT = 1.0
 """Seconds around a fault in which what one proxy alone heard may lie in a buffer that nobody reads again."""
 MINUTE_LONG = frozenset({"rekey"})

@@ -4,10 +4,13 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import attrs
+import pytest
 from support.edge import FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, running
 
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.proxies.discovery import Sighting
+
+pytestmark = pytest.mark.mdns("alone")
 
 KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
 LISTING = ProxySettings("node1", mac=MAC + 1, noise_psk=KEY)

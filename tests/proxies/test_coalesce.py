@@ -9,6 +9,8 @@ from support.edge import NO_MDNS, entry, house, make_node
 
 from proxy_listener.proxies.coalesce import CoalescingEventLoop, CoalescingSelector, event_loop
 
+pytestmark = pytest.mark.mdns("alone")
+
 WINDOW = 0.5
 """Ten times what a house has: a busy machine may stop a test for as long as that."""
 

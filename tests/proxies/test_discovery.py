@@ -7,6 +7,8 @@ from zeroconf.asyncio import AsyncZeroconf
 
 from proxy_listener.proxies.discovery import LIMIT, SERVICE, Discovery, _sighting
 
+pytestmark = pytest.mark.mdns("alone")
+
 UNIQUE = 0x8001
 
 

@@ -13,6 +13,8 @@ from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.node import firmware
 
+pytestmark = pytest.mark.mdns("alone")
+
 LISTED = DiscoverySettings("listed", None, ("127.0.0.1",))
 KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
 
@@ -139,7 +141,7 @@ async def test_node_that_asks_for_the_time():
         taken = []
         requests = node._requests.serve
         (session,) = node.sessions
-        session._context = attrs.evolve(session._door, serve=lambda *both: taken.append(both[1]) or requests(*both))
+        session._context = attrs.evolve(session._context, serve=lambda *both: taken.append(both[1]) or requests(*both))
         session.send(api.GetTimeRequest())
         await made.hears(node)
         assert not any(isinstance(message, api.GetTimeResponse) for message in taken)

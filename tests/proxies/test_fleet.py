@@ -3,6 +3,7 @@
 import asyncio
 
 import attrs
+import pytest
 from support.edge import DATA, FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, ours, running
 from zeroconf import DNSPointer, RecordUpdate, current_time_millis
 from zeroconf.asyncio import AsyncZeroconf
@@ -13,6 +14,8 @@ from proxy_listener.node.announce import service_info
 from proxy_listener.proxies.discovery import SERVICE, Sighting
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.survey import survey
+
+pytestmark = pytest.mark.mdns("alone")
 
 KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
 

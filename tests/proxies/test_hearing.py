@@ -253,6 +253,7 @@ def test_of_ours_no_check_is_spared():
     assert (house.heard, gone) == ([], [])
 
 
+@pytest.mark.mdns("alone")
 async def test_who_listens_in_hears_what_the_listener_lets_go():
     """A recording wants phones, too. When it ends they are let go again."""
     node, house, gone, looked = edge.make_node(1), edge.House(), [], []

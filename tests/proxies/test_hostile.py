@@ -4,12 +4,15 @@ import asyncio
 import random
 from contextlib import asynccontextmanager
 
+import pytest
 from aioesphomeapi.core import MESSAGE_TYPE_TO_PROTO
 from google.protobuf.message import DecodeError
 from support.edge import FAST, KEY, entry, house, make_node, running
 
 from proxy_listener.model.settings import ProxySettings
 from proxy_listener.proxies.remembered import Remembered
+
+pytestmark = pytest.mark.mdns("alone")
 
 HELLO = bytes.fromhex("00 06 02 0801 1013 2200")
 

@@ -8,6 +8,8 @@ from structlog.testing import capture_logs
 
 from proxy_listener.proxies.mdns import Mdns
 
+pytestmark = pytest.mark.mdns("alone")
+
 
 class Made:
     """A Discovery that raises so many times when it starts."""

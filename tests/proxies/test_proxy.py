@@ -13,6 +13,8 @@ from proxy_listener.node import firmware
 from proxy_listener.proxies.remembered import Remembered
 from proxy_listener.proxies.timing import Timing
 
+pytestmark = pytest.mark.mdns("alone")
+
 
 @pytest.mark.parametrize("generation", firmware.GENERATIONS.values(), ids=firmware.GENERATIONS.keys())
 @pytest.mark.parametrize("psk", [KEY, None], ids=["noise", "plain"])

@@ -9,6 +9,8 @@ from support.edge import FAST, entry, house, make_node, running
 
 from proxy_listener.proxies.traffic import ADVERTISEMENT, Traffic
 
+pytestmark = pytest.mark.mdns("alone")
+
 
 @pytest.fixture
 def pair():

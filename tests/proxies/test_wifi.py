@@ -10,6 +10,8 @@ from support.edge import entry, house, make_node, running
 from proxy_listener.node import firmware
 from proxy_listener.proxies.wifi import WifiSignal
 
+pytestmark = pytest.mark.mdns("alone")
+
 
 class Connection:
     """A node that answers what it is made to."""

@@ -4,9 +4,12 @@ import asyncio
 import time
 from random import Random
 
+import pytest
 from support.plant_house import PLANT, ROOMS, plant_house, tried, untold
 
 from proxy_listener.reads import LogReport
+
+pytestmark = pytest.mark.mdns("listed")
 
 
 def log_of(sensor):

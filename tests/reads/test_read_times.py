@@ -11,6 +11,8 @@ from proxy_listener.node.firmware import NodeTiming
 from proxy_listener.proxies.gatt import Timing as GattTiming
 from proxy_listener.reads import Timing
 
+pytestmark = pytest.mark.mdns("listed")
+
 
 async def test_a_crash_during_a_read_gives_no_connection_away():
     """The connection is noted before it is asked for."""

@@ -13,6 +13,8 @@ from proxy_listener.gatt import miflora
 from proxy_listener.node import firmware as generations
 from proxy_listener.simulator.miflora import PlantFaults
 
+pytestmark = pytest.mark.mdns("listed")
+
 TWO_FAR = {"kitchen": -60.0, "hall": -85.0}
 
 

@@ -53,6 +53,7 @@ async def test_all_that_rooms_heard_arrives():
             await client.disconnect()
 
 
+@pytest.mark.mdns("shared")
 async def test_nodes_are_found_by_mdns():
     """A browser on loopback finds each node with its port, MAC and key hint."""
     house = House(12, rooms=2, devices=2, instance=INSTANCE)
