@@ -1,12 +1,11 @@
-"""Log calls, ours and the libraries', in; lines on standard error out: text, or JSON, or text for journald.
+"""Log calls of this program and its libraries in; lines on standard error out: text, JSON, or text for journald.
 
 ::
 
     2026-11-22T18:04:05Z warning  the stream was taken  proxy=kitchen-proxy cause="another client"
     <4>the stream was taken  proxy=kitchen-proxy cause="another client"                              under journald
 
-The rule of this file: nothing that comes from outside can end a line, start an escape sequence or show a secret, and no
-library can fill the log.
+Text from outside cannot end a line, start an escape sequence or show a secret, and no library can fill the log.
 """
 
 import json
@@ -16,7 +15,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -25,18 +23,21 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from proxy_listener.model.secret import Secret
 
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-"""sd-daemon(3): the syslog level in angle brackets at a line's start."""
+"""sd-daemon(3): a line begins with its syslog level in angle brackets."""
 
 LIBRARIES = ("aioesphomeapi", "aiohttp", "aiomqtt", "asyncio", "mqtt", "py.warnings", "zeroconf")
 
 LIBRARY_LINES = 20
 LIBRARY_WINDOW = 60.0
-"""Lines that one library may write in so many seconds: what it says of packets, anyone on the network can repeat."""
+"""A library may write this many lines in this many seconds. Some lines are about packets that anyone on the network can
+repeat.
+"""
 
 VALUE_LIMIT = 1000
-DEPTH_LIMIT = 4
+"""Characters of one value."""
 
-_OWN_KEYS = ("event", "level", "timestamp", "exception")
+DEPTH_LIMIT = 4
+"""Levels of lists and tables in one value; what is deeper is shown as text."""
 
 
 def configure(
@@ -47,14 +48,17 @@ def configure(
     stream: TextIO | None = None,
     journal: bool | None = None,
 ) -> None:
-    """Set up all logging of the process: from info on; ``verbose`` from debug on, ``quiet`` from warnings on.
+    """Set up all logging of the process: from level info, ``verbose`` from debug, ``quiet`` from warning.
 
-    ``journal`` None asks ``$JOURNAL_STREAM``, which systemd sets.
+    ``journal``: write for journald; None: where ``$JOURNAL_STREAM`` is set, as systemd does.
     """
     if journal is None:
         journal = "JOURNAL_STREAM" in os.environ
     render: Processor = as_json_line if as_json else as_journal_line if journal else as_text_line
-    shared: list[Processor] = [structlog.stdlib.add_log_level, stamp]
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper("%Y-%m-%dT%H:%M:%SZ", utc=True, key="time"),
+    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -69,7 +73,7 @@ def configure(
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[name_library, *shared],
+            foreign_pre_chain=[add_library, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -78,18 +82,18 @@ def configure(
             ],
         )
     )
-    handler.addFilter(Sparing(time.monotonic))
+    handler.addFilter(LibraryRateLimit(time.monotonic))
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     for name in LIBRARIES:
-        # Never DEBUG: aioesphomeapi then writes every message, the password in it.
+        # Never DEBUG: aioesphomeapi would log every message, and the password in it.
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-class Sparing(logging.Filter):
-    """Lets a library write so many lines a minute; the first line of the next minute tells how many were left out."""
+class LibraryRateLimit(logging.Filter):
+    """Limits each library's lines in a window; the first line of its next window says how many were left out."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -112,22 +116,14 @@ class Sparing(logging.Filter):
         return lines < LIBRARY_LINES
 
 
-def stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """When it happened, UTC."""
-    event["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return event
-
-
-def name_library(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Which library says it."""
-    record = event.get("_record")
-    if isinstance(record, logging.LogRecord):
-        event["library"] = record.name
+def add_library(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the name of the library's logger."""
+    event["library"] = event["_record"].name
     return event
 
 
 def harmless(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Every value without secrets and control characters, and not endless."""
+    """Mask secrets, escape control characters and limit lengths in all keys and values."""
     return {escaped(str(key)): _harmless(value, DEPTH_LIMIT, key == "exception") for key, value in event.items()}
 
 
@@ -146,7 +142,7 @@ def _harmless(value: Any, depth: int, lines: bool = False) -> Any:
 
 
 def escaped(text: str) -> str:
-    """``text`` on one line: what is invisible or moves the cursor is written as Python would write it."""
+    """``text`` on one line, with Python's escapes for characters that are invisible or move the cursor."""
     if len(text) > VALUE_LIMIT:
         text = text[:VALUE_LIMIT] + "..."
     if text.isprintable():
@@ -156,30 +152,30 @@ def escaped(text: str) -> str:
 
 def as_text_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     """``time level  event  key=value``; a traceback on indented lines below it."""
-    return f"{event['timestamp']} {event['level']:7}  {_said(event)}"
+    return f"{event.pop('time')} {event.pop('level'):7}  {_message(event)}"
 
 
 def as_journal_line(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """Each line with its priority; journald knows the time itself."""
-    priority = PRIORITIES.get(event["level"], 5)
-    return "\n".join(f"<{priority}>{line}" for line in _said(event).splitlines())
+    """Each line with its priority, and without the time, which journald adds."""
+    priority = PRIORITIES.get(event.pop("level"), 5)
+    del event["time"]
+    return "\n".join(f"<{priority}>{line}" for line in _message(event).splitlines())
 
 
 def as_json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     """One object a line."""
-    head = {"time": event.pop("timestamp"), "level": event.pop("level"), "event": event.pop("event")}
-    return json.dumps(head | {key: value for key, value in event.items() if key not in head}, ensure_ascii=False)
+    head = {key: event.pop(key) for key in ("time", "level", "event")}
+    return json.dumps({**head, **event}, ensure_ascii=False)
 
 
-def _said(event: EventDict) -> str:
-    parts = [str(event["event"])]
-    parts.extend(f"{key}={_quoted(value)}" for key, value in event.items() if key not in _OWN_KEYS)
-    line = parts[0] + ("  " + " ".join(parts[1:]) if parts[1:] else "")
-    trace = event.get("exception")
-    return line + "".join(f"\n    {each}" for each in str(trace).splitlines()) if trace else line
+def _message(event: EventDict) -> str:
+    text, trace = str(event.pop("event")), event.pop("exception", "")
+    pairs = " ".join(f"{key}={_quoted(value)}" for key, value in event.items())
+    return "".join([text, f"  {pairs}" if pairs else "", *(f"\n    {line}" for line in trace.splitlines())])
 
 
 def _quoted(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    plain = text and not any(c in text for c in ' "=')
-    return text if plain or not isinstance(value, str) else json.dumps(text, ensure_ascii=False)
+    """The value as JSON; text without quotes where it is one word."""
+    if isinstance(value, str) and value and not any(c in value for c in ' "='):
+        return value
+    return json.dumps(value, ensure_ascii=False)

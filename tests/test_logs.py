@@ -1,4 +1,4 @@
-"""Logs: what may not get into them, and what they look like."""
+"""Logs: what must not get into them, and their formats."""
 
 import io
 import json
@@ -22,7 +22,7 @@ HOSTILE = 'kitchen\n<0>forged \x1b[31m\x07 \u202egnp.exe \x9b"'
 
 @pytest.fixture
 def started():
-    """Starts logging into a text and gives it; all is as before afterwards."""
+    """Starts logging into a text stream and returns it. Logging is restored afterwards."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     stream = io.StringIO()
@@ -40,7 +40,7 @@ def started():
 
 @pytest.mark.parametrize("how", [{}, {"as_json": True}, {"journal": True}], ids=["text", "json", "journal"])
 def test_nothing_from_outside_breaks_a_line_or_moves_the_cursor(started, how):
-    """Names with line breaks, escape sequences and direction overrides: one line each, all of it visible."""
+    """Line breaks, escape sequences and direction overrides in names are escaped."""
     text = started(**how)
     log.info("new node", name=HOSTILE, **{HOSTILE: 1}, nested={"a": [HOSTILE]}, odd=HOSTILE.encode())
     logging.getLogger("zeroconf").warning("bad record from %s", HOSTILE)
@@ -52,7 +52,7 @@ def test_nothing_from_outside_breaks_a_line_or_moves_the_cursor(started, how):
 
 @pytest.mark.parametrize("how", [{}, {"as_json": True}, {"journal": True}], ids=["text", "json", "journal"])
 def test_a_secret_is_never_written(started, how):
-    """By itself, in a list, in a table, in the text of a message, in an exception."""
+    """Neither by itself nor in a list, a table, a message or an exception."""
     text = started(verbose=True, **how)
     secret = Secret("canary")
     log.info("a key", key=secret, keys=[secret], table={"key": secret}, deep={"a": {"b": {"c": {"d": {"e": secret}}}}})
@@ -66,7 +66,7 @@ def test_a_secret_is_never_written(started, how):
 
 
 def test_a_line_of_text(started):
-    """Time, level, what happened, and then what it is about."""
+    """Time, level, event, then keys and values."""
     text = started()
     log.warning("the stream was taken", proxy="kitchen-proxy", cause="another client", tries=2, since=None)
     time, _, rest = text.getvalue().partition(" ")
@@ -75,7 +75,7 @@ def test_a_line_of_text(started):
 
 
 def test_a_line_of_json(started):
-    """One object a line, in the order of importance."""
+    """One object a line: time, level and event come first."""
     text = started(as_json=True)
     log.error("history failing", level_of_disk=float("inf"), proxy="k")
     document = json.loads(text.getvalue())
@@ -84,7 +84,7 @@ def test_a_line_of_json(started):
 
 
 def test_journald_gets_priorities_on_every_line(started, monkeypatch):
-    """Also on the lines of a traceback; asked for by the variable that systemd sets."""
+    """On the lines of a traceback, too, where systemd's variable is set."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
     text = started(journal=None)
     log.info("listening")
@@ -98,8 +98,8 @@ def test_journald_gets_priorities_on_every_line(started, monkeypatch):
     assert all(line.startswith("<3>") for line in rest)
 
 
-def test_what_is_said_quietly_is_heard_only_when_asked(started):
-    """Debug of ours needs verbose; debug of the libraries is never written, because aioesphomeapi's holds passwords."""
+def test_debug_lines_need_verbose_and_those_of_libraries_are_never_written(started):
+    """aioesphomeapi's debug lines hold passwords."""
     text = started()
     log.debug("ours")
     logging.getLogger("aioesphomeapi.connection").info("theirs")
@@ -112,24 +112,24 @@ def test_what_is_said_quietly_is_heard_only_when_asked(started):
 
 
 def test_a_library_cannot_fill_the_log():
-    """So many lines a minute; then one that counts what was left out. Others are not affected."""
+    """Twenty lines a minute; the next minute's first line counts those that were left out. Others are not limited."""
     now = 0.0
-    sparing = logs.Sparing(lambda: now)
+    limit = logs.LibraryRateLimit(lambda: now)
 
     def said(name: str = "zeroconf.sub") -> logging.LogRecord:
         return logging.LogRecord(name, logging.WARNING, "", 0, "odd %s", ("packet",), None)
 
-    assert sum(sparing.filter(said()) for _ in range(1000)) == logs.LIBRARY_LINES
-    assert sparing.filter(said("aiohttp.server"))
-    assert sparing.filter(said("proxy_listener.proxies"))
+    assert sum(limit.filter(said()) for _ in range(1000)) == logs.LIBRARY_LINES
+    assert limit.filter(said("aiohttp.server"))
+    assert limit.filter(said("proxy_listener.proxies"))
     now = logs.LIBRARY_WINDOW
     record = said()
-    assert sparing.filter(record)
+    assert limit.filter(record)
     assert record.getMessage() == f"odd packet (and {1000 - logs.LIBRARY_LINES} lines before it left out)"
 
 
-def test_a_value_without_end_is_cut(started):
-    """No name, however long, makes a line of megabytes."""
+def test_a_long_value_is_cut(started):
+    """Names and lists of any length make a line of at most a few thousand characters."""
     text = started()
     log.info("x", name="a" * 1_000_000, many=[["b" * 10_000]])
     assert len(text.getvalue()) < 3 * logs.VALUE_LIMIT
