@@ -248,7 +248,7 @@ async def _broker_refusal(settings: "Settings") -> str | None:
     # The MQTT client is an optional extra. A configuration with an MQTT sink was loaded, so it is installed.
     from aiomqtt import ProtocolVersion
 
-    from proxy_listener.sinks.mqtt.broker import Lost, connected
+    from proxy_listener.sinks.mqtt.client import Lost, connect
     from proxy_listener.sinks.mqtt.topics import Topics
 
     spoken = {"5": [ProtocolVersion.V5], "3.1.1": [ProtocolVersion.V311]}
@@ -256,7 +256,7 @@ async def _broker_refusal(settings: "Settings") -> str | None:
     cause = ""
     for protocol in spoken.get(settings.version, [ProtocolVersion.V5, ProtocolVersion.V311]):
         try:
-            async with connected(settings, topics, f"doctor-{token_hex(4)}", protocol):
+            async with connect(settings, topics, f"doctor-{token_hex(4)}", protocol):
                 return None
         except Lost as lost:
             cause = str(lost)

@@ -1,7 +1,6 @@
-"""``[sink.mqtt]`` of ``devices.toml``, as a value that has been checked.
+"""``[sink.mqtt]`` of ``devices.toml``, checked.
 
-The rule of this file: a message says what is wrong and never repeats a value, because a password may stand on the wrong
-line.
+An error says what is wrong and never repeats a value, because a password may stand on the wrong line.
 """
 
 import re
@@ -41,11 +40,11 @@ def _file(_settings: Any, _field: Any, value: str | None) -> None:
 
 @attrs.frozen
 class Settings:
-    """Where the broker is, who we are to it, and below which topics we publish.
+    """The broker's address, the login, and the topics.
 
-    ``ca`` is who signed the broker's certificate (default: whom the system trusts), ``cert`` and ``key`` are our own
-    certificate; each of them switches ``tls`` on. ``insecure`` lets the password travel unencrypted. ``discovery`` says
-    which devices Home Assistant is told about, ``prefix`` where it listens.
+    ``ca`` is a file with the authority that signed the broker's certificate (default: the system's authorities),
+    ``cert`` and ``key`` are files with the client's certificate; each of them switches ``tls`` on. ``insecure`` allows
+    an unencrypted password. ``discovery`` says which devices Home Assistant is told about, ``prefix`` where it listens.
     """
 
     host: str = "127.0.0.1"

@@ -1,8 +1,8 @@
-"""Rows of the journal in, what is to be published of them out.
+"""Rows of the journal in, the messages that publish them out.
 
-A device's live state is a snapshot of the journal (:meth:`States.restore`) moved on by the rows behind it. The rule of
-this file: a reading shows in the state or in the history, and state never goes back. Rows that a snapshot already holds
-(those of an outage) and late ones are history; only what nobody wrote newer moves the state.
+A device's live state is a snapshot of the journal (:meth:`States.restore`), changed by the rows after it. Every reading
+is published as state or as history, and the state never goes back in time. Rows that a snapshot already contains (those
+of an outage) and late rows are history; only values that are newer than the state's change the state.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from proxy_listener.sinks.mqtt.topics import (
 
 @attrs.define
 class State:
-    """A device's live state. ``as_of`` is the id of the newest row that it holds."""
+    """A device's live state. ``as_of`` is the id of the newest row that it contains."""
 
     newest: Reading
     time: float
@@ -32,7 +32,7 @@ class State:
     as_of: int
 
     def payload(self) -> str:
-        """As it is published."""
+        """The payload of the state topic."""
         return state_payload(self.newest, self.time, self.values)
 
 
@@ -45,20 +45,20 @@ class States:
     by_device: dict[Address, State] = attrs.field(factory=dict)
 
     def restore(self, newest: Reading, latest: Mapping[str, Latest], as_of: int) -> Message:
-        """A snapshot: the newest reading, the journal's live state, and the id of the newest row in it."""
+        """Take a snapshot of the journal: the newest reading, the live state, and the id of the newest row in it."""
         values = {name: value.value for name, value in latest.items()}
         time = max([value.time for value in latest.values()], default=newest.time)
         self.by_device[newest.mac] = State(newest, time, values, as_of)
         return self.message(newest.mac)
 
     def message(self, mac: Address) -> Message:
-        """A device's state as it is now."""
+        """A device's current state."""
         return Message(self.topics.state(device_id(mac)), self.by_device[mac].payload(), retain=True)
 
-    def messages(self, row: Row, now: float, present: bool = True) -> list[Message]:
-        """What is published of a row, in order: its events, the state that it moved, its place in the history.
+    def messages(self, row: Row, now: float, shown: bool = True) -> list[Message]:
+        """The messages of a row, in order: its events, the state if it changes that, the reading if it is history.
 
-        A device that is not ``present`` any more has no state to move.
+        The state of a device that is not ``shown`` does not change.
         """
         reading, id_ = row.reading, device_id(row.reading.mac)
         past = reading.source == "history"
@@ -68,7 +68,7 @@ class States:
                 Message(self.topics.event(id_, event.event), event_payload(event, reading, now))
                 for event in reading.events
             ]
-        moved = present and not past and self._move(row)
+        moved = shown and not past and self._move(row)
         if moved:
             found.append(self.message(reading.mac))
         if self.history and (past or reading.late or not moved):
@@ -76,7 +76,7 @@ class States:
         return found
 
     def _move(self, row: Row) -> bool:
-        """Takes the row into the state; False where it changes nothing there."""
+        """Change the state by the row; False where nothing in the row is newer."""
         reading = row.reading
         values = {name: value for name, value in reading.values.items() if name not in reading.stale}
         state = self.by_device.get(reading.mac)

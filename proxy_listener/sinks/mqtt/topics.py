@@ -1,16 +1,16 @@
-"""Where things are published, and how a state, an event and a past reading look there.
+"""The topics, and the payloads of states, events and past readings.
 
 ::
 
     <base>/bridge/state                  online | offline (last will)                    retained
-    <base>/proxy/<id>/state              JSON: how the proxy is                          retained
+    <base>/proxy/<id>/state              JSON: state and numbers of a proxy              retained
     <base>/device/<id>/state             JSON: newest value of every quantity            retained
     <base>/device/<id>/availability      online | offline                                retained
     <base>/device/<id>/event/<kind>      JSON: event_type, time, delayed, properties
-    <base>/device/<id>/history           JSON: a reading that the state did not show in its time
+    <base>/device/<id>/history           JSON: a reading that the state did not show at its time
 
-The rule of this file: a topic is made of the configured base, a MAC and our own words. A name from outside is payload,
-so a rename moves no topic and no name can forge one.
+A topic consists of the configured base, a MAC and words of this program. Names of devices, rooms and proxies are
+payload only: a rename changes no topic, and no name can forge one.
 """
 
 import json
@@ -21,17 +21,18 @@ import attrs
 
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Event, Reading, Value, as_json, timestamp
+from proxy_listener.model.status import ProxyStatus
 
 ONLINE, OFFLINE = "online", "offline"
 
 DELAYED = 60.0
-"""Seconds after which an event is told as delayed: a broker that restarts is back by then, and a light that goes on
-later than that surprises whoever pressed the button."""
+"""Seconds after which an event is marked as delayed. A broker restarts faster than that; a light that goes on later is
+a surprise to the person who pressed the button."""
 
 
 @attrs.frozen
 class Message:
-    """One publication, QoS 1. An empty retained payload makes the broker forget the topic."""
+    """One publication, QoS 1. An empty retained payload clears the topic."""
 
     topic: str
     payload: str
@@ -44,7 +45,7 @@ def device_id(mac: Address) -> str:
 
 
 def compact(document: Mapping[str, Any]) -> str:
-    """JSON without spaces, as the documents of readings are."""
+    """JSON without spaces."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -57,16 +58,16 @@ class Topics:
 
     @property
     def bridge(self) -> str:
-        """Whether the service is there."""
+        """Whether the service is connected."""
         return f"{self.base}/bridge/state"
 
     @property
     def birth(self) -> str:
-        """Where Home Assistant says that it has started: all that is subscribed to."""
+        """Home Assistant's birth message. It is the only topic that is subscribed to."""
         return f"{self.prefix}/status"
 
     def proxy(self, id_: str) -> str:
-        """How a proxy is."""
+        """State and numbers of a proxy."""
         return f"{self.base}/proxy/{id_}/state"
 
     def state(self, id_: str) -> str:
@@ -95,7 +96,7 @@ class Topics:
 
 
 def state_payload(newest: Reading, time: float, values: Mapping[str, Value]) -> str:
-    """A device's live state: how it was heard last, then its values by quantity, on one level."""
+    """A device's live state on one level: the newest reading's time and circumstances, then the values by quantity."""
     head = {
         "time": timestamp(time),
         "name": newest.name,
@@ -109,7 +110,7 @@ def state_payload(newest: Reading, time: float, values: Mapping[str, Value]) -> 
 
 
 def event_payload(event: Event, reading: Reading, now: float) -> str:
-    """An event with its own time; ``delayed`` where that was more than a minute ago."""
+    """An event with its own time; ``delayed`` where that was more than :data:`DELAYED` before ``now``."""
     head = {
         "event_type": event.type,
         "time": timestamp(reading.time),
@@ -122,5 +123,25 @@ def event_payload(event: Event, reading: Reading, now: float) -> str:
 
 
 def history_payload(reading: Reading) -> str:
-    """The reading itself, as it is everywhere else."""
+    """The reading, as in every other output."""
     return as_json(reading)
+
+
+def proxy_state_payload(proxy: ProxyStatus) -> str:
+    """State and numbers of a proxy."""
+    return compact(
+        {
+            "name": proxy.name,
+            "room": proxy.room,
+            "state": str(proxy.state),
+            "cause": proxy.cause,
+            "advice": proxy.advice,
+            "version": proxy.version,
+            "active": proxy.active,
+            "rate": round(proxy.rate, 1),
+            "advertisements": proxy.advertisements,
+            "slots_free": proxy.slots_free,
+            "slots_limit": proxy.slots_limit,
+            "wifi_rssi": proxy.wifi_rssi,
+        }
+    )

@@ -9,8 +9,7 @@ from support.made_status import ID, MAC, PROXY_MAC, device, proxy, reading
 
 from proxy_listener.model.reading import Event
 from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus
-from proxy_listener.sinks.mqtt.records import Records, read
-from proxy_listener.sinks.mqtt.retained import Retained, moved
+from proxy_listener.sinks.mqtt.retained import Records, Retained, moved, read
 from proxy_listener.sinks.mqtt.topics import Message, Topics
 
 TOPICS = Topics("house", "homeassistant")
@@ -96,11 +95,11 @@ def test_a_new_quantity_extends_the_discovery() -> None:
     """What a model was not known to send is announced when it comes, as what its value is."""
     retained = house()
     say(retained)
-    assert retained.saw(reading(values={"door": True}, room="Bedroom"))
+    assert retained.record(reading(values={"door": True}, room="Bedroom"))
     said = say(retained)
     assert said.keys() == {CONFIG}
     assert json.loads(said[CONFIG])["cmps"]["door"]["p"] == "binary_sensor"
-    assert not retained.saw(reading(values={"door": False}, room="Bedroom"))
+    assert not retained.record(reading(values={"door": False}, room="Bedroom"))
 
 
 def test_a_new_event_extends_the_discovery_and_is_remembered() -> None:
@@ -108,10 +107,10 @@ def test_a_new_event_extends_the_discovery_and_is_remembered() -> None:
     retained = house()
     say(retained)
     pressed = reading(values={}, events=(Event("button_up", "press"),))
-    assert retained.saw(pressed)
+    assert retained.record(pressed)
     entity = json.loads(say(retained)[CONFIG])["cmps"]["event_button_up"]
     assert entity["event_types"] == ["press", "double_press", "long_press"]
-    assert not retained.saw(pressed)
+    assert not retained.record(pressed)
     after = restarted(retained)
     assert say(after).keys() == {AVAILABILITY}
     after.announce_all()
@@ -122,7 +121,7 @@ def test_a_new_room_is_an_option_before_it_is_a_state() -> None:
     """Home Assistant refuses a state that is no option."""
     retained = house()
     say(retained)
-    assert retained.saw(reading(room="Attic"))
+    assert retained.record(reading(room="Attic"))
     assert "Attic" in json.loads(say(retained)[CONFIG])["cmps"]["room"]["options"]
 
 
@@ -157,7 +156,7 @@ def test_a_stranger_without_a_reading_is_not_announced() -> None:
     """A neighbour's lock whose frames nobody here can read."""
     retained = house()
     assert say(retained, [device(listed=False, values={})]) == {}
-    retained.saw(reading(values={}))
+    retained.record(reading(values={}))
     assert CONFIG in say(retained, [device(listed=False, values={})])
 
 
@@ -241,7 +240,7 @@ def test_a_note_that_cannot_be_read_is_as_good_as_none(text: str | None) -> None
 
 def test_a_note_is_read_as_it_was_written() -> None:
     retained = house()
-    retained.saw(reading(events=(Event("button", "press"),)))
+    retained.record(reading(events=(Event("button", "press"),)))
     say(retained, proxies=[proxy()])
     assert read(retained.records.text()) == retained.records
 

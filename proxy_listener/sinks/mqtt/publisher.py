@@ -1,13 +1,14 @@
-"""The journal and the house in, a broker that knows both out: the only part of this sink that waits for anything.
+"""Publishes journal rows and the current state to the broker. All input and output of this sink is here.
 
 ::
 
-    connect -> online -> states as they are -> the journal's rows from the last confirmed one, for ever
-                      -> the house, every few seconds: availability, proxies, discovery
-                      -> Home Assistant's birth: all discovery and states again
+    connect -> online -> the current states -> then, at the same time, until the connection ends:
+                           the journal's rows, from the last confirmed one on
+                           every few seconds: availability, proxies, discovery, where they changed
+                           at Home Assistant's birth message: all discovery and states again
 
-The rule of this file: a row is confirmed when the broker acknowledged all that it led to, and at most twenty messages
-lie between the broker and the place that is on disk. So a crash repeats twenty, and an outage loses nothing.
+A row is confirmed when the broker has acknowledged all its messages, and at most twenty acknowledged messages are not
+yet on disk as confirmed. So an outage loses nothing, and a crash repeats at most twenty messages.
 """
 
 import asyncio
@@ -25,9 +26,8 @@ from aiomqtt import ProtocolVersion
 from proxy_listener.history import Journal, Row
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.status import View
-from proxy_listener.sinks.mqtt.broker import ENDED, IN_FLIGHT, Broker, Lost, connected
-from proxy_listener.sinks.mqtt.records import CLIENT_NOTE, NOTE, Records, read
-from proxy_listener.sinks.mqtt.retained import Retained, moved
+from proxy_listener.sinks.mqtt.client import ENDED, IN_FLIGHT, Broker, Lost, connect
+from proxy_listener.sinks.mqtt.retained import CLIENT_NOTE, NOTE, Records, Retained, moved, read
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.sinks.mqtt.states import States
 from proxy_listener.sinks.mqtt.topics import ONLINE, Message, Topics
@@ -35,27 +35,28 @@ from proxy_listener.sinks.mqtt.topics import ONLINE, Message, Topics
 log = structlog.get_logger()
 
 CURSOR = "mqtt"
-"""The name under which the journal keeps our place."""
+"""Name of the journal's cursor."""
 
 BATCH = 200
 FAR_BEHIND = 1_000
-"""Rows at a time; and how many may wait before states are taken from the journal as they are, instead of row by row."""
+"""Rows at a time; and how many may wait before the current states are published first, ahead of the rows."""
 
-LOOK_EVERY = 5.0
-"""Seconds between looks at the house."""
+UPDATE_EVERY = 5.0
+"""Seconds between two updates of availability, proxies and discovery."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 STEADY = 60.0
-"""Seconds before another attempt to connect; and how long a connection must hold for the first pause to be right."""
+"""Seconds before another attempt to connect; and how long a connection must last to reset that."""
 
-STORAGE_PAUSE = 0.5
+STORAGE_RETRY = 0.5
 
 CAUSES = 8
-"""Causes of an outage that are told."""
+"""Most causes of an outage that are logged until a connection lasts."""
 
 SHORT = 5.0
-_AT_ONCE = "it ended the connection as soon as we spoke; its log says why, mostly its ACL does not let us write"
-"""Mosquitto 2.0.11 does so to who publishes what he may not, and its refusal is lost on the way."""
+_AT_ONCE = "it ended the connection after our first messages; its log says why, mostly its ACL does not let us write"
+"""Mosquitto 2.0.11 closes the connection of a client that publishes what its ACL forbids, before it sends the PUBACK
+that refuses it."""
 
 _VERSIONS: Mapping[str, Sequence[ProtocolVersion]] = {
     "auto": (ProtocolVersion.V5, ProtocolVersion.V311),
@@ -67,12 +68,12 @@ _NAMES = {ProtocolVersion.V5: "5", ProtocolVersion.V311: "3.1.1"}
 JITTER = (0.3, 2.0)
 SPREAD = 5.0
 STEPS = 20
-"""Seconds after Home Assistant's birth, and over which, in how many steps, all is said again: everyone else
-speaks then, too."""
+"""Seconds to wait after Home Assistant's birth message; seconds, and steps, over which everything is published again.
+Other programs publish at that moment, too."""
 
 
-class Sink:
-    """One run of the sink, over as many connections as it takes."""
+class Publisher:
+    """One run of the sink, over any number of connections."""
 
     def __init__(self, settings: Settings, journal: Journal, view: View) -> None:
         self._settings = settings
@@ -82,27 +83,27 @@ class Sink:
         self._cursor = journal.cursor(CURSOR)
         self._states = States(self._topics, settings.history)
         noted = read(journal.noted(NOTE))
-        self._elsewhere = moved(noted, self._topics) if noted else []
-        here = noted if noted and not self._elsewhere else Records(settings.base, settings.prefix)
+        self._to_remove = moved(noted, self._topics) if noted else []
+        records = noted if noted and not self._to_remove else Records(settings.base, settings.prefix)
         self._retained = Retained(
-            self._topics, settings.discovery, here, self._belongs, asyncio.get_running_loop().time()
+            self._topics, settings.discovery, records, self._is_shown, asyncio.get_running_loop().time()
         )
-        self._looking = asyncio.Lock()
+        self._updating = asyncio.Lock()
         self._as_of = 0
         self._unsaved = 0
-        self._again = False
+        self._reconnected = False
         self._causes: set[str] = set()
-        self._told_back = False
+        self._logged_connected = False
 
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
         versions = deque(_VERSIONS[self._settings.version])
-        pause = FIRST_PAUSE
+        backoff = FIRST_BACKOFF
         while True:
             began = loop.time()
             try:
-                await _apart(self._session(versions[0]))
+                await _in_own_task(self._session(versions[0]))
             except Lost as lost:
                 if lost.version == "refused" and len(versions) > 1:
                     versions.popleft()
@@ -110,36 +111,35 @@ class Sink:
                 if lost.version == "silent":
                     versions.rotate()
                 lasted = loop.time() - began
-                self._tell_lost(_AT_ONCE if str(lost) == ENDED and lasted < SHORT else str(lost), lasted)
+                self._log_lost(_AT_ONCE if str(lost) == ENDED and lasted < SHORT else str(lost), lasted)
                 if lasted >= STEADY:
-                    pause = FIRST_PAUSE
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  not for secrets
-            pause = min(pause * 2, LONGEST_PAUSE)
+                    backoff = FIRST_BACKOFF
+            await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311  not for secrets
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
 
     async def _session(self, version: ProtocolVersion) -> None:
-        """One connection, from beginning to end: it ends by Lost."""
-        async with connected(self._settings, self._topics, self._client_id(), version) as broker:
-            self._tell_back(version)
+        """One connection, from beginning to end. It ends by Lost."""
+        async with connect(self._settings, self._topics, self._client_id(), version) as broker:
+            self._log_connected(version)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(broker.ended())
-                    tasks.create_task(self._speak(broker))
+                    tasks.create_task(self._publish(broker))
             except BaseExceptionGroup as group:
                 raise _one_of(group) from None
 
-    async def _speak(self, broker: Broker) -> None:
-        await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._elsewhere])
-        self._elsewhere = []
-        self._retained.connected(self._again)
-        self._again = True
+    async def _publish(self, broker: Broker) -> None:
+        await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._to_remove])
+        self._to_remove = []
+        self._retained.connected(self._reconnected)
+        self._reconnected = True
         await self._snapshot(broker)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(broker))
-            tasks.create_task(self._watch(broker))
-            tasks.create_task(self._attend(broker))
+            tasks.create_task(self._publish_rows(broker))
+            tasks.create_task(self._update_regularly(broker))
+            tasks.create_task(self._answer_births(broker))
 
-    async def _follow(self, broker: Broker) -> None:
-        """The journal's rows, from the last confirmed one."""
+    async def _publish_rows(self, broker: Broker) -> None:
         self._cursor.rewind()
         while True:
             rows = await self._cursor.batch(BATCH)
@@ -148,8 +148,8 @@ class Sink:
             window: list[Message] = []
             done = rows[0].id - 1
             for row in rows:
-                if self._retained.saw(row.reading):
-                    await self._look(broker)
+                if self._retained.record(row.reading):
+                    await self._update(broker)
                 messages = self._messages(row)
                 if self._unsaved + len(window) + len(messages) > IN_FLIGHT:
                     await self._deliver(broker, window, done)
@@ -161,10 +161,10 @@ class Sink:
 
     def _messages(self, row: Row) -> list[Message]:
         mac = row.reading.mac
-        present = self._retained.shows(mac)
-        if present and mac not in self._states.by_device:
+        shown = self._retained.shows(mac)
+        if shown and mac not in self._states.by_device:
             self._states.restore(row.reading, self._journal.latest(mac), row.id - 1)
-        return self._states.messages(row, time.time(), present)
+        return self._states.messages(row, time.time(), shown)
 
     async def _deliver(self, broker: Broker, window: Sequence[Message], done: int) -> None:
         if window:
@@ -173,13 +173,13 @@ class Sink:
         await self._cursor.confirm(done)
 
     async def _save(self) -> None:
-        """The place goes to disk. While storage fails we wait: what is sent now would be sent again after a crash."""
-        while not await self._journal.flush():  # noqa: ASYNC110  each turn tries the disk again
-            await asyncio.sleep(STORAGE_PAUSE)
+        """Write the cursor to disk. Publishing waits while that fails, or a crash would repeat more than twenty."""
+        while not await self._journal.flush():  # noqa: ASYNC110  flush tries the disk again
+            await asyncio.sleep(STORAGE_RETRY)
         self._unsaved = 0
 
     async def _snapshot(self, broker: Broker) -> None:
-        """Every device's state as the journal has it; the rows up to here are history."""
+        """Publish every device's state as the journal has it. Rows up to here are not newer than these states."""
         changed: list[Message] = []
         for device in self._view.devices():
             rows = await self._journal.readings(device.mac, limit=1)
@@ -190,14 +190,14 @@ class Sink:
             self._as_of = as_of
         await _in_portions(broker, changed)
 
-    async def _watch(self, broker: Broker) -> None:
-        """The house, again and again."""
+    async def _update_regularly(self, broker: Broker) -> None:
         while True:
-            await self._look(broker)
-            await asyncio.sleep(LOOK_EVERY)
+            await self._update(broker)
+            await asyncio.sleep(UPDATE_EVERY)
 
-    async def _look(self, broker: Broker, spread: float = 0.0) -> None:
-        async with self._looking:
+    async def _update(self, broker: Broker, spread: float = 0.0) -> None:
+        """Publish what the broker does not have yet of availability, proxies and discovery, over ``spread`` seconds."""
+        async with self._updating:
             now = asyncio.get_running_loop().time()
             messages = self._retained.messages(self._view.devices(), self._view.proxies(), now)
             size = max(1, len(messages) // STEPS) if spread else IN_FLIGHT
@@ -208,31 +208,31 @@ class Sink:
             if messages:
                 self._journal.note(NOTE, self._retained.records.text())
 
-    async def _attend(self, broker: Broker) -> None:
-        """Home Assistant's births. Those that come while one is attended to are one."""
+    async def _answer_births(self, broker: Broker) -> None:
+        """Publish everything again after each of Home Assistant's birth messages; those that come meanwhile are one."""
         born = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._announce(broker, born))
+            tasks.create_task(self._publish_again(broker, born))
             async for _ in broker.births(self._topics.birth):
                 born.set()
 
-    async def _announce(self, broker: Broker, born: asyncio.Event) -> None:
+    async def _publish_again(self, broker: Broker, born: asyncio.Event) -> None:
         while True:
             await born.wait()
             await asyncio.sleep(random.uniform(*JITTER))  # noqa: S311  not for secrets
             born.clear()
             self._retained.announce_all()
-            await self._look(broker, SPREAD)
+            await self._update(broker, SPREAD)
             shown = filter(self._retained.shows, self._states.by_device)
             await _in_portions(broker, [self._states.message(mac) for mac in shown])
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(UPDATE_EVERY)
 
-    def _belongs(self, mac: Address) -> bool:
+    def _is_shown(self, mac: Address) -> bool:
         return self._view.unlisted() and self._journal.is_admitted(mac)
 
     def _client_id(self) -> str:
-        """The same for ever: a broker that meets it again ends our old connection, and with it an old last will that
-        would otherwise come minutes later and say that we are gone.
+        """Kept over restarts, so that the broker closes a connection that a crash left open. Otherwise that one's last
+        will would be published minutes later, and say ``offline`` of a service that runs.
         """
         id_ = self._settings.client_id or self._journal.noted(CLIENT_NOTE)
         if id_ is None:
@@ -240,26 +240,26 @@ class Sink:
             self._journal.note(CLIENT_NOTE, id_)
         return id_
 
-    def _tell_back(self, version: ProtocolVersion) -> None:
-        if not self._told_back:
+    def _log_connected(self, version: ProtocolVersion) -> None:
+        if not self._logged_connected:
             host, port = self._settings.address
-            log.info("the broker is there", host=host, port=port, mqtt=_NAMES[version], waiting=self._cursor.behind)
-        self._told_back = True
+            log.info("connected to the broker", host=host, port=port, mqtt=_NAMES[version], waiting=self._cursor.behind)
+        self._logged_connected = True
 
-    def _tell_lost(self, cause: str, lasted: float) -> None:
-        """Each cause once, until a connection has held: one that comes and goes fills no log."""
+    def _log_lost(self, cause: str, lasted: float) -> None:
+        """Each cause once, until a connection lasts, so that a connection that comes and goes does not fill the log."""
         if lasted >= STEADY:
             self._causes.clear()
         if cause not in self._causes and len(self._causes) < CAUSES:
             host, port = self._settings.address
-            log.warning("the broker is away; readings wait in the history", host=host, port=port, cause=cause)
+            log.warning("no connection to the broker; readings wait in the history", host=host, port=port, cause=cause)
             self._causes.add(cause)
-            self._told_back = False
+            self._logged_connected = False
 
 
-async def _apart(session: Coroutine[Any, Any, None]) -> None:
-    """Runs a session in a task of its own, because Python 3.11's TaskGroup forgets a cancellation that comes while it
-    ends by an error. Who only waits forgets none.
+async def _in_own_task(session: Coroutine[Any, Any, None]) -> None:
+    """Python 3.11's TaskGroup can lose a cancellation that arrives while it ends by an error; awaiting the task from
+    outside does not.
     """
     task = asyncio.create_task(session)
     try:
@@ -268,7 +268,7 @@ async def _apart(session: Coroutine[Any, Any, None]) -> None:
         task.cancel()
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # which would be logged where nobody asks
+            task.exception()  # an exception that is never retrieved is logged
         raise
     task.result()
 
@@ -283,7 +283,7 @@ def _portions(messages: Sequence[Message], size: int) -> Iterator[Sequence[Messa
 
 
 def _one_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Why a session ended, as one error; what is nobody's fault but ours stays as it is."""
+    """Why a session ended, as one Lost; the group itself where it holds an unexpected error."""
     expected, other = group.split((Lost, sqlite3.Error))
     if other is not None or expected is None:
         return group

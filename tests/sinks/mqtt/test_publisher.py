@@ -14,7 +14,7 @@ from support.made_status import ID, MAC, device, proxy, reading, view
 from proxy_listener.history import Journal
 from proxy_listener.model.reading import Event
 from proxy_listener.sinks.mqtt import Settings, run
-from proxy_listener.sinks.mqtt.broker import IN_FLIGHT
+from proxy_listener.sinks.mqtt.client import IN_FLIGHT
 
 BASE = "proxy-listener"
 
@@ -138,9 +138,9 @@ async def test_a_connection_that_comes_and_goes_fills_no_log(tmp_path: Path) -> 
                     await broker.until(number + 1)
                     broker.drop()
     assert [entry["event"].partition(";")[0] for entry in logs] == [
-        "the broker is there",
-        "the broker is away",
-        "the broker is there",
+        "connected to the broker",
+        "no connection to the broker",
+        "connected to the broker",
     ]
     assert "ACL" in logs[1]["cause"]
 

@@ -26,7 +26,7 @@ from proxy_listener.history import Journal
 from proxy_listener.model.reading import Event, timestamp
 from proxy_listener.model.secret import Secret
 from proxy_listener.sinks.mqtt import Settings, run
-from proxy_listener.sinks.mqtt.broker import IN_FLIGHT
+from proxy_listener.sinks.mqtt.client import IN_FLIGHT
 
 pytestmark = pytest.mark.broker
 
@@ -458,7 +458,7 @@ async def test_the_acl_of_readme_suffices(tmp_path: Path, journal: Journal) -> N
             journal.append(pressed(0))
             await journal.flush()
             await caught_up(journal)
-    assert [entry["event"] for entry in logs] == ["the broker is there"]
+    assert [entry["event"] for entry in logs] == ["connected to the broker"]
     await broker.kill()
 
 

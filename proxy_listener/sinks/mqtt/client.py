@@ -1,7 +1,7 @@
-"""A connection to the broker: made, used for publishing with QoS 1, given up when it does not answer.
+"""One connection to the broker: it publishes messages with QoS 1 and receives Home Assistant's birth messages.
 
-The rule of this file: nothing waits for a broker for ever. What it does not acknowledge within ten seconds it has not
-got, and the connection is lost; every way of losing it is one error, :class:`Lost`, with its cause in words.
+Every wait has a limit: a broker that does not acknowledge within ten seconds has lost the connection. Every way of
+losing it is one error, :class:`Lost`, with its cause in words.
 """
 
 import asyncio
@@ -27,36 +27,36 @@ from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics
 log = structlog.get_logger()
 
 IN_FLIGHT = 20
-"""Messages that wait for their acknowledgement at most: so many are repeated after a crash. It is also what brokers
-take at once unless told otherwise."""
+"""Most messages that may be unacknowledged, which is how many are repeated after a crash. It is Mosquitto's default
+for ``max_inflight_messages``."""
 
 CONNECT = 3.0
 ANSWER = 10.0
 KEEPALIVE = 30
 GOODBYE = 0.7
-"""Seconds to reach the broker (in a thread, for which the end of the program waits), for it to answer, between signs of
-life, and for each of the two steps of parting: the service has two seconds to stop."""
+"""Seconds to connect (in a thread that the end of the program waits for), for an answer, between keep-alive packets,
+and for each of the two steps of disconnecting: the service has two seconds to stop."""
 
 REFUSED_VERSION = {1, 132}
-"""Reason codes for a protocol version that the broker does not speak: MQTT 3.1.1's and MQTT 5's."""
+"""Reason codes for a protocol version that the broker does not know, of MQTT 3.1.1 and of MQTT 5."""
 
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-"""Linux only, and to be said each time."""
+"""Linux only. The kernel clears the option by itself, so it is set for each acknowledgement."""
 
 SILENT = "it does not answer"
 ENDED = "the connection ended"
 HUNG_UP = "it ended the connection instead of answering"
 
-_quiet = logging.getLogger("aiomqtt.proxy_listener")
-_quiet.setLevel(logging.CRITICAL)
-"""aiomqtt writes a line for each message beyond ten in flight, and for each that its queue does not take."""
+_silent = logging.getLogger("aiomqtt.proxy_listener")
+_silent.setLevel(logging.CRITICAL)
+"""aiomqtt logs a line for each message beyond ten in flight, and for each that does not fit into its queue."""
 
 
 class Lost(ProxyListenerError):  # noqa: N818  it reads as what happened
-    """No connection, or none any more.
+    """The connection could not be made, or has ended.
 
-    ``version`` says what the broker thinks of the version of MQTT: ``refused``, ``silent`` (it said nothing, which is
-    how some part from what they do not know), or nothing is known.
+    ``version`` is how the broker answered the version of MQTT: ``refused``, ``silent`` (no answer, which is how some
+    brokers treat a version that they do not know), or empty where the cause is another.
     """
 
     def __init__(self, cause: str, version: Literal["refused", "silent", ""] = "") -> None:
@@ -65,7 +65,7 @@ class Lost(ProxyListenerError):  # noqa: N818  it reads as what happened
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt passes over two things that MQTT 5 brokers say: how much they take at once, and that they refuse."""
+    """Adds two things of MQTT 5 that aiomqtt ignores: the broker's receive maximum, and refused publications."""
 
     receive_maximum = 65_535
     refusal: str | None = None
@@ -76,28 +76,29 @@ class _Client(aiomqtt.Client):
         self._client.connect_timeout = CONNECT
 
     def _acknowledge(self) -> None:
-        """Confirms what was received at once. Mosquitto holds its second acknowledgement back until TCP confirmed the
-        first (Nagle), and TCP waits 40 ms with that unless there is something to send: on loopback that was a
-        thousand messages a second instead of seven thousand.
+        """Make TCP acknowledge at once what was received.
+
+        Mosquitto does not send its second PUBACK before TCP acknowledged the first (Nagle), and Linux delays that by
+        40 ms. Measured on loopback: one thousand messages a second with the delay, seven thousand without.
         """
         sock = self._client.socket()
         if QUICKACK is not None and isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
-        """The thread that connects cannot be stopped: what it opens when nobody waits any more is closed again."""
+        """The thread that connects cannot be stopped, so a socket that it opens after the timeout is closed here."""
         if self.given_up:
             raise ConnectionAbortedError
         super()._on_socket_open(client, userdata, sock)
 
     async def ended(self) -> str:
-        """Waits for the end of the connection, and says why."""
+        """Wait for the end of the connection; returns its cause."""
         await asyncio.wait({self._disconnected})
         error = None if self._disconnected.cancelled() else self._disconnected.exception()
         return _cause(error) if isinstance(error, Exception) else ENDED
 
     async def hang_up(self) -> None:
-        """Ends the connection without a word. aiomqtt leaves the socket of one that does not answer open."""
+        """Close the socket. aiomqtt leaves it open where the broker does not answer."""
         self.given_up = True
         sock = self._client.socket()
         if isinstance(sock, socket.socket):
@@ -105,14 +106,14 @@ class _Client(aiomqtt.Client):
                 sock.shutdown(socket.SHUT_RDWR)
             await asyncio.sleep(0.01)  # paho notices by reading, and closes it
         if self._disconnected.done() and not self._disconnected.cancelled():
-            self._disconnected.exception()  # which would be logged where nobody asks
+            self._disconnected.exception()  # an exception that is never retrieved is logged
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
-        """Who hung up instead of answering is waited for by aiomqtt for ever."""
+        """Fail the pending connect where the broker closes the socket before CONNACK: aiomqtt never notices that."""
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError(HUNG_UP))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
@@ -130,19 +131,19 @@ class _Client(aiomqtt.Client):
 
 
 class Broker:
-    """An open connection."""
+    """An open connection to the broker."""
 
     def __init__(self, client: _Client) -> None:
         self._client = client
         self._slots = asyncio.Semaphore(min(IN_FLIGHT, client.receive_maximum))
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Sends all, in order, and returns when the broker acknowledged all of them."""
+        """Send all, in order; returns when the broker has acknowledged all of them."""
         if len(messages) == 1:
             await self._publish(messages[0])
             return
-        # All are sent in the order in which their tasks begin. The first that fails is told; the others are awaited,
-        # because one that is left alone would report its error to nobody.
+        # Tasks send in the order in which they are made. All are awaited, because asyncio logs the error of a task
+        # that nobody awaits; the first error is raised.
         done = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
         for outcome in done:
             if outcome is not None:
@@ -153,11 +154,11 @@ class Broker:
             await self._client.publish(message.topic, message.payload.encode(), qos=1, retain=message.retain)
 
     async def ended(self) -> None:
-        """Waits for the end of the connection, which is Lost. Those who wait for an answer are not told by aiomqtt."""
+        """Wait for the end of the connection and raise Lost. aiomqtt does not end calls that wait for an answer."""
         raise Lost(await self._client.ended())
 
     async def births(self, topic: str) -> AsyncIterator[None]:
-        """Each time that Home Assistant says on ``topic`` that it has started."""
+        """Yield each time that Home Assistant publishes on ``topic`` that it has started."""
         async with _answered():
             await self._client.subscribe(topic, qos=1)
         try:
@@ -170,10 +171,10 @@ class Broker:
 
 @asynccontextmanager
 async def _answered() -> AsyncIterator[None]:
-    """Every way of not being answered is Lost.
+    """Raise Lost for a timeout and for every error of aiomqtt.
 
-    Time is limited here because aiomqtt limits it by ``wait_for``, which in Python 3.11 forgets a cancellation that
-    meets the answer, and with it the end of the service.
+    The limit is here because aiomqtt uses ``asyncio.wait_for``, which in Python 3.11 loses a cancellation that arrives
+    together with the answer; the service would then not stop.
     """
     try:
         async with asyncio.timeout(ANSWER):
@@ -185,21 +186,21 @@ async def _answered() -> AsyncIterator[None]:
 
 
 def _cause(error: Exception) -> str:
-    """An error of aiomqtt, in words for people."""
+    """An error of aiomqtt, in words."""
     inner = error.__cause__ or error
     text = re.sub(r"^\[code:\d*\] ", "", str(inner)) or type(inner).__name__
     return _WORDS.get(text, text)
 
 
 _WORDS = {"Unspecified error": ENDED}
-"""What paho says of a broker that hung up."""
+"""paho's text for a broker that closed the connection."""
 
 
 @asynccontextmanager
-async def connected(
+async def connect(
     settings: Settings, topics: Topics, client_id: str, version: ProtocolVersion
 ) -> AsyncIterator[Broker]:
-    """A connection with its last will set; on the way out the broker is told that we go, if it still listens."""
+    """A connection with a last will. When the block is cancelled, ``offline`` is published before disconnecting."""
     host, port = settings.address
     client = _Client(
         host,
@@ -216,7 +217,7 @@ async def connected(
         max_queued_incoming_messages=16,
         tls_context=await asyncio.to_thread(tls, settings) if settings.encrypted else None,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        logger=_quiet,
+        logger=_silent,
     )
     try:
         async with asyncio.timeout(ANSWER):
@@ -233,20 +234,20 @@ async def connected(
     try:
         yield Broker(client)
     except Exception:
-        await _part(client)
+        await _disconnect(client)
         raise
     except BaseException:
-        await _part(client, Message(topics.bridge, OFFLINE, retain=True))
+        await _disconnect(client, Message(topics.bridge, OFFLINE, retain=True))
         raise
-    await _part(client)
+    await _disconnect(client)
 
 
 def tls(settings: Settings) -> ssl.SSLContext:
-    """Verifies the broker's certificate and name. Lost where a file is no certificate."""
+    """The context that verifies the broker's certificate and name. Raises Lost where a file is no certificate."""
     try:
         context = ssl.create_default_context(cafile=settings.ca)
         if settings.cert is not None:
-            # An encrypted key would make OpenSSL ask for its passphrase on the terminal.
+            # Without the password argument, OpenSSL asks for an encrypted key's passphrase on the terminal.
             context.load_cert_chain(settings.cert, settings.key, password=lambda: b"")
     except (ssl.SSLError, OSError) as error:
         raise Lost(f"the certificates cannot be used: {error}") from None
@@ -257,8 +258,8 @@ def _code(error: MqttConnectError) -> int:
     return error.rc.value if isinstance(error.rc, ReasonCode) else error.rc or 0
 
 
-async def _part(client: _Client, last: Message | None = None) -> None:
-    """With a ``last`` message where the connection is sound; one that is not, the broker's last will speaks for."""
+async def _disconnect(client: _Client, last: Message | None = None) -> None:
+    """``last`` is published first; it is for a connection that works. For another, the broker has the last will."""
     with suppress(aiomqtt.MqttError, TimeoutError):
         async with asyncio.timeout(GOODBYE):
             if last is not None:
