@@ -5,6 +5,7 @@ import time
 
 import aiohttp
 import attrs
+import pytest
 
 from proxy_listener.config import Config
 from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage, coverage
