@@ -29,9 +29,9 @@ from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, View
 from proxy_listener.pipeline import Engine, open_journal
+from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
-from proxy_listener.proxies.gatt import connection
-from proxy_listener.proxies.handles import Tables
+from proxy_listener.proxies.handle_cache import HandleCache
 from proxy_listener.reads import House, Reads
 from proxy_listener.state import LOCK, single_instance
 from proxy_listener.supervisor import Supervisor
@@ -72,7 +72,9 @@ class Service:
         self._watchdog = Watchdog()
         self.stuck = False
         self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
-        self.fleet = Fleet(config.discovery, config.proxies, self.engine.hear, let_go=self.engine.let_go, state=state)
+        self.fleet = Fleet(
+            config.discovery, config.proxies, self.engine.hear, count_foreign=self.engine.let_go, state=state
+        )
         self.view = View(
             self._devices,
             self.fleet.status,
@@ -173,14 +175,14 @@ class Service:
         return self.engine.devices.status(mac, asyncio.get_running_loop().time())
 
     def _make_reads(self) -> Reads:
-        tables = Tables(self.journal.noted, self.journal.note)
+        handles = HandleCache(self.journal.noted, self.journal.note)
         return Reads(
             House(
                 entries=self.config.devices,
                 readable=lambda: self.engine.devices.readable,
                 device=self._device,
                 proxies=self.fleet.status,
-                link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, tables),
+                link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, handles),
                 record=self.journal.append,
                 notes=self.journal,
                 hours=self.journal.hours,

@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "formats": ({"model"}, {"attrs", "cryptography"}),
     "gatt": ({"model"}, {"attrs", "cryptography"}),
     "engine": ({"model", "formats"}, {"attrs"}),
-    "proxies": ({"model"}, {"attrs", "structlog", "aioesphomeapi", "google", "zeroconf"}),
+    "proxies": ({"model", "state"}, {"attrs", "structlog", "aioesphomeapi", "google", "zeroconf"}),
     "node": ({"model"}, {"attrs", "structlog", "aioesphomeapi", "noise", "zeroconf", "google", "cryptography"}),
     "simulator": ({"model", "formats", "gatt", "node"}, {"attrs", "structlog", "cryptography", "google", "zeroconf"}),
     "history": ({"model"}, {"attrs", "structlog"}),

@@ -11,7 +11,7 @@ from proxy_listener.cli.verb import Listing, Options
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
-from proxy_listener.proxies.survey import Found, survey
+from proxy_listener.proxies.survey import FoundNode, survey
 
 NODE_HEAD = ("node", "room", "address", "mac", "version", "proxy", "used", "why")
 
@@ -21,7 +21,7 @@ BROWSE = 3.0
 
 def find_nodes(
     discovery: DiscoverySettings, proxies: Sequence[ProxySettings], state: Path | None, seconds: float
-) -> list[Found]:
+) -> list[FoundNode]:
     """The nodes on the network. ProxyListenerError where there is no network."""
     try:
         return asyncio.run(survey(discovery, proxies, state=state, seconds=seconds))
@@ -45,6 +45,6 @@ def discover(options: Options, seconds: float) -> None:
         click.echo("no ESPHome node answers by mDNS; doctor says what may stand in the way", err=True)
 
 
-def _node_row(node: Found) -> list[object]:
+def _node_row(node: FoundNode) -> list[object]:
     mac = None if node.mac is None else mac_text(node.mac)
     return [node.name, node.room, node.address, mac, node.version, node.proxy, node.used, node.why]

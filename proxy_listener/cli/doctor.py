@@ -29,7 +29,7 @@ from proxy_listener.config import Config, doubts
 from proxy_listener.model.errors import ConfigError, ProxyListenerError
 from proxy_listener.model.status import NOT_EXPECTED, ProxyState
 from proxy_listener.model.text import split_endpoint
-from proxy_listener.proxies.causes import VERDICTS
+from proxy_listener.proxies.states import STATES
 from proxy_listener.web.control import NAME, PATH_LIMIT
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def network(options: Options, config: Config) -> Iterator[Finding]:
         yield Finding("fail", "mDNS", words)
         return
     yield Finding("ok", "mDNS", f"{len(found)} nodes") if found else Finding("warn", "mDNS", "no node")
-    not_accepted = VERDICTS[ProxyState.NOT_ACCEPTED].cause
+    not_accepted = STATES[ProxyState.NOT_ACCEPTED].cause
     accepted = [node for node in found if not node.why.startswith(not_accepted)]
     for node in accepted:
         yield Finding("ok" if node.used or node.proxy is False else "warn", f"node {node.name}", node.why)

@@ -24,7 +24,7 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.text import loopback, split_endpoint
-from proxy_listener.proxies.survey import Found
+from proxy_listener.proxies.survey import FoundNode
 
 HEAD = """\
 # The configuration of proxy-listener. `proxy-listener check` says what it would make run.
@@ -93,7 +93,7 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
         click.echo(cell(f"  proxy-listener {verb:<{max(map(len, named))}}  {purpose}"))
 
 
-def _with_key(discovery: DiscoverySettings, nodes: Sequence[Found]) -> list[Found]:
+def _with_key(discovery: DiscoverySettings, nodes: Sequence[FoundNode]) -> list[FoundNode]:
     """The same nodes, each asked with the shared key at the address where it was found."""
     seen = {node.name: node for node in nodes}
     places = {name: place for name, node in seen.items() if (place := split_endpoint(node.address))}
@@ -101,7 +101,7 @@ def _with_key(discovery: DiscoverySettings, nodes: Sequence[Found]) -> list[Foun
     return find_nodes(discovery, entries, None, 0.0) if entries else []
 
 
-def _ask_about_node(file: "InitFile", node: Found) -> None:
+def _ask_about_node(file: "InitFile", node: FoundNode) -> None:
     """Ask for the room and, if it is missing, the key of a proxy. Nothing is asked about a node that is no proxy."""
     name = cell(node.name)
     if node.proxy is False:

@@ -31,13 +31,13 @@ class ProxyState(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105  the name of a state
     NOT_ENCRYPTED = "not_encrypted"  # a key is configured and the node speaks plaintext: never downgraded
     NOT_A_PROXY = "not_a_proxy"
-    NO_RAW_STREAM = "no_raw_stream"  # firmware too old to stream
+    NO_RAW_STREAM = "no_raw_stream"  # firmware before 2023.6: no raw advertisements
     WRONG_NODE = "wrong_node"  # another MAC than the one expected answers there
     FULL = "full"  # the node's client limit is reached
     UNREACHABLE = "unreachable"
     WEDGED = "wedged"  # the scanner gives nothing after every step of the ladder
     BENCHED = "benched"  # misbehaves: sends more or other than a radio can
-    NOT_ACCEPTED = "not_accepted"  # found by mDNS, and the configuration does not let it in
+    NOT_ACCEPTED = "not_accepted"  # found by mDNS, and the configuration does not admit it
     INCOMPATIBLE = "incompatible"  # speaks another API version
 
 
@@ -57,17 +57,17 @@ class ProxyStatus:
     advice: str  # what a person can do, empty where nothing is wrong
     address: str | None  # host:port last used
     version: str | None  # ESPHome version
-    encrypted: bool | None  # Noise; None while not known
-    active: bool | None  # can connect to devices (flag 2)
-    scanner: str | None  # the last scanner state and mode it told
-    advertisements: int  # since start
-    rate: float  # advertisements per second, smoothed over a minute
-    heard_age: float | None  # seconds since its last advertisement
-    uptime: float | None  # seconds that the stream has been up
-    slots_free: int | None
-    slots_limit: int | None
-    connecting: bool  # a connection to a device is being set up: the room is deaf meanwhile
-    wifi_rssi: int | None
+    encrypted: bool | None = None  # Noise; None while not known
+    active: bool | None = None  # can connect to devices (flag 2)
+    scanner: str | None = None  # the last scanner state and mode it told
+    advertisements: int = 0  # since start
+    rate: float = 0.0  # advertisements per second, smoothed over a minute
+    heard_age: float | None = None  # seconds since its last advertisement
+    uptime: float | None = None  # seconds that the stream has been up
+    slots_free: int | None = None
+    slots_limit: int | None = None
+    connecting: bool = False  # a connection to a device is being set up: the room is deaf meanwhile
+    wifi_rssi: int | None = None
     outcomes: Mapping[str, int] = attrs.field(factory=dict)
 
 

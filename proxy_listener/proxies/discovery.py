@@ -26,7 +26,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from proxy_listener.model.advertisement import Address, parse_mac
 from proxy_listener.model.text import printable
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.timing import ProxyTiming
 
 log = structlog.get_logger()
 
@@ -83,7 +83,7 @@ class Discovery(RecordUpdateListener):
         seen: Callable[[Sighting], None],
         gone: Callable[[str], None],
         admit: Callable[[Sighting], bool],
-        timing: Timing,
+        timing: ProxyTiming,
     ) -> None:
         super().__init__()
         self._zeroconf = zeroconf

@@ -1,7 +1,7 @@
-"""All proxies: entries and what mDNS finds in, their tasks and states out.
+"""All proxies: entries and what mDNS finds in; their tasks and states out.
 
-The rule of this file: entries come first and without a limit; nodes that merely announced themselves are few, are told
-apart by the MAC that they prove, and never displace an entry or one another.
+Invariants: every entry has a proxy, without a limit. Nodes without an entry are limited in number, are told apart by
+the MAC that they prove, and never displace an entry or a proved node.
 """
 
 import asyncio
@@ -17,33 +17,35 @@ from proxy_listener.model.advertisement import Address
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.status import ProxyState, ProxyStatus
 from proxy_listener.model.timing import NEVER
-from proxy_listener.proxies.access import access
-from proxy_listener.proxies.causes import VERDICTS, Verdict
+from proxy_listener.proxies.admission import KnownNodes, NodeIndex, admit
+from proxy_listener.proxies.client import ConnectLimits, silence_libraries
 from proxy_listener.proxies.discovery import Discovery, Sighting
-from proxy_listener.proxies.handshake import Lanes
-from proxy_listener.proxies.hearing import Hear, LetGo
 from proxy_listener.proxies.mdns import Mdns
-from proxy_listener.proxies.proxy import Proxy
-from proxy_listener.proxies.quiet import hush_libraries
-from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.strangers import LOWEST_PORT, UNLISTED, Strangers, dispensable, near, unspoken
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.proxy import Proxy, Shared
+from proxy_listener.proxies.receive import CountForeign, Hear, Receiver
+from proxy_listener.proxies.states import STATES, Diagnosis
+from proxy_listener.proxies.timing import ProxyTiming
+from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, refused_status
 
 log = structlog.get_logger()
 
 _LATELY = 10.0
 """Seconds in which another proxy must have heard something for silence to be judged."""
-_STOPPED = 5.0
-"""Seconds between two ticks that only a stopped or suspended process sees: the silence is ours, not the proxies'."""
-_ANEW: Mapping[str, Any] = {"room": None, "insist": False, "noise_psk": None, "password": None}
-"""What an entry may change without its session being made anew."""
-Changed = Callable[[ProxyStatus], None]
+_SUSPENDED = 5.0
+"""Seconds between two ticks after which this process must have been suspended."""
+_KEEPS_SESSION: Mapping[str, Any] = {"room": None, "insist": False, "noise_psk": None, "password": None}
+"""Fields of an entry that may change without a new session."""
+_NO_CHANCE_YET = frozenset({ProxyState.CONNECTING, ProxyState.LIVE})
+
+
+def _ignore(_status: ProxyStatus) -> None:
+    return
 
 
 class Fleet:
-    """Builds proxies and runs them. ``state``: the directory of what is remembered over a restart.
+    """Builds proxies and runs them. ``state``: the state directory, for what is known of nodes from earlier runs.
 
-    With ``let_go``, advertisements that hold no service data are only counted there, and never come to ``hear``.
+    With ``count_foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
     """
 
     def __init__(
@@ -52,28 +54,27 @@ class Fleet:
         proxies: Sequence[ProxySettings],
         hear: Hear,
         *,
-        let_go: LetGo | None = None,
+        count_foreign: CountForeign | None = None,
         state: Path | None = None,
-        timing: Timing | None = None,
-        changed: Changed | None = None,
+        timing: ProxyTiming | None = None,
+        changed: Callable[[ProxyStatus], None] = _ignore,
     ) -> None:
-        self.timing = timing or Timing()
         self.discovery = discovery
-        self.hear = hear
-        self.let_go = let_go
-        self._own = hear, let_go
-        self.lanes = Lanes()
-        self.remembered = Remembered(state)
+        self._known = KnownNodes(state)
+        self._timing = timing or ProxyTiming()
+        self._hear, self._count_foreign = hear, count_foreign
+        self._service_hear = hear, count_foreign
         self._entries = tuple(proxies)
-        self._changed = changed
         self._proxies: dict[str, Proxy] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._by_mac: dict[Address, Proxy] = {}
-        self._by_node: dict[str, Proxy] = {}  # an entry's name, its host:port
-        self._strangers = Strangers(self.remembered)
+        self._index = NodeIndex[Proxy](lambda proxy: proxy.mac)
+        self._unlisted = UnlistedNodes(self._known)
         self._mdns = Mdns(self._browser, lambda: any(proxy.listed and not proxy.live for proxy in self))
-        self._loudest: tuple[Proxy | None, float, float] = (None, NEVER, NEVER)
+        self._shared = Shared(
+            self._timing, self._known, ConnectLimits(), self._mdns, self._claim, self._others_hear, changed
+        )
+        self._newest: tuple[Proxy | None, float, float] = (None, NEVER, NEVER)
         self._running = False
 
     @property
@@ -82,7 +83,7 @@ class Fleet:
         return self._mdns.zeroconf
 
     def _browser(self, zeroconf: AsyncZeroconf) -> Discovery:
-        return Discovery(zeroconf, self._seen, self._gone, self._known, self.timing)
+        return Discovery(zeroconf, self._seen, self._gone, self._is_kept, self._timing)
 
     def __iter__(self) -> Iterator[Proxy]:
         return iter(list(self._proxies.values()))
@@ -93,7 +94,7 @@ class Fleet:
 
     async def run(self) -> None:
         """Find, connect, listen, until cancelled; then leave every proxy cleanly, within two seconds."""
-        hush_libraries()
+        silence_libraries()
         self._running = True
         for entry in self._entries:
             self._start(entry.name, entry)
@@ -110,72 +111,67 @@ class Fleet:
         clock = asyncio.get_running_loop().time
         before = clock()
         while True:
-            await asyncio.sleep(self.timing.tick)
+            await asyncio.sleep(self._timing.tick)
             now = clock()
-            self._listen_around()
+            self._find_newest()
             for proxy in self:
-                if now - before > _STOPPED:
-                    proxy.stream.excuse(now)
+                if now - before > _SUSPENDED:
+                    proxy.stream.resumed(now)
                 try:
                     proxy.tick(now)
                 except Exception as error:  # noqa: BLE001  one proxy never stops another
-                    proxy.give_up(error)
+                    proxy.end_session(error)
             before = now
-            if self.remembered.changed:
-                await self._save()
+            await self._save()
 
-    def _listen_around(self) -> None:
-        """Who heard last, and when the second last was heard: enough to tell each proxy of the others."""
-        loudest: Proxy | None = None
+    def _find_newest(self) -> None:
+        """Which proxy heard last, and when the second last was heard: enough to tell each whether others hear."""
+        newest: Proxy | None = None
         first = second = NEVER
         for proxy in self._proxies.values():
-            heard = proxy.hearing.heard
+            heard = proxy.receiver.heard
             if heard is not None and heard > second:
                 if heard > first:
-                    loudest, first, second = proxy, heard, first
+                    newest, first, second = proxy, heard, first
                 else:
                     second = heard
-        self._loudest = loudest, first, second
+        self._newest = newest, first, second
+
+    def _others_hear(self, proxy: Proxy) -> bool:
+        newest, first, second = self._newest
+        return (second if proxy is newest else first) > asyncio.get_running_loop().time() - _LATELY
 
     def listen(self, hear: Hear) -> None:
-        """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets all of them."""
-        own, let_go = self._own
-        self.hear, self.let_go = hear, let_go if hear == own else None
+        """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets foreign ones, too."""
+        own, count_foreign = self._service_hear
+        self._hear, self._count_foreign = hear, count_foreign if hear == own else None
         for proxy in self:
-            proxy.hearing.hear, proxy.hearing.let_go = self.hear, self.let_go
-
-    def others_hear(self, proxy: Proxy) -> bool:
-        """Whether another proxy than this one hears anything now."""
-        loudest, first, second = self._loudest
-        return (second if proxy is loudest else first) > asyncio.get_running_loop().time() - _LATELY
+            proxy.receiver.hear, proxy.receiver.count_foreign = self._hear, self._count_foreign
 
     async def _save(self) -> None:
-        if not self.remembered.changed:
+        if not self._known.changed:
             return
-        text = self.remembered.snapshot()
+        text = self._known.snapshot()
         try:
-            await asyncio.to_thread(self.remembered.write, text)
+            await asyncio.to_thread(self._known.write, text)
         except OSError as error:
-            log.warning("what is known of proxies cannot be kept", error=error.strerror)
+            log.warning("proxies.json cannot be written", error=error.strerror)
 
     def _start(self, name: str, entry: ProxySettings | None, mac: Address | None = None) -> Proxy:
+        loop = asyncio.get_running_loop()
         if entry is not None:
-            mac = entry.mac or self.remembered.bound(entry.name)
-        proxy = Proxy(name, self, entry, mac)
+            mac = entry.mac or self._known.bound(entry.name)
+        receiver = Receiver(name, self._hear, self._timing, loop.time, self._count_foreign)
+        proxy = Proxy(receiver, self._shared, self.discovery, entry, mac)
         self._proxies[name] = proxy
-        if mac is not None:
-            self._by_mac[mac] = proxy
-        if entry is not None:
-            self._by_node[name.lower()] = proxy
-            if entry.host is not None:
-                self._by_node[f"{entry.host}:{entry.port}"] = proxy
-        task = asyncio.get_running_loop().create_task(proxy.run(), name=f"proxy {name}")
+        self._index.add(proxy, entry, mac)
+        task = loop.create_task(proxy.run(), name=f"proxy {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda _task: self._finished(proxy))
         return proxy
 
     def _stop(self, proxy: Proxy) -> None:
-        """End a proxy's task; it leaves its node cleanly by itself."""
+        """End a proxy's task, which leaves its node cleanly."""
         self._drop(proxy)
         task = self._tasks.pop(proxy.name)
         self._leaving.add(task)
@@ -184,12 +180,10 @@ class Fleet:
 
     def _drop(self, proxy: Proxy) -> None:
         self._proxies.pop(proxy.name, None)
-        for table in (self._by_mac, self._by_node):
-            for key in [key for key, value in table.items() if value is proxy]:
-                del table[key]  # type: ignore[arg-type]
+        self._index.remove(proxy)
 
     def _finished(self, proxy: Proxy) -> None:
-        """A proxy's task is over by itself: an unlisted node that is not to be spoken to."""
+        """A proxy's task ended by itself: an unlisted node that is not to be connected to, or an error of our own."""
         task = self._tasks.get(proxy.name)
         if not self._running or task is None or not task.done() or self._proxies.get(proxy.name) is not proxy:
             return
@@ -199,11 +193,11 @@ class Fleet:
             log.error("a proxy's task died", proxy=proxy.name, exc_info=error)
         loop = asyncio.get_running_loop()
         if proxy.entry is not None:
-            loop.call_later(self.timing.auth, self._revive, proxy.entry)
+            loop.call_later(self._timing.auth, self._restart, proxy.entry)
         else:
-            self._strangers.show(proxy.status(loop.time()), loop.time())
+            self._unlisted.refuse(proxy.status(loop.time()), loop.time())
 
-    def _revive(self, entry: ProxySettings) -> None:
+    def _restart(self, entry: ProxySettings) -> None:
         if self._running and entry in self._entries and entry.name not in self._proxies:
             self._start(entry.name, entry)
 
@@ -212,38 +206,29 @@ class Fleet:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for table in (self._proxies, self._tasks, self._by_mac, self._by_node):
-            table.clear()
+        for proxy in self:
+            self._drop(proxy)
+        self._tasks.clear()
 
-    def claim(self, proxy: Proxy, mac: Address) -> bool:
-        """The node with this MAC answered ``proxy``. An entry's claim goes before that of a node without one."""
-        owner = self._by_mac.get(mac)
+    def _claim(self, proxy: Proxy, mac: Address) -> bool:
+        """Whether the node with this MAC belongs to ``proxy``. A listed proxy takes it from an unlisted one."""
+        owner = self._index.by_mac.get(mac)
         if owner is not None and owner is not proxy:
             if owner.listed or not proxy.listed:
                 return False
             self._stop(owner)
-        self._by_mac[mac] = proxy
+        self._index.add(proxy, None, mac)
         return True
 
-    def changed(self, proxy: Proxy) -> None:
-        """A proxy's state changed."""
-        if self._changed is not None:
-            self._changed(proxy.status(asyncio.get_running_loop().time()))
-
-    def _known(self, sighting: Sighting) -> bool:
-        """Whether it is of an entry, or of a node that proved itself."""
+    def _is_kept(self, sighting: Sighting) -> bool:
+        """Whether it is of an entry, or of a node that proved a key."""
         proxy = self._match(sighting)
         return proxy is not None and (proxy.listed or proxy.proved)
 
-    def search(self, node: str) -> None:
-        """Ask mDNS where this node is now."""
-        self._mdns.search(node)
-
     def _seen(self, sighting: Sighting) -> None:
-        """A node shows itself by mDNS."""
         proxy = self._match(sighting)
         if proxy is None or not proxy.listed:
-            sighting = near(sighting)
+            sighting = local_only(sighting)
         elif sighting.port < LOWEST_PORT:
             return
         if proxy is None:
@@ -252,50 +237,42 @@ class Fleet:
             proxy.seen(sighting)
 
     def _admit(self, sighting: Sighting) -> Proxy | None:
-        """A proxy for a node without an entry, where it is to be spoken to."""
+        """A proxy for a node without an entry, where it is to be connected to."""
         now = asyncio.get_running_loop().time()
-        refused = self._strangers.judge(sighting, self.discovery, now)
+        refused = self._unlisted.judge(sighting, self.discovery, now)
         if refused is None and not self._make_room():
-            refused = VERDICTS[ProxyState.NOT_ACCEPTED].because(f"{UNLISTED} nodes without an entry are spoken to")
+            refused = STATES[ProxyState.NOT_ACCEPTED].because(f"{UNLISTED} nodes without an entry are spoken to")
         if refused is not None:
-            self._strangers.show(unspoken(sighting, refused), now)
+            self._unlisted.refuse(refused_status(sighting, refused), now)
             return None
-        self._strangers.forget(sighting.name)
+        self._unlisted.forget(sighting.name)
         return self._start(self._display_name(sighting), None, sighting.mac)
 
     def _match(self, sighting: Sighting) -> Proxy | None:
-        """The proxy that this sighting is of: by MAC, then an entry's name, then its host and port."""
-        proxy = self._by_mac.get(sighting.mac) if sighting.mac is not None else None
-        if proxy is not None:
-            return proxy
-        named = self._by_node.get(sighting.name.lower())
-        if named is not None and (named.mac is None or sighting.mac is None):
-            return named
-        for address in sighting.addresses:
-            proxy = self._by_node.get(f"{address}:{sighting.port}")
-            if proxy is not None:
-                return proxy
-        if sighting.mac is None:
-            return next((proxy for proxy in self._proxies.values() if proxy.targets.knows(sighting.name)), None)
-        return None
+        """The proxy that this sighting is of."""
+        proxy = self._index.find(sighting)
+        if proxy is None and sighting.mac is None:
+            return next((proxy for proxy in self if proxy.targets.knows(sighting.name)), None)
+        return proxy
 
     def _make_room(self) -> bool:
-        """Whether one more unlisted node fits; one that never proved itself goes for it, if it had its chance."""
+        """Whether one more unlisted node fits. One that was tried and never proved a key is stopped for it."""
         unlisted = [proxy for proxy in self._proxies.values() if not proxy.listed]
         if len(unlisted) < UNLISTED:
             return True
-        idle = dispensable(unlisted)
-        if idle is not None:
-            self._stop(idle)
-        return idle is not None
+        for proxy in unlisted:
+            if not proxy.proved and proxy.diagnosis.state not in _NO_CHANCE_YET:
+                self._stop(proxy)
+                return True
+        return False
 
     def _gone(self, name: str) -> None:
-        """A node's mDNS record is gone: no session is dropped, but who never was a proxy is forgotten."""
-        self._strangers.forget(name)
+        """A node's mDNS record is gone. No session is ended, but a node that never proved a key is forgotten."""
+        self._unlisted.forget(name)
         for proxy in self:
             if proxy.targets.knows(name):
-                proxy.lost(name)
-                if not proxy.listed and not proxy.proved and proxy.verdict.state is not ProxyState.LIVE:
+                proxy.targets.remove(name)
+                if not proxy.listed and not proxy.proved and not proxy.live:
                     self._stop(proxy)
 
     def _display_name(self, sighting: Sighting) -> str:
@@ -312,7 +289,7 @@ class Fleet:
         return name
 
     def reload(self, discovery: DiscoverySettings, proxies: Sequence[ProxySettings]) -> None:
-        """A new configuration: only what changed is touched, and no healthy session is dropped for a new key."""
+        """Apply a new configuration. Only what changed is touched; a new key does not end a healthy session."""
         before = {entry.name: entry for entry in self._entries}
         after = {entry.name: entry for entry in proxies}
         old, self.discovery, self._entries = self.discovery, discovery, tuple(proxies)
@@ -321,42 +298,41 @@ class Fleet:
         for name in (before.keys() - after.keys()) & self._proxies.keys():
             self._stop(self._proxies[name])
         for name, entry in after.items():
-            self._renew(name, entry, before.get(name))
+            self._reload_entry(name, entry, before.get(name))
         for proxy in self:
-            if not proxy.listed and not self._still_welcome(proxy):
+            proxy.discovery = discovery
+            if not proxy.listed and not self._still_admitted(proxy):
                 self._stop(proxy)
             elif discovery != old:
-                proxy.lift()
+                proxy.reconfigured()
         if discovery.interfaces != old.interfaces:
             self._mdns.open(discovery.interfaces)
         for sighting in self._mdns.sightings:
             self._seen(sighting)
 
-    def _renew(self, name: str, entry: ProxySettings, before: ProxySettings | None) -> None:
+    def _reload_entry(self, name: str, entry: ProxySettings, before: ProxySettings | None) -> None:
         if entry == before:
             return
         proxy = self._proxies.get(name)
-        if before is not None and proxy is not None:
-            if attrs.evolve(entry, **_ANEW) == attrs.evolve(before, **_ANEW):
-                # A live session is as good as before; one that fails is tried with the new key soon.
+        if proxy is not None:
+            if before is not None and attrs.evolve(entry, **_KEEPS_SESSION) == attrs.evolve(before, **_KEEPS_SESSION):
+                # A live session stays; a proxy that fails is tried with the new key soon.
                 proxy.entry = entry
-                proxy.lift()
+                proxy.reconfigured()
                 return
             self._stop(proxy)
-        elif proxy is not None:
-            self._stop(proxy)
-        elif entry.mac is not None and entry.mac in self._by_mac:
-            self._stop(self._by_mac[entry.mac])
+        elif entry.mac is not None and entry.mac in self._index.by_mac:
+            self._stop(self._index.by_mac[entry.mac])
         self._start(name, entry)
 
-    def _still_welcome(self, proxy: Proxy) -> bool:
-        way = access(None, self.discovery, self.remembered, mac=proxy.mac, encrypts=proxy.encrypted)
-        return not isinstance(way, Verdict)
+    def _still_admitted(self, proxy: Proxy) -> bool:
+        way = admit(None, self.discovery, self._known, mac=proxy.mac, encrypts=proxy.encrypted)
+        return not isinstance(way, Diagnosis)
 
     def status(self) -> list[ProxyStatus]:
-        """Every proxy and every node that is not used, entries first."""
+        """Every proxy and every refused node, entries first."""
         now = asyncio.get_running_loop().time()
         proxies = sorted(self._proxies.values(), key=lambda proxy: not proxy.listed)
         used = [proxy.status(now) for proxy in proxies]
         names = {status.name for status in used}
-        return used + [status for status in self._strangers if status.name not in names]
+        return used + [status for status in self._unlisted if status.name not in names]

@@ -1,9 +1,10 @@
-"""One session with one node: a client in, the node's stream and slots while it lasts, and how it ended, out.
+"""One session with one node: a client in; the node's stream and slots while it lasts, and how it ended, out.
 
-The rule of this file: everything that belongs to one connection lives and dies here, and every session is left cleanly.
+Invariant: everything that belongs to one connection is made and ended here, and every session is left cleanly.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -19,51 +20,64 @@ from aioesphomeapi.model import (
 
 from proxy_listener.model.status import ProxyState
 from proxy_listener.model.timing import NEVER
-from proxy_listener.proxies.causes import ASLEEP, RESTARTS, VERDICTS, Verdict, diagnose, garbled
+from proxy_listener.proxies.client import (
+    ConnectLimits,
+    NodeInfo,
+    WifiSignal,
+    connection_of,
+    dial,
+    handshake,
+    leave,
+    socket_of,
+)
 from proxy_listener.proxies.coalesce import CoalescingEventLoop
-from proxy_listener.proxies.gate import Ending
-from proxy_listener.proxies.handshake import Lanes, Node, connection_of, dial, greet, leave, socket_of
-from proxy_listener.proxies.hearing import Hearing
-from proxy_listener.proxies.stream import Manners, Step, Stream
-from proxy_listener.proxies.timing import Timing
-from proxy_listener.proxies.traffic import Traffic
-from proxy_listener.proxies.wifi import WifiSignal
+from proxy_listener.proxies.flood import SocketTraffic
+from proxy_listener.proxies.receive import Receiver
+from proxy_listener.proxies.retry import ConnectionEnd
+from proxy_listener.proxies.states import ASLEEP, RESTARTS, STATES, Diagnosis, broke_protocol, diagnose
+from proxy_listener.proxies.stream import ProxyStream, Step, StreamTraits
+from proxy_listener.proxies.timing import ProxyTiming
 
 _NEWEST_WINS = (2026, 7)
 """ESPHome 2026.7.0 (esphome#17423): the newest subscriber takes the stream."""
+_RELEASE = re.compile(r"(\d{4})\.(\d{1,2})(?:\.|$)", re.ASCII)
 _SLOTS = 16
 """Allocated addresses that are kept; an ESP32 has nine slots at most."""
 _JUDGE_AGAIN = 0.1
-"""Seconds between looks at the stream because its scanner said something: a node may say it without end."""
+"""Seconds between judgements of the stream because of a scanner state: a node may send such states without end."""
 
 
 @attrs.frozen
 class Slots:
-    """Connection slots; ``allocated``: the addresses that hold one, which old firmware does not tell."""
+    """Connection slots; ``allocated``: the addresses that hold one, which old firmware does not report."""
 
     free: int
     limit: int
     allocated: tuple[int, ...]
 
 
-class Session:
-    """One connection, from the dial to the goodbye. ``changed`` is called when the scanner's state came."""
+class ProxySession:
+    """One connection, from the dial to the disconnect. ``changed`` is called when a scanner state came."""
 
     def __init__(
-        self, client: APIClient, hearing: Hearing, stream: Stream, timing: Timing, changed: Callable[[], None]
+        self,
+        client: APIClient,
+        receiver: Receiver,
+        stream: ProxyStream,
+        timing: ProxyTiming,
+        changed: Callable[[], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.client = client
-        self.ended: asyncio.Future[Ending] = loop.create_future()
+        self.ended: asyncio.Future[ConnectionEnd] = loop.create_future()
         self.up: float | None = None
         self.slots: Slots | None = None
         self.scanner: BluetoothScannerStateResponse | None = None
         self.connecting = False
         self.newest_wins = False
-        self._flags = 0
         self._sleeps = False
         self._wifi: WifiSignal | None = None
-        self._hearing = hearing
+        self._receiver = receiver
         self._stream = stream
         self._timing = timing
         self._changed = changed
@@ -74,7 +88,7 @@ class Session:
         self._probed = NEVER
         self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._socket: int | None = None
-        self._traffic: Traffic | None = None
+        self._traffic: SocketTraffic | None = None
         self._judged = NEVER
         client.add_connection_closed_callback(self._closed)
 
@@ -85,12 +99,20 @@ class Session:
 
     @property
     def wifi_rssi(self) -> int | None:
-        """How well the node receives its own Wi-Fi, dBm, where it tells."""
+        """How well the node receives its own Wi-Fi, dBm, where it reports that."""
         return self._wifi.rssi if self._wifi is not None else None
 
-    async def meet(self, lanes: Lanes, *, slow: bool, reached: Callable[[float], None]) -> Node:
+    @property
+    def scanner_text(self) -> str | None:
+        """The scanner's state and mode, such as ``running, active``; None where it did not report both."""
+        scanner = self.scanner
+        if scanner is None or scanner.state is None or scanner.mode is None:
+            return None
+        return f"{scanner.state.name.lower()}, {scanner.mode.name.lower()}"
+
+    async def open(self, limits: ConnectLimits, *, slow: bool, reached: Callable[[float], None]) -> NodeInfo:
         """Connect and ask what the node is, within the attempt's time. Raises the library's errors, TimeoutError."""
-        async with lanes.dialling():
+        async with limits.dialling:
             began = self._clock()
             try:
                 async with asyncio.timeout(self._timing.dial) as self._dialling:
@@ -99,83 +121,78 @@ class Session:
                 self._dialling = None
         reached(self._clock())
         left = self._timing.attempt - (self._clock() - began)
-        async with lanes.handshaking(slow=slow), asyncio.timeout(left if slow else self._timing.handshake):
-            return await greet(self.client)
+        async with limits.handshaking(slow=slow), asyncio.timeout(left if slow else self._timing.handshake):
+            return await handshake(self.client)
 
     def moved(self) -> None:
-        """The node has another address now: a dial that is under way goes to the wrong one."""
+        """The node has another address now: cancel a dial to the old one."""
         if self._dialling is not None:
             self._dialling.reschedule(self._clock())
 
-    def subscribe(self, node: Node, *, insist: bool) -> None:
-        """Take the stream: the scanner's state first, so that the answer to the subscription is not missed."""
-        self._flags = node.flags
+    def subscribe(self, node: NodeInfo, *, insist: bool) -> None:
+        """Take the stream. The scanner state is subscribed first: it is the answer to the stream's subscription."""
         self._sleeps = node.sleeps
         self.up = self._clock()
-        tells = bool(node.flags & BluetoothProxyFeature.FEATURE_STATE_AND_MODE)
+        reports_state = bool(node.flags & BluetoothProxyFeature.FEATURE_STATE_AND_MODE)
         self.newest_wins = _release(node.version) >= _NEWEST_WINS
-        self._hearing.session(self._benched)
-        self._stream.connected(Manners(tells, self.newest_wins, insist), self.up)
-        if tells:
-            self.client.subscribe_bluetooth_scanner_state(self._told)
+        self._receiver.new_session(self._bench)
+        self._stream.connected(StreamTraits(reports_state, self.newest_wins, insist), self.up)
+        if reports_state:
+            self.client.subscribe_bluetooth_scanner_state(self._scanner_state)
         if node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
-            self.client.subscribe_bluetooth_connections_free(self._counted)
-        self._ask_for_stream()
+            self.client.subscribe_bluetooth_connections_free(self._slots_free)
+        self._subscribe_stream()
         if (connection := connection_of(self.client)) is not None:
             self._wifi = WifiSignal(connection)
         if (sock := socket_of(self.client)) is not None:
             self._socket = sock.fileno()
-            self._traffic = Traffic(sock, self._timing.flood_rate, self._timing.flood, self.up)
-        self.pace()
+            self._traffic = SocketTraffic(sock, self._timing.flood_rate, self._timing.flood, self.up)
+        self.set_pace()
 
-    def _ask_for_stream(self) -> None:
-        if self._flags & BluetoothProxyFeature.RAW_ADVERTISEMENTS:
-            # The library keeps handlers in a set, and this one stays itself: subscribing again adds none.
-            self._unsubscribe = self.client.subscribe_bluetooth_le_raw_advertisements(self._hearing.raw)
-        else:
-            self._give_up_stream()
-            self._unsubscribe = self.client.subscribe_bluetooth_le_advertisements(self._hearing.parsed)
+    def _subscribe_stream(self) -> None:
+        # The library keeps handlers in a set, so subscribing the same one again adds none.
+        self._unsubscribe = self.client.subscribe_bluetooth_le_raw_advertisements(self._receiver.raw)
         self._stream.subscribed(self._clock())
 
-    def _give_up_stream(self) -> None:
+    def _unsubscribe_stream(self) -> None:
         if self._unsubscribe is not None:
             unsubscribe, self._unsubscribe = self._unsubscribe, None
             with suppress(APIConnectionError):
                 unsubscribe()
 
-    def _told(self, state: BluetoothScannerStateResponse) -> None:
+    def _scanner_state(self, state: BluetoothScannerStateResponse) -> None:
         now = self._clock()
-        self._received()
+        self._count_message()
         self.scanner = state
-        self._stream.told(now)
+        self._stream.state_reported(now)
         if now - self._judged >= _JUDGE_AGAIN:
             self._judged = now
             self._changed()
 
-    def _counted(self, free: int, limit: int, allocated: list[int]) -> None:
-        self._received()
+    def _slots_free(self, free: int, limit: int, allocated: list[int]) -> None:
+        self._count_message()
         self.slots = Slots(free, limit, tuple(allocated[:_SLOTS]))
-        self.pace()
+        self.set_pace()
 
-    def _received(self) -> None:
+    def _count_message(self) -> None:
         if self._traffic is not None:
             self._traffic.message()
 
-    def pace(self) -> None:
-        """Read its socket together with the other proxies', unless somebody waits for answers from a device."""
+    def set_pace(self) -> None:
+        """Read the socket together with those of other proxies, unless a read waits for answers from a device."""
         if self._sockets is not None and self._socket is not None:
             (self._sockets.fast if self.busy else self._sockets.slow)(self._socket)
 
     def tick(self, now: float, others: Callable[[], bool]) -> bool:
-        """Judge the stream and act on it. False where nothing is to be judged."""
+        """Judge the stream and act on it. False where there was nothing to judge."""
         if self.up is None or self.ended.done():
             return False
         if self._traffic is not None and (misbehaviour := self._traffic.judge(now)):
-            self._benched(misbehaviour)
+            self._bench(misbehaviour)
             return True
-        if self._stream.flows(now, self._hearing.heard):
+        if self._stream.flows(now, self._receiver.heard):
             return False
-        step = self._stream.tick(now, self._hearing.heard, others=others(), busy=self.busy)
+        step = self._stream.tick(now, self._receiver.heard, others=others(), busy=self.busy)
         try:
             self._act(step)
         except APIConnectionError as error:
@@ -185,69 +202,73 @@ class Session:
     def _act(self, step: Step) -> None:
         match step:
             case Step.SUBSCRIBE:
-                self._ask_for_stream()
+                self._subscribe_stream()
             case Step.RESUBSCRIBE:
-                self._give_up_stream()
-                self._ask_for_stream()
+                self._unsubscribe_stream()
+                self._subscribe_stream()
             case Step.TOGGLE:
-                # Not its configured mode: 2025.6 tells none, which reads as passive, and would be left passive.
+                # From the current mode, not the configured one: 2025.6 does not report that, which reads as passive,
+                # and the scanner would be left passive.
                 current = self.scanner.mode if self.scanner is not None else None
                 modes = [BluetoothScannerMode.PASSIVE, BluetoothScannerMode.ACTIVE]
                 for mode in reversed(modes) if current is BluetoothScannerMode.PASSIVE else modes:
                     self.client.bluetooth_scanner_set_mode(mode)
             case Step.RECONNECT:
-                self.end(VERDICTS[ProxyState.SILENT].because("its session is renewed, because its scanner is silent"))
+                self.end(STATES[ProxyState.SILENT].because("its session is renewed, because its scanner is silent"))
             case Step.NOTHING:
                 pass
 
-    def announced(self, *, moved: bool, doubted: Callable[[], None]) -> None:
-        """The node announces itself, though this session is up: ask it whether it still knows of it.
+    def announced(self, *, moved: bool, lost: Callable[[], None]) -> None:
+        """The node announces itself although this session is up: ask it whether it still knows the session.
 
-        ``doubted`` is called where it does not. A node that was heard a moment ago is not asked, and none often.
+        ``lost`` is called where it does not. A node that was heard a moment ago is not asked.
         """
         now = self._clock()
         if self.up is None or self._probe is not None or now - self._probed < self._timing.probe_spacing:
             return
-        if moved or now - max(self._hearing.heard or 0.0, self.up) > self._timing.probe:
+        if moved or now - max(self._receiver.heard or 0.0, self.up) > self._timing.probe:
             self._probed = now
-            self._probe = asyncio.get_running_loop().create_task(self._ask(doubted))
+            self._probe = asyncio.get_running_loop().create_task(self._ask(lost))
 
-    async def _ask(self, doubted: Callable[[], None]) -> None:
+    async def _ask(self, lost: Callable[[], None]) -> None:
         try:
             async with asyncio.timeout(self._timing.probe):
                 await self.client.device_info()
         except (APIConnectionError, TimeoutError):
-            doubted()
-            self.end(VERDICTS[ProxyState.UNREACHABLE].because("it announced itself anew and no longer knows us"))
+            lost()
+            self.end(STATES[ProxyState.UNREACHABLE].because("it announced itself again and has lost the session"))
         finally:
             self._probe = None
 
-    def end(self, verdict: Verdict) -> None:
+    def end(self, diagnosis: Diagnosis) -> None:
         """End the session for this reason."""
         if not self.ended.done():
-            self.ended.set_result(Ending(verdict))
+            self.ended.set_result(ConnectionEnd(diagnosis))
 
-    def _benched(self, misbehaviour: str) -> None:
-        self.end(VERDICTS[ProxyState.BENCHED].because(misbehaviour))
-        # No word more with this one: what it already sent would be handled first.
+    def _bench(self, misbehaviour: str) -> None:
+        self.end(STATES[ProxyState.BENCHED].because(misbehaviour))
+        # No clean disconnect: what the node already sent would be handled before its answer.
         self.client.force_disconnect()
 
     def _closed(self, event: ConnectionClosedEvent) -> None:
         """The established connection ended, from either side."""
         if self.ended.done():
             return
-        lost = VERDICTS[ProxyState.UNREACHABLE]
+        lost = STATES[ProxyState.UNREACHABLE]
         if event.expected_disconnect or event.error is None:
-            self.ended.set_result(Ending(ASLEEP if self._sleeps else lost.because(RESTARTS), goodbye=True))
+            diagnosis = ASLEEP if self._sleeps else lost.because(RESTARTS)
+            self.ended.set_result(ConnectionEnd(diagnosis, goodbye=True))
             return
-        verdict = diagnose(event.error)
-        if verdict.state is ProxyState.FULL:
-            verdict = lost.because("the connection was lost")
-        self.ended.set_result(Ending(verdict, garbage=garbled(event.error)))
+        diagnosis = diagnose(event.error)
+        if diagnosis.state is ProxyState.FULL:
+            diagnosis = lost.because("the connection was lost")
+        self.ended.set_result(ConnectionEnd(diagnosis, garbage=broke_protocol(event.error)))
 
     async def close(self) -> None:
-        """Leave the node cleanly: an unclean end blocks the stream of older firmware for 151 s."""
-        self._give_up_stream()
+        """Leave the node cleanly: otherwise older firmware keeps the stream for 151 s
+        (docs/protocol/esphome-proxy.md#half-open-holder).
+        """
+        self._unsubscribe_stream()
         self.up = None
         if self._probe is not None:
             self._probe.cancel()
@@ -256,7 +277,5 @@ class Session:
 
 def _release(version: str) -> tuple[int, int]:
     """``2026.7.0-dev`` -> (2026, 7); (0, 0) where it is not of that form."""
-    year, _, rest = version.partition(".")
-    month = rest.partition(".")[0]
-    short = len(year) == 4 and 0 < len(month) <= 2 and year.isascii() and month.isascii()
-    return (int(year), int(month)) if short and year.isdecimal() and month.isdecimal() else (0, 0)
+    match = _RELEASE.match(version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

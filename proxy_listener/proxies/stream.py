@@ -1,15 +1,16 @@
-"""The state of one proxy's advertisement stream: events and time in, a state and the next step out.
+"""The state of one proxy's advertisement stream: events and time in; a state and the next step out.
 
-The session is up in all of these; what is judged is whether advertisements come, and who has them if not. The rule of
-this file: it only decides. It sends nothing and knows no clock; :mod:`proxy_listener.proxies.proxy` acts.
+The session is up in all of these states. What is judged is whether advertisements come, and who gets them if not
+(docs/protocol/esphome-proxy.md#one-subscriber). Invariant: it only decides. It sends nothing and reads no clock;
+:mod:`proxy_listener.proxies.session` acts.
 
 ::
 
     subscribed -> CONNECTING -- scanner state or advertisement --> LIVE
-                      |  no state in 2 s (firmware that tells it)      |  silence
+                      |  no state in 2 s (firmware that reports it)    |  silence
                       v                                                v
                     HELD  subscribe again after 10, 30, 60 s         TAKEN   newest wins, and the stream had flowed:
-                                                                             seldom subscribe again
+                                                                             subscribe again after 5 min or more
                                                                      SILENT  resubscribe, toggle scan mode, reconnect,
                                                                        v     each 20 s apart, then
                                                                      WEDGED
@@ -21,125 +22,130 @@ import attrs
 
 from proxy_listener.model.status import ProxyState
 from proxy_listener.model.timing import NEVER
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.timing import ProxyTiming
 
 
 @unique
 class Step(Enum):
-    """What the proxy does next about its stream."""
+    """What the session does next about its stream."""
 
     NOTHING = auto()
-    SUBSCRIBE = auto()  # ask for the stream once more
-    RESUBSCRIBE = auto()  # give it up and ask again: the holder of an older firmware's stream is refused otherwise
-    TOGGLE = auto()  # switch the scan mode there and back, which restarts the scan
+    SUBSCRIBE = auto()  # ask for the stream again
+    RESUBSCRIBE = auto()  # give it up first: older firmware refuses the client that holds the stream already
+    TOGGLE = auto()  # change the scan mode and back, which restarts the scan
     RECONNECT = auto()
 
 
 @attrs.frozen
-class Manners:
-    """How a proxy's firmware treats those who subscribe, and what the user wants of it.
+class StreamTraits:
+    """How a proxy's firmware treats subscribers, and what the user configured.
 
-    ``tells``: it sends its scanner state to the holder (flag 64). ``newest_wins``: from 2026.7 on.
+    ``reports_state``: it sends its scanner state to the holder (flag 64). ``newest_wins``: from 2026.7 on.
     """
 
-    tells: bool
+    reports_state: bool
     newest_wins: bool
     insist: bool
 
 
-_LADDER = (Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT)
-_PATIENCE = 12
-_CALMEST = 16.0
-"""A quiet room's silence is judged later every time that it ended by itself, up to this many times."""
+_RECOVERY = (Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT)
+"""For a silent scanner (docs/protocol/esphome-proxy.md#silent-scanner)."""
+_LONGEST_WAIT = 12
+"""Times ``taken``: an hour."""
+_QUIETEST = 16.0
+"""Each time that a silence ends by itself, the time limit for the next one doubles, up to this many times."""
 _FORGOTTEN = 3600.0
-"""A stream that flowed for an hour after it was taken back, or fell silent, is as any other: the waits start anew."""
+"""A stream that flowed for an hour is judged as a new one: the waits start at their shortest again."""
 
 
-class Stream:
-    """Judges one stream. Lives as long as the proxy, over sessions: a ladder goes on after its reconnect."""
+class ProxyStream:
+    """Judges one stream, over all sessions of a proxy: recovery continues after its reconnect."""
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: ProxyTiming) -> None:
         self._timing = timing
-        self._manners = Manners(tells=False, newest_wins=False, insist=False)
+        self._traits = StreamTraits(reports_state=False, newest_wins=False, insist=False)
         self._subscribed = 0.0
         self._since = 0.0
-        self._excused = NEVER
-        self._told: float | None = None
+        self._resumed = NEVER
+        self._reported: float | None = None
         self._flowed = False
         self._asked = 0
         self._taken = 0
-        self._rung = 0
-        self._calm = 1.0
+        self._step = 0
+        self._quietness = 1.0
         self._due = 0.0
         self.state = ProxyState.CONNECTING
 
-    def connected(self, manners: Manners, now: float) -> None:
+    def connected(self, traits: StreamTraits, now: float) -> None:
         """A session is up and was subscribed for the first time."""
-        self._manners = manners
+        self._traits = traits
         self._asked = 0
         self._since = now
         self.subscribed(now)
-        if self._rung < len(_LADDER):
+        if self._step < len(_RECOVERY):
             self.state = ProxyState.CONNECTING
 
     def subscribed(self, now: float) -> None:
         """The stream was asked for."""
         self._subscribed = now
-        self._told = None
+        self._reported = None
         self._flowed = False
 
-    def told(self, now: float) -> None:
+    def state_reported(self, now: float) -> None:
         """A scanner state came: the stream is ours."""
-        self._told = now
+        self._reported = now
 
-    def excuse(self, now: float) -> None:
-        """This process was stopped until now: what was not heard meanwhile is nobody's silence."""
-        self._excused = now
+    def resumed(self, now: float) -> None:
+        """This process was suspended until now: do not count that time as silence."""
+        self._resumed = now
 
     def flows(self, now: float, heard: float | None) -> bool:
-        """Whether it is live and was heard just now: nearly always, and then there is nothing to judge."""
+        """Whether it is live and was heard just now. That is the usual case, in which nothing has to be judged."""
         fresh = heard is not None and heard >= self._subscribed and now - heard < 2 * self._timing.tick
         return fresh and self.state is ProxyState.LIVE
 
     def tick(self, now: float, heard: float | None, *, others: bool, busy: bool = False) -> Step:
-        """Judge again. ``heard``: when the last advertisement came. ``others``: whether another proxy hears any now.
+        """Judge the stream. ``heard``: when the last advertisement came. ``others``: whether another proxy hears any.
 
-        ``busy``: a connection to a device is open or being set up; nothing is done to the stream meanwhile.
+        ``busy``: a connection to a device is open or being set up, so the stream is not touched.
         """
         if heard is not None and heard >= self._subscribed:
             self._flowed = True
-            quiet = now - max(heard, self._excused)
+            quiet = now - max(heard, self._resumed)
         else:
-            quiet = now - max(self._subscribed, self._since, self._excused)
-        limit = self._calm * (self._timing.silence if others else self._timing.silence_alone)
+            quiet = now - max(self._subscribed, self._since, self._resumed)
+        limit = self._quietness * (self._timing.silence if others else self._timing.silence_alone)
         if self._flowed and quiet < limit:
-            return self._flows(now)
-        if self._manners.tells and self._told is None and not self._flowed:
-            return self._refused(now, busy=busy)
-        ours = self._told is not None and self._flowed and heard is not None and self._told > heard + self._timing.state
-        if not ours and (self.state is ProxyState.TAKEN or (self._manners.newest_wins and self._flowed)):
-            return self._stolen(now, busy=busy)
-        if self._told is not None and self._rung == 0 and quiet < limit:
+            return self._judge_flowing(now)
+        if self._traits.reports_state and self._reported is None and not self._flowed:
+            return self._judge_refused(now, busy=busy)
+        ours = False
+        if self._reported is not None and self._flowed and heard is not None:
+            # The scanner state is sent to the holder only; this one came during the silence.
+            ours = self._reported > heard + self._timing.state
+        if not ours and (self.state is ProxyState.TAKEN or (self._traits.newest_wins and self._flowed)):
+            return self._judge_taken(now, busy=busy)
+        if self._reported is not None and self._step == 0 and quiet < limit:
             self.state = ProxyState.LIVE
             return Step.NOTHING
-        if self._rung == 0 and quiet < limit:
+        if self._step == 0 and quiet < limit:
             return Step.NOTHING
-        return self._silent(now, busy=busy)
+        return self._judge_silent(now, busy=busy)
 
-    def _flows(self, now: float) -> Step:
+    def _judge_flowing(self, now: float) -> Step:
         if self.state is not ProxyState.LIVE:
             if self.state in {ProxyState.SILENT, ProxyState.WEDGED}:
-                self._calm = min(2.0 * self._calm, _CALMEST)
+                self._quietness = min(2.0 * self._quietness, _QUIETEST)
             self.state = ProxyState.LIVE
             self._since = now
         elif now - self._since > _FORGOTTEN:
             self._taken = 0
-            self._calm = 1.0
-        self._rung = 0
+            self._quietness = 1.0
+        self._step = 0
         self._asked = 0
         return Step.NOTHING
 
-    def _refused(self, now: float, *, busy: bool) -> Step:
+    def _judge_refused(self, now: float, *, busy: bool) -> Step:
         waited = now - self._subscribed
         if waited < self._timing.state:
             return Step.NOTHING
@@ -150,11 +156,11 @@ class Stream:
         self._asked += 1
         return Step.SUBSCRIBE
 
-    def _stolen(self, now: float, *, busy: bool) -> Step:
+    def _judge_taken(self, now: float, *, busy: bool) -> Step:
         if self.state is not ProxyState.TAKEN:
             self.state = ProxyState.TAKEN
-            wait = self._timing.insist if self._manners.insist else self._timing.taken * min(2**self._taken, _PATIENCE)
-            self._due = now + wait
+            wait = self._timing.taken * min(2**self._taken, _LONGEST_WAIT)
+            self._due = now + (self._timing.insist if self._traits.insist else wait)
             self._taken += 1
         if busy or now < self._due:
             return Step.NOTHING
@@ -162,19 +168,19 @@ class Stream:
         self._since = now
         return Step.SUBSCRIBE
 
-    def _silent(self, now: float, *, busy: bool) -> Step:
-        if self._rung == 0:
+    def _judge_silent(self, now: float, *, busy: bool) -> Step:
+        if self._step == 0:
             self.state = ProxyState.SILENT
             self._due = now
         if busy or now < self._due:
             return Step.NOTHING
-        if self._rung >= len(_LADDER):
+        if self._step >= len(_RECOVERY):
             self.state = ProxyState.WEDGED
             self._due = now + self._timing.wedged
             return Step.RESUBSCRIBE
-        step = _LADDER[self._rung]
-        self._rung += 1
-        self._due = now + self._timing.rung
-        if step is Step.TOGGLE and not self._manners.tells:
+        step = _RECOVERY[self._step]
+        self._step += 1
+        self._due = now + self._timing.recovery_step
+        if step is Step.TOGGLE and not self._traits.reports_state:
             return Step.NOTHING
         return step

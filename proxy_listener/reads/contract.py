@@ -52,7 +52,7 @@ class Timing:
 
 
 class Link(Gatt, Protocol):
-    """A connection, as :mod:`proxy_listener.proxies.gatt` makes it."""
+    """A connection, as :mod:`proxy_listener.proxies.connection` makes it."""
 
     def distrust(self) -> bool:
         """An answer made no sense. True where kept handles may be why, and the next connection asks for them anew."""

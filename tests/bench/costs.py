@@ -25,8 +25,8 @@ from proxy_listener.model.reading import Reading
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.node.messages import api
-from proxy_listener.proxies.hearing import Hearing
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.receive import Receiver
+from proxy_listener.proxies.timing import ProxyTiming
 
 FRAMES = 2_000
 WALL = 1.7e9
@@ -223,7 +223,7 @@ def _ours_saturated(mix: Mix, content: Air) -> Step:
         readings: list[Reading] = []
         hot = listener(sensors(mix.devices), readings)
         now = [0.0]
-        proxies = [Hearing(f"p{n}", hot.hear, Timing(), lambda: now[0], hot.let_go) for n in range(mix.proxies)]
+        proxies = [Receiver(f"p{n}", hot.hear, ProxyTiming(), lambda: now[0], hot.let_go) for n in range(mix.proxies)]
         messages = [(due, proxies[proxy].raw, message) for due, proxy, message in _parsed(content)]
 
         def once() -> Any:

@@ -151,7 +151,7 @@ async def test_node_that_asks_for_the_time():
 async def test_wedged_scanner_is_mended_by_a_new_scan():
     """The state says RUNNING and nothing is heard while another hears: the ladder's toggle starts the scan again."""
     node, beside = make_node(1, firmware.ESPHOME_2026_6), make_node(2)
-    slower = attrs.evolve(FAST, rung=0.5)
+    slower = attrs.evolve(FAST, recovery_step=0.5)
     async with running(node, beside), house([entry(node), entry(beside)], timing=slower) as made:
         await made.hears(node)
         node.scanner.wedged = "scan"
@@ -173,7 +173,7 @@ async def test_eight_proxies_come_back_together():
     async with running(*nodes), house([entry(node) for node in nodes]) as made:
         await made.until(lambda: list(made.states().values()) == ["live"] * 8)
         free = []
-        lanes = made.fleet.lanes._handshakes
+        lanes = made.fleet._shared.limits._handshakes
         for node in nodes:
             await node.power_off()
         await made.until(lambda: "live" not in made.states().values())
@@ -214,7 +214,7 @@ async def test_a_proxys_task_that_dies_comes_back_and_stops_no_other():
         async def broken():
             raise ZeroDivisionError
 
-        made.fleet["node1"]._turn = broken
+        made.fleet["node1"]._wait = broken
         await nodes[0].power_off()
         await made.until(lambda: "node1" not in made.states())
         await nodes[0].start()

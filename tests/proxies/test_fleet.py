@@ -73,10 +73,10 @@ async def test_back_at_once_with_an_announcement(mdns):
     ):
         await made.state("node1", "live")
         proxy = made.fleet["node1"]
-        proxy.gate._reached = float("-inf")  # as after a session of more than 5 s
+        proxy.retry._reached = float("-inf")  # as after a session of more than 5 s
         await node.withdraw()
         await node.power_off()
-        await made.until(lambda: "refused" in proxy.verdict.cause)
+        await made.until(lambda: "refused" in proxy.diagnosis.cause)
         began = asyncio.get_running_loop().time()
         await node.start(zeroconf=mdns)
         await made.hears(node)

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from support.edge import FAST, KEY, entry, house, make_node, running
 
 from proxy_listener.model.settings import ProxySettings
-from proxy_listener.proxies.remembered import Remembered
+from proxy_listener.proxies.admission import KnownNodes
 
 pytestmark = pytest.mark.mdns("alone")
 
@@ -134,5 +134,5 @@ async def test_secrets_are_in_no_status_and_no_file(tmp_path):
         await made.state("node1", "live")
         assert KEY.reveal() not in repr(made.fleet.status())
         assert KEY.reveal() not in repr(vars(made.fleet["node1"]))
-    assert Remembered(tmp_path).encrypted(node.settings.mac)
+    assert KnownNodes(tmp_path).encrypted(node.settings.mac)
     assert KEY.reveal() not in (tmp_path / "proxies.json").read_text()

@@ -10,23 +10,29 @@ from support.edge import DATA, FAST, KEY, MAC, OTHER_KEY, entry, house, make_nod
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings
 from proxy_listener.node import firmware
-from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.admission import KnownNodes
+from proxy_listener.proxies.timing import ProxyTiming
+
+RAW = {
+    name: generation
+    for name, generation in firmware.GENERATIONS.items()
+    if generation.flags & firmware.Feature.RAW_ADVERTISEMENTS
+}
 
 pytestmark = pytest.mark.mdns("alone")
 
 
-@pytest.mark.parametrize("generation", firmware.GENERATIONS.values(), ids=firmware.GENERATIONS.keys())
+@pytest.mark.parametrize("generation", RAW.values(), ids=RAW.keys())
 @pytest.mark.parametrize("psk", [KEY, None], ids=["noise", "plain"])
 async def test_every_generation_streams(generation, psk):
-    """From 2023.4 to 2026.10, with and without encryption, parsed or raw: what the node hears is heard."""
+    """From 2023.6 to 2026.10, with and without encryption: what the node hears is heard."""
     node = make_node(1, generation, psk=psk)
     async with running(node), house([entry(node)]) as made:
         await made.hears(node)
         await made.state("node1", "live")
         call = made.heard[-1]
         assert call[:4] == ("node1", 0xA4C1380283F4, 0, -60)
-        assert call[4] == (DATA if generation.flags & firmware.Feature.RAW_ADVERTISEMENTS else b"")
+        assert call[4] == DATA
         status = made.fleet.status()[0]
         assert (status.mac, status.version, status.encrypted) == (MAC + 1, generation.version, psk is not None)
         assert status.active
@@ -78,7 +84,7 @@ async def test_dead_link_is_noticed():
 async def test_dead_link_is_noticed_within_thirty_seconds():
     """With the waits of a house."""
     node = make_node(1)
-    async with running(node), house([entry(node)], timing=Timing()) as made:
+    async with running(node), house([entry(node)], timing=ProxyTiming()) as made:
         await made.hears(node)
         node.freeze()
         began = asyncio.get_running_loop().time()
@@ -177,7 +183,7 @@ async def test_a_name_binds_to_the_first_mac_that_proves_the_key(tmp_path):
     first, second = make_node(1, name="kitchen"), make_node(2, name="kitchen")
     async with running(first), house([entry(first)], state=tmp_path) as made:
         await made.state("kitchen", "live")
-    assert Remembered(tmp_path).bound("kitchen") == MAC + 1
+    assert KnownNodes(tmp_path).bound("kitchen") == MAC + 1
     async with running(second), house([entry(second)], state=tmp_path) as made:
         await made.state("kitchen", "wrong_node")
 
@@ -200,10 +206,16 @@ async def test_not_a_proxy():
         await made.until(lambda: not node.sessions)
 
 
-async def test_no_stream():
-    node = make_node(1, flags=2)
+@pytest.mark.parametrize("flags", [2, 31], ids=["no stream", "2023.4"])
+async def test_firmware_without_raw_advertisements(flags):
+    """It is not subscribed, and the advice names the first firmware that has them."""
+    node = make_node(1, firmware.FIRST_RAW, flags=flags)
     async with running(node), house([entry(node)]) as made:
         await made.state("node1", "no_raw_stream")
+        assert "2023.6" in made.fleet.status()[0].advice
+        node.hear(1, 0, -60, DATA)
+        await made.until(lambda: not node.sessions)
+        assert made.heard == []
 
 
 async def test_nobody_there():

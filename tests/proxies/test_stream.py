@@ -1,19 +1,19 @@
 from proxy_listener.model.status import ProxyState
-from proxy_listener.proxies.stream import Manners, Step, Stream
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.stream import ProxyStream, Step, StreamTraits
+from proxy_listener.proxies.timing import ProxyTiming
 
-OLD = Manners(tells=True, newest_wins=False, insist=False)
-NEW = Manners(tells=True, newest_wins=True, insist=False)
-MUTE = Manners(tells=False, newest_wins=False, insist=False)
+OLD = StreamTraits(reports_state=True, newest_wins=False, insist=False)
+NEW = StreamTraits(reports_state=True, newest_wins=True, insist=False)
+MUTE = StreamTraits(reports_state=False, newest_wins=False, insist=False)
 
 
-def subscribed(manners: Manners) -> Stream:
-    stream = Stream(Timing())
-    stream.connected(manners, 0.0)
+def subscribed(traits: StreamTraits) -> ProxyStream:
+    stream = ProxyStream(ProxyTiming())
+    stream.connected(traits, 0.0)
     return stream
 
 
-def steps(stream: Stream, start: float, end: float, *, heard: float | None = None, others: bool = True, told=()):
+def steps(stream: ProxyStream, start: float, end: float, *, heard: float | None = None, others: bool = True, told=()):
     """Every step from start to end, in ticks of half a second; a subscription is acted on as a proxy does."""
     taken = []
     now = start
@@ -24,7 +24,7 @@ def steps(stream: Stream, start: float, end: float, *, heard: float | None = Non
         if step in {Step.SUBSCRIBE, Step.RESUBSCRIBE}:
             stream.subscribed(now)
             if told:
-                stream.told(now)
+                stream.state_reported(now)
         now += 0.5
     return taken
 
@@ -34,7 +34,7 @@ def test_scanner_state_makes_live():
     stream = subscribed(OLD)
     assert stream.tick(0.5, None, others=False) is Step.NOTHING
     assert stream.state is ProxyState.CONNECTING
-    stream.told(0.6)
+    stream.state_reported(0.6)
     stream.tick(0.7, None, others=False)
     assert stream.state is ProxyState.LIVE
 
@@ -72,9 +72,9 @@ def test_released_stream_is_taken_up():
     assert stream.state is ProxyState.LIVE
 
 
-def flowing(manners: Manners, until: float) -> Stream:
-    stream = subscribed(manners)
-    stream.told(0.1)
+def flowing(traits: StreamTraits, until: float) -> ProxyStream:
+    stream = subscribed(traits)
+    stream.state_reported(0.1)
     stream.tick(until, until, others=True)
     assert stream.state is ProxyState.LIVE
     return stream
@@ -99,7 +99,7 @@ def test_taken_again_waits_longer():
 
 
 def test_insisting_takes_back_soon():
-    stream = flowing(Manners(tells=True, newest_wins=True, insist=True), 100.0)
+    stream = flowing(StreamTraits(reports_state=True, newest_wins=True, insist=True), 100.0)
     assert steps(stream, 100.5, 175.0, heard=100.0)[0] == (170.0, Step.SUBSCRIBE)
 
 
@@ -112,7 +112,7 @@ def test_ladder_for_a_silent_scanner():
     assert [step for _, step in taken] == [Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT]
     assert stream.state is ProxyState.SILENT
     stream.connected(OLD, 202.0)
-    stream.told(202.1)
+    stream.state_reported(202.1)
     steps(stream, 202.5, 230.0, heard=100.0, told=(True,))
     assert stream.state is ProxyState.WEDGED
 
@@ -161,7 +161,7 @@ def test_mode_is_not_toggled_where_the_firmware_has_none():
 def test_holder_of_a_silent_scanner_is_not_robbed():
     """On newest-wins firmware a scanner state that comes during the silence says that the stream is still ours."""
     stream = flowing(NEW, 100.0)
-    stream.told(130.0)
+    stream.state_reported(130.0)
     assert steps(stream, 150.0, 161.0, heard=100.0) == [(160.0, Step.RESUBSCRIBE)]
     assert stream.state is ProxyState.SILENT
 
@@ -179,6 +179,6 @@ def test_quiet_room_is_judged_later():
 
 def test_silence_of_a_stopped_process_is_excused():
     stream = flowing(OLD, 100.0)
-    stream.excuse(700.0)
+    stream.resumed(700.0)
     assert stream.tick(700.5, 100.0, others=True) is Step.NOTHING
     assert stream.state is ProxyState.LIVE

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from support.plant_house import PLANT, ROOMS, plant_house, untold
 
 from proxy_listener.node.firmware import NodeTiming
-from proxy_listener.proxies.gatt import Timing as GattTiming
+from proxy_listener.proxies.timing import GattTiming
 from proxy_listener.reads import Timing
 
 pytestmark = pytest.mark.mdns("listed")

@@ -13,14 +13,14 @@ from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.node import firmware
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.fleet import Fleet
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.timing import ProxyTiming
 
 KEY = Secret(base64.b64encode(bytes(range(32))).decode())
 OTHER_KEY = Secret(base64.b64encode(bytes(range(1, 33))).decode())
 MAC = 0xA0B1C2D3E400
 DATA = b"\x02\x01\x06"
 
-FAST = Timing(
+FAST = ProxyTiming(
     attempt=2.0,
     dial=1.0,
     handshake=0.5,
@@ -37,7 +37,7 @@ FAST = Timing(
     held=(0.2, 0.4),
     silence=0.4,
     silence_alone=0.8,
-    rung=0.1,
+    recovery_step=0.1,
     wedged=0.2,
     taken=0.5,
     bench=0.6,

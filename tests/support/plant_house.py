@@ -15,11 +15,10 @@ from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyStat
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.air import OpenError
 from proxy_listener.node.settings import NodeSettings
+from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
-from proxy_listener.proxies.gatt import Timing as GattTiming
-from proxy_listener.proxies.gatt import connection
-from proxy_listener.proxies.handles import Tables
-from proxy_listener.proxies.timing import Timing as FleetTiming
+from proxy_listener.proxies.handle_cache import HandleCache
+from proxy_listener.proxies.timing import GattTiming, ProxyTiming
 from proxy_listener.reads import House, Reads, Timing
 from proxy_listener.simulator.miflora import PlantSensor
 
@@ -30,7 +29,7 @@ GATT = GattTiming(connect=0.8, services=0.6, operation=0.5, disconnect=0.3, rele
 UNHURRIED = attrs.evolve(GATT, connect=8.0, services=8.0, operation=8.0)
 READS = Timing(tick=0.02, live=6.0, log=20.0, patience=0.5, look=0.02, quick=0.2, rest=0.03)
 NODE = faster(25, open=0.35, operation=5.0, ping=60.0, reap=150.0, handshake=10.0)
-FLEET = attrs.evolve(FleetTiming(), spacing=0.1, tick=0.05, silence=5.0)
+FLEET = attrs.evolve(ProxyTiming(), spacing=0.1, tick=0.05, silence=5.0)
 
 
 class Notes(dict):
@@ -130,7 +129,7 @@ class PlantHouse:
     heard: dict = attrs.field(factory=dict)
 
     def start_reads(self, gatt=GATT, **timing):
-        tables = Tables(self.notes.noted, self.notes.note)
+        tables = HandleCache(self.notes.noted, self.notes.note)
         self.reads = Reads(
             House(
                 entries=self.entries,

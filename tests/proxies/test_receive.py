@@ -10,19 +10,19 @@ from support.listening import MAC, Air
 from proxy_listener.model.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.proxies.fleet import Fleet
-from proxy_listener.proxies.hearing import Hearing
-from proxy_listener.proxies.timing import Timing
+from proxy_listener.proxies.receive import Receiver
+from proxy_listener.proxies.timing import ProxyTiming
 from proxy_listener.simulator import frames
 
 ADDRESS = 0xA4C1380283F4
 
 
 class House:
-    def __init__(self, let_go=None):
+    def __init__(self, count_foreign=None):
         self.now = 0.0
         self.heard = []
         self.raises = set()
-        self.hearing = Hearing("kitchen", self.hear, Timing(), lambda: self.now, let_go)
+        self.receiver = Receiver("kitchen", self.hear, ProxyTiming(), lambda: self.now, count_foreign)
 
     def hear(self, *call):
         if call[1] in self.raises:
@@ -31,7 +31,7 @@ class House:
         return Outcome.DECODED
 
     def send(self, count=1, **fields):
-        self.hearing.raw(message([{**GOOD, **fields}] * count))
+        self.receiver.raw(message([{**GOOD, **fields}] * count))
 
 
 GOOD = {"address": ADDRESS, "rssi": -60, "address_type": 1, "data": b"\x02\x01\x06"}
@@ -62,10 +62,10 @@ def test_what_no_radio_sends_is_refused_and_its_neighbours_are_heard():
         {"rssi": 21},
         {"rssi": -128},
     )
-    house.hearing.raw(message([{**GOOD, **fields} for fields in bad] + [GOOD]))
+    house.receiver.raw(message([{**GOOD, **fields} for fields in bad] + [GOOD]))
     assert len(house.heard) == 1
-    assert house.hearing.outcomes[Outcome.REFUSED] == len(bad)
-    assert house.hearing.outcomes[Outcome.DECODED] == 1
+    assert house.receiver.outcomes[Outcome.REFUSED] == len(bad)
+    assert house.receiver.outcomes[Outcome.DECODED] == 1
 
 
 def test_edges_are_heard():
@@ -79,18 +79,18 @@ def test_one_failure_costs_one_advertisement():
     """An exception in ``hear`` does not lose the batch-mates."""
     house = House()
     house.raises = {1}
-    house.hearing.raw(message([GOOD, {**GOOD, "address": 1}, GOOD, {**GOOD, "address": 1}, GOOD]))
+    house.receiver.raw(message([GOOD, {**GOOD, "address": 1}, GOOD, {**GOOD, "address": 1}, GOOD]))
     assert len(house.heard) == 3
-    assert house.hearing.failed == 2
+    assert house.receiver.failed == 2
 
 
 def test_giant_message_is_cut_and_told():
     """32,767 empty advertisements fit one frame: a few are looked at, and the proxy has misbehaved."""
     house = House()
-    house.hearing.raw(message([{}] * 32_767))
+    house.receiver.raw(message([{}] * 32_767))
     assert len(house.heard) <= 256
-    assert house.hearing.count == 32_767
-    assert "32767" in house.hearing.misbehaviour
+    assert house.receiver.count == 32_767
+    assert "32767" in house.receiver.misbehaviour
 
 
 def test_flood_is_told_within_five_seconds():
@@ -99,28 +99,28 @@ def test_flood_is_told_within_five_seconds():
     while house.now < 5.0:
         house.send(100)
         house.now += 0.01
-    assert "a second" in house.hearing.misbehaviour
+    assert "a second" in house.receiver.misbehaviour
 
 
 def test_flood_in_pulses_is_a_flood():
     """Four seconds at ten thousand a second, three of peace, again and again."""
     house = House()
-    while house.now < 21.0 and house.hearing.misbehaviour is None:
+    while house.now < 21.0 and house.receiver.misbehaviour is None:
         for _ in range(400):
             house.send(100)
             house.now += 0.01
         house.now += 3.0
-    assert "a second" in house.hearing.misbehaviour
+    assert "a second" in house.receiver.misbehaviour
 
 
 def test_bursts_with_silence_between_them_are_a_flood():
     """Eight thousand in one go every other second: far more than a radio hears, and each holds up all other rooms."""
     house = House()
-    while house.now < 9.0 and house.hearing.misbehaviour is None:
+    while house.now < 9.0 and house.receiver.misbehaviour is None:
         for _ in range(500):
             house.send(16)
         house.now += 2.05
-    assert "a second" in house.hearing.misbehaviour
+    assert "a second" in house.receiver.misbehaviour
 
 
 def test_busy_radio_is_no_flood():
@@ -129,8 +129,8 @@ def test_busy_radio_is_no_flood():
     while house.now < 60.0:
         house.send(19)
         house.now += 0.01
-    assert house.hearing.misbehaviour is None
-    assert len(house.heard) == house.hearing.count
+    assert house.receiver.misbehaviour is None
+    assert len(house.heard) == house.receiver.count
 
 
 def test_burst_after_a_stall_is_no_flood():
@@ -146,21 +146,21 @@ def test_burst_after_a_stall_is_no_flood():
     for _ in range(100):
         house.send(16)
         house.now += 0.1
-    assert house.hearing.misbehaviour is None
+    assert house.receiver.misbehaviour is None
 
 
 def test_oversized_data_is_told():
     house = House()
-    house.hearing.raw(message([{**GOOD, "data": bytes(4096)}] * 16))
-    assert house.hearing.misbehaviour is not None
+    house.receiver.raw(message([{**GOOD, "data": bytes(4096)}] * 16))
+    assert house.receiver.misbehaviour is not None
     assert house.heard == []
 
 
 def test_new_session_starts_clean():
     house = House()
-    house.hearing.raw(message([{}] * 1000))
-    house.hearing.session(lambda what: None)
-    assert house.hearing.misbehaviour is None
+    house.receiver.raw(message([{}] * 1000))
+    house.receiver.new_session(lambda what: None)
+    assert house.receiver.misbehaviour is None
 
 
 def test_rate_is_right_from_the_start_and_fades():
@@ -169,12 +169,12 @@ def test_rate_is_right_from_the_start_and_fades():
     for _ in range(50):
         house.send()
         house.now += 0.1
-    assert 9.0 < house.hearing.rate(house.now) < 11.0
+    assert 9.0 < house.receiver.rate(house.now) < 11.0
     for _ in range(3000):
         house.send()
         house.now += 0.1
     house.now += 60.0
-    assert 3.0 < house.hearing.rate(house.now) < 4.5
+    assert 3.0 < house.receiver.rate(house.now) < 4.5
 
 
 IPHONE = bytes.fromhex("02011a0aff4c001005411c9ee1a2020af5")
@@ -188,13 +188,13 @@ SENSOR = [
 def heard_with(messages, *, sparing):
     """What comes of these messages, with what is foreign let go at the edge or not."""
     air = Air()
-    let_go = air.listener.let_go if sparing else None
-    hearing = Hearing("kitchen", air.listener.hear, Timing(), lambda: air.now, let_go)
+    count_foreign = air.listener.let_go if sparing else None
+    receiver = Receiver("kitchen", air.listener.hear, ProxyTiming(), lambda: air.now, count_foreign)
     for advertisements in messages:
-        hearing.raw(message(advertisements))
+        receiver.raw(message(advertisements))
         air.now += 1.0
     readings = [(reading.mac, reading.counter, reading.values) for reading in air.readings]
-    return hearing.outcomes, air.listener.outcomes, readings
+    return receiver.outcomes, air.listener.outcomes, readings
 
 
 ADVERTISEMENT = st.fixed_dictionaries(
@@ -216,11 +216,11 @@ def test_what_is_let_go_at_the_edge_is_counted_as_if_it_had_been_heard(messages)
 def test_what_holds_nothing_of_ours_is_let_go_once_for_a_message():
     gone = []
     house = House(gone.append)
-    house.hearing.raw(message([{**GOOD, "data": data} for data in (IPHONE, SENSOR[0], EDDYSTONE, IPHONE, SENSOR[1])]))
+    house.receiver.raw(message([{**GOOD, "data": data} for data in (IPHONE, SENSOR[0], EDDYSTONE, IPHONE, SENSOR[1])]))
     assert [call[4] for call in house.heard] == SENSOR[:2]
     assert gone == [3]
-    assert house.hearing.outcomes[Outcome.NOT_OURS] == 3
-    house.hearing.raw(message([{**GOOD, "data": SENSOR[2]}]))
+    assert house.receiver.outcomes[Outcome.NOT_OURS] == 3
+    house.receiver.raw(message([{**GOOD, "data": SENSOR[2]}]))
     assert gone == [3]
 
 
@@ -238,8 +238,8 @@ def test_oversized_data_is_refused_and_told_where_foreign_advertisements_are_let
     gone = []
     house = House(gone.append)
     house.send(16, data=bytes(256))
-    assert house.hearing.outcomes[Outcome.REFUSED] == 16
-    assert "256 bytes" in house.hearing.misbehaviour
+    assert house.receiver.outcomes[Outcome.REFUSED] == 16
+    assert "256 bytes" in house.receiver.misbehaviour
     house.send(data=bytes(255))
     assert (house.heard, gone) == ([], [1])
 
@@ -248,8 +248,8 @@ def test_of_ours_no_check_is_spared():
     gone = []
     house = House(gone.append)
     bad = ({"address": 1 << 48}, {"address_type": 2}, {"rssi": 21}, {"rssi": -128})
-    house.hearing.raw(message([{**GOOD, "data": SENSOR[0], **fields} for fields in bad]))
-    assert house.hearing.outcomes[Outcome.REFUSED] == len(bad)
+    house.receiver.raw(message([{**GOOD, "data": SENSOR[0], **fields} for fields in bad]))
+    assert house.receiver.outcomes[Outcome.REFUSED] == len(bad)
     assert (house.heard, gone) == ([], [])
 
 
@@ -273,7 +273,12 @@ async def test_who_listens_in_hears_what_the_listener_lets_go():
 
     async with edge.running(node):
         fleet = house.fleet = Fleet(
-            edge.NO_MDNS, [edge.entry(node)], house.hear, let_go=gone.append, timing=edge.FAST, changed=house.changed
+            edge.NO_MDNS,
+            [edge.entry(node)],
+            house.hear,
+            count_foreign=gone.append,
+            timing=edge.FAST,
+            changed=house.changed,
         )
         task = asyncio.create_task(fleet.run())
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from proxy_listener.model.advertisement import Address, mac_text
 
 
-class Tables:
+class HandleCache:
     """The handle tables of all devices. ``load`` and ``save`` keep text under a name; saving None forgets it."""
 
     def __init__(self, load: Callable[[str], str | None], save: Callable[[str, str | None], None]) -> None:

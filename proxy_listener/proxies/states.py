@@ -1,7 +1,7 @@
-"""Why a proxy is not live, in words: an exception of the client library in, a state with its cause out.
+"""Why a proxy is not live: an exception of the client library in; a state with its cause and advice out.
 
-THE TABLE of states: each has one sentence of cause and one of advice. The rule of this file: nothing of an exception's
-text is repeated, because a node chooses some of it; what the operating system said is the one exception.
+STATES is the table of all states: one sentence of cause and one of advice each. Invariant: an exception's text is never
+repeated, because the node chooses some of it; the operating system's error text is the one exception.
 """
 
 import os
@@ -28,21 +28,21 @@ from proxy_listener.model.status import ProxyState
 
 
 @attrs.frozen
-class Verdict:
-    """How a proxy is, why, and what a person can do about it (empty where nothing is wrong)."""
+class Diagnosis:
+    """The state of a proxy, why, and what a person can do about it (empty where nothing is wrong)."""
 
     state: ProxyState
     cause: str
     advice: str
 
-    def because(self, cause: str) -> "Verdict":
-        """The same state and advice with a cause that says more."""
+    def because(self, cause: str) -> "Diagnosis":
+        """The same state and advice with another cause."""
         return attrs.evolve(self, cause=cause)
 
 
 _S = ProxyState
-VERDICTS: Mapping[ProxyState, Verdict] = {
-    state: Verdict(state, cause, advice)
+STATES: Mapping[ProxyState, Diagnosis] = {
+    state: Diagnosis(state, cause, advice)
     for state, cause, advice in (
         (_S.CONNECTING, "connecting, or waiting for the stream to begin", ""),
         (_S.LIVE, "listening", ""),
@@ -64,7 +64,7 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
         (
             _S.WRONG_KEY,
             "the node refused our key",
-            # A node of 2026.10 with encryption but no key refuses in the same words, name and MAC.
+            # A node of 2026.10 with encryption but without a key refuses with the same error, name and MAC.
             (
                 "copy the key from the node's YAML (api: encryption: key) into noise_psk of its [[proxy]] entry; "
                 "if the YAML has no key, add ours there"
@@ -88,7 +88,7 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
         (_S.NOT_A_PROXY, "the node is no Bluetooth proxy", "add bluetooth_proxy: to its YAML if it should be one"),
         (
             _S.NO_RAW_STREAM,
-            "its firmware does not stream advertisements",
+            "its firmware does not stream raw advertisements",
             "update the node to ESPHome 2023.6 or later",
         ),
         (
@@ -118,7 +118,7 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
         ),
         (
             _S.NOT_ACCEPTED,
-            "found by mDNS, but the configuration does not let it in",
+            "found by mDNS, but the configuration does not admit it",
             'give it a [[proxy]] entry, or a key under [discovery], or set accept = "all"',
         ),
         (_S.INCOMPATIBLE, "it speaks another version of the native API", "update proxy_listener"),
@@ -126,15 +126,15 @@ VERDICTS: Mapping[ProxyState, Verdict] = {
 }
 
 RESTARTS = "it said goodbye: it restarts, or is being updated"
-ASLEEP = Verdict(
+ASLEEP = Diagnosis(
     _S.UNREACHABLE,
     "it said goodbye and went to sleep, as its firmware has it do",
     "a proxy must stay awake to hear: remove deep_sleep: from its YAML",
 )
 
 
-def _system_words(error: BaseException | None) -> str:
-    """What the operating system said, somewhere along the chain of causes: ``Connection refused``."""
+def _system_text(error: BaseException | None) -> str:
+    """The operating system's error along the chain of causes, such as ``Connection refused``."""
     for _ in range(8):
         if error is None:
             return ""
@@ -144,47 +144,47 @@ def _system_words(error: BaseException | None) -> str:
     return ""
 
 
-_BY_ERROR: tuple[tuple[type[BaseException], Verdict], ...] = (
-    (EncryptionErrorAPIError, VERDICTS[_S.UNREACHABLE].because("what it sent failed the encryption's check")),
-    (InvalidEncryptionKeyAPIError, VERDICTS[_S.WRONG_KEY]),
-    (RequiresEncryptionAPIError, VERDICTS[_S.NEEDS_KEY]),
-    (EncryptionPlaintextAPIError, VERDICTS[_S.NOT_ENCRYPTED]),
-    (InvalidAuthAPIError, VERDICTS[_S.WRONG_PASSWORD]),
-    (BadMACAddressAPIError, VERDICTS[_S.WRONG_NODE]),
-    (ResolveAPIError, VERDICTS[_S.UNREACHABLE].because("its name does not resolve to an address")),
-    (PingFailedAPIError, VERDICTS[_S.UNREACHABLE].because("it stopped answering pings")),
-    (TimeoutAPIError, VERDICTS[_S.UNREACHABLE].because("it did not answer in time")),
-    (TimeoutError, VERDICTS[_S.UNREACHABLE].because("it did not answer in time")),
-    (ProtocolAPIError, VERDICTS[_S.UNREACHABLE].because("it sent what is not the native API")),
-    (EncryptionHelloAPIError, VERDICTS[_S.FULL]),
-    (SocketClosedAPIError, VERDICTS[_S.FULL]),
-    (ConnectionResetError, VERDICTS[_S.FULL]),
-    (HandshakeAPIError, VERDICTS[_S.UNREACHABLE].because("it broke the encryption's handshake off")),
+_BY_ERROR: tuple[tuple[type[BaseException], Diagnosis], ...] = (
+    (EncryptionErrorAPIError, STATES[_S.UNREACHABLE].because("what it sent failed the encryption check")),
+    (InvalidEncryptionKeyAPIError, STATES[_S.WRONG_KEY]),
+    (RequiresEncryptionAPIError, STATES[_S.NEEDS_KEY]),
+    (EncryptionPlaintextAPIError, STATES[_S.NOT_ENCRYPTED]),
+    (InvalidAuthAPIError, STATES[_S.WRONG_PASSWORD]),
+    (BadMACAddressAPIError, STATES[_S.WRONG_NODE]),
+    (ResolveAPIError, STATES[_S.UNREACHABLE].because("its name does not resolve to an address")),
+    (PingFailedAPIError, STATES[_S.UNREACHABLE].because("it stopped answering pings")),
+    (TimeoutAPIError, STATES[_S.UNREACHABLE].because("it did not answer in time")),
+    (TimeoutError, STATES[_S.UNREACHABLE].because("it did not answer in time")),
+    (ProtocolAPIError, STATES[_S.UNREACHABLE].because("it sent what is not the native API")),
+    (EncryptionHelloAPIError, STATES[_S.FULL]),
+    (SocketClosedAPIError, STATES[_S.FULL]),
+    (ConnectionResetError, STATES[_S.FULL]),
+    (HandshakeAPIError, STATES[_S.UNREACHABLE].because("it broke off the encryption handshake")),
 )
-"""The first row that fits: a subclass stands before its base. A node that hangs up in the middle of saying hello is
-what one client too many sees, with and without encryption."""
+"""The first row that fits: a subclass stands before its base. A client too many sees the node hang up during the hello,
+with and without encryption (docs/protocol/esphome-proxy.md#client-limit)."""
 
 
-def diagnose(error: BaseException, *, unprovisioned: bool = False) -> Verdict:
-    """A failed attempt, as a verdict.
+def diagnose(error: BaseException, *, unprovisioned: bool = False) -> Diagnosis:
+    """The state after a failed attempt.
 
-    ``unprovisioned``: mDNS says that the node supports encryption and has no key yet; such a node answers our key
-    with the same refusal as to a wrong one (measured on 2026.10).
+    ``unprovisioned``: mDNS says that the node supports encryption and has no key yet. Such a node answers our key with
+    the same refusal as a wrong key (measured on 2026.10).
     """
-    for kind, verdict in _BY_ERROR:
+    for kind, diagnosis in _BY_ERROR:
         if isinstance(error, kind):
-            if unprovisioned and verdict.state is ProxyState.WRONG_KEY:
-                return VERDICTS[ProxyState.NOT_ENCRYPTED]
-            return verdict
+            if unprovisioned and diagnosis.state is ProxyState.WRONG_KEY:
+                return STATES[ProxyState.NOT_ENCRYPTED]
+            return diagnosis
     if "Incompatible API version" in str(error):
-        return VERDICTS[ProxyState.INCOMPATIBLE]
-    words = _system_words(error)
-    unreachable = VERDICTS[ProxyState.UNREACHABLE]
-    return unreachable.because(f"the node cannot be reached: {words}") if words else unreachable
+        return STATES[ProxyState.INCOMPATIBLE]
+    text = _system_text(error)
+    unreachable = STATES[ProxyState.UNREACHABLE]
+    return unreachable.because(f"the node cannot be reached: {text}") if text else unreachable
 
 
-def garbled(error: BaseException | None) -> bool:
-    """Whether the node broke the protocol itself, which a proxy never does twice."""
+def broke_protocol(error: BaseException | None) -> bool:
+    """Whether the node sent what is not the native API; a proxy does not do that repeatedly."""
     if isinstance(error, RequiresEncryptionAPIError):
         return False
     return isinstance(error, ProtocolAPIError | EncryptionErrorAPIError)

@@ -18,7 +18,7 @@ from aioesphomeapi.core import (
 )
 
 from proxy_listener.model.status import ProxyState
-from proxy_listener.proxies.causes import VERDICTS, diagnose, garbled
+from proxy_listener.proxies.states import STATES, broke_protocol, diagnose
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_system_words_are_told_and_the_nodes_are_not():
 
 
 def test_every_state_has_its_sentence():
-    assert set(VERDICTS) == set(ProxyState)
-    for state, verdict in VERDICTS.items():
-        assert verdict.cause
-        assert bool(verdict.advice) == (state not in {ProxyState.CONNECTING, ProxyState.LIVE})
+    assert set(STATES) == set(ProxyState)
+    for state, diagnosis in STATES.items():
+        assert diagnosis.cause
+        assert bool(diagnosis.advice) == (state not in {ProxyState.CONNECTING, ProxyState.LIVE})
 
 
 def test_garbage_is_told_from_a_demand_for_encryption():
-    assert garbled(ProtocolAPIError("x"))
-    assert garbled(EncryptionErrorAPIError("x"))
-    assert not garbled(RequiresEncryptionAPIError("x"))
-    assert not garbled(InvalidEncryptionKeyAPIError("x"))
-    assert not garbled(None)
+    assert broke_protocol(ProtocolAPIError("x"))
+    assert broke_protocol(EncryptionErrorAPIError("x"))
+    assert not broke_protocol(RequiresEncryptionAPIError("x"))
+    assert not broke_protocol(InvalidEncryptionKeyAPIError("x"))
+    assert not broke_protocol(None)

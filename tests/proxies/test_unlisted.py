@@ -3,9 +3,9 @@ import pytest
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings
 from proxy_listener.model.status import ProxyState
+from proxy_listener.proxies.admission import KnownNodes
 from proxy_listener.proxies.discovery import Sighting
-from proxy_listener.proxies.remembered import Remembered
-from proxy_listener.proxies.strangers import SHOWN, UNLISTED, Strangers, near, unspoken
+from proxy_listener.proxies.unlisted import SHOWN, UNLISTED, UnlistedNodes, local_only, refused_status
 
 KEYED = DiscoverySettings("keyed", Secret("x"))
 
@@ -30,35 +30,35 @@ def sighting(name="node", *addresses, port=6053, **more):
     ],
 )
 def test_mdns_sends_us_into_this_network_only(address, kept):
-    assert bool(near(sighting("node", address)).addresses) is kept
+    assert bool(local_only(sighting("node", address)).addresses) is kept
 
 
 def test_privileged_ports_are_not_knocked_at():
-    strangers = Strangers(Remembered(None))
-    assert strangers.judge(sighting(port=22), KEYED, 0.0).state is ProxyState.NOT_ACCEPTED
-    assert strangers.judge(sighting(port=6053), KEYED, 0.0) is None
+    unlisted = UnlistedNodes(KnownNodes(None))
+    assert unlisted.judge(sighting(port=22), KEYED, 0.0).state is ProxyState.NOT_ACCEPTED
+    assert unlisted.judge(sighting(port=6053), KEYED, 0.0) is None
 
 
 def test_plugs_are_asked_once():
     """A node that is no proxy is not asked again until its firmware changes."""
-    remembered = Remembered(None)
-    remembered.note_not_proxy(7, "2026.10.0/1a2b")
-    strangers = Strangers(remembered)
+    known = KnownNodes(None)
+    known.set_proxy(7, "2026.10.0/1a2b", proxy=False)
+    unlisted = UnlistedNodes(known)
     plug = {"mac": 7, "version": "2026.10.0"}
-    assert strangers.judge(sighting(config_hash="1a2b", **plug), KEYED, 0.0).state is ProxyState.NOT_A_PROXY
-    assert strangers.judge(sighting(config_hash="3c4d", **plug), KEYED, 0.0) is None
+    assert unlisted.judge(sighting(config_hash="1a2b", **plug), KEYED, 0.0).state is ProxyState.NOT_A_PROXY
+    assert unlisted.judge(sighting(config_hash="3c4d", **plug), KEYED, 0.0) is None
 
 
 def test_new_names_are_let_in_slowly():
     """Names that change with every announcement make one attempt in ten seconds, after the first 64."""
-    strangers = Strangers(Remembered(None))
-    admitted = [strangers.judge(sighting(f"rogue{n}"), KEYED, n / 100) is None for n in range(6000)]
+    unlisted = UnlistedNodes(KnownNodes(None))
+    admitted = [unlisted.judge(sighting(f"rogue{n}"), KEYED, n / 100) is None for n in range(6000)]
     assert sum(admitted) == UNLISTED + 5
 
 
 def test_what_is_shown_is_bounded():
-    strangers = Strangers(Remembered(None))
-    verdict = strangers.judge(sighting(port=22), KEYED, 0.0)
+    unlisted = UnlistedNodes(KnownNodes(None))
+    diagnosis = unlisted.judge(sighting(port=22), KEYED, 0.0)
     for number in range(2 * SHOWN):
-        strangers.show(unspoken(sighting(f"rogue{number}"), verdict), 0.0)
-    assert len(list(strangers)) == SHOWN
+        unlisted.refuse(refused_status(sighting(f"rogue{number}"), diagnosis), 0.0)
+    assert len(list(unlisted)) == SHOWN

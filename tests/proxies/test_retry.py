@@ -1,6 +1,72 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from proxy_listener.model.settings import ProxySettings
 from proxy_listener.proxies.discovery import Sighting
-from proxy_listener.proxies.targets import LIMIT, Targets
+from proxy_listener.proxies.retry import LIMIT, RetryTimer, Targets
+from proxy_listener.proxies.timing import ProxyTiming
+
+TIMING = ProxyTiming()
+
+
+def test_first_attempt_is_at_once():
+    assert RetryTimer(TIMING).due() <= 0.0
+
+
+def test_announcements_do_not_lower_the_floor():
+    """After an attempt that reached the node, 5 s pass whatever mDNS says."""
+    retry = RetryTimer(TIMING)
+    retry.started(100.0)
+    retry.reached(100.1)
+    for _ in range(1000):
+        retry.announced()
+    assert retry.due() == 105.1
+
+
+def test_key_error_bars_for_a_minute():
+    retry = RetryTimer(TIMING)
+    retry.started(100.0)
+    retry.reached(100.1)
+    retry.bar(100.2, TIMING.auth)
+    retry.announced()
+    assert retry.due() == 160.2
+
+
+def test_announcement_ends_the_wait_for_an_unanswered_dial():
+    """The node boots a moment after an attempt that nobody answered: it is called when it announces itself."""
+    retry = RetryTimer(TIMING)
+    retry.started(100.0)
+    retry.wait(100.0, 300.0)
+    retry.announced()
+    assert retry.due() == 101.0
+
+
+def test_announced_session_loss_reconnects_at_once():
+    retry = RetryTimer(TIMING)
+    retry.started(100.0)
+    retry.reached(100.1)
+    retry.wait(1000.0, 5.0)
+    assert retry.due() == 1005.0
+    retry.announced()
+    assert retry.due() <= 1000.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 20.0)), max_size=60))
+def test_attempts_are_rare_whatever_is_announced(history):
+    """However announcements fall: attempts that reach the node are 5 s apart, others at most two in any 5 s."""
+    retry, now, reached, tried = RetryTimer(TIMING), 0.0, [], []
+    for answers, pause in history:
+        retry.announced()
+        now = max(now + pause, retry.due())
+        retry.started(now)
+        tried.append(now)
+        if answers:
+            retry.reached(now)
+            reached.append(now)
+    assert all(b - a >= TIMING.spacing - 1e-9 for a, b in pairwise(reached))
+    assert all(c - a >= TIMING.spacing - 1e-9 for a, c in zip(tried, tried[2:], strict=False))
 
 
 def sighting(name, *addresses, port=6053):
@@ -31,13 +97,13 @@ def test_what_worked_is_tried_first_and_the_others_have_their_turn():
     targets.add(sighting("rogue", "10.0.0.66"))
     targets.add(sighting("kitchen", "10.0.0.1"))
     assert targets.next().sighting.name == "rogue"
-    targets.turn()
+    targets.advance()
     good = targets.next()
     assert good.sighting.name == "kitchen"
     targets.good(good)
-    targets.turn()
+    targets.advance()
     assert targets.next().sighting.name == "kitchen"
-    targets.turn()
+    targets.advance()
     assert targets.next().sighting.name == "rogue"
 
 
@@ -48,7 +114,7 @@ def test_few_are_kept():
     seen = set()
     for _ in range(100):
         seen.add(targets.next().sighting.name)
-        targets.turn()
+        targets.advance()
     assert len(seen) == LIMIT
 
 
@@ -60,7 +126,7 @@ def test_the_entrys_own_name_always_has_a_place():
     seen = set()
     for _ in range(LIMIT):
         seen.add(targets.next().sighting.name)
-        targets.turn()
+        targets.advance()
     assert "kitchen" in seen
 
 
@@ -69,12 +135,12 @@ def test_where_it_proved_itself_has_its_turn_whatever_is_announced():
     targets = Targets(None)
     targets.add(sighting("kitchen", "10.0.0.1"))
     targets.good(targets.next())
-    targets.turn()
+    targets.advance()
     tried = []
     for number in range(8):
         targets.add(sighting("kitchen", "10.0.0.66", port=7000 + number))
         tried.append(targets.next().addresses[0])
-        targets.turn()
+        targets.advance()
     assert tried.count("10.0.0.1") >= 3
 
 
@@ -83,7 +149,7 @@ def test_of_several_addresses_each_is_tried_first_in_time():
     targets = Targets(None)
     targets.add(sighting("kitchen", "10.0.0.66", "10.0.0.1"))
     assert targets.next().addresses[0] == "10.0.0.66"
-    targets.turn()
+    targets.advance()
     assert targets.next().addresses == ("10.0.0.1", "10.0.0.66")
 
 

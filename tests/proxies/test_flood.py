@@ -7,7 +7,7 @@ import attrs
 import pytest
 from support.edge import FAST, entry, house, make_node, running
 
-from proxy_listener.proxies.traffic import ADVERTISEMENT, Traffic
+from proxy_listener.proxies.flood import ADVERTISEMENT, SocketTraffic
 
 pytestmark = pytest.mark.mdns("alone")
 
@@ -28,7 +28,7 @@ def received(ours, theirs, count):
 
 def judged(pair, rate, seconds, traffic=None):
     """What is said of so many bytes a second, over so many seconds."""
-    traffic = traffic or Traffic(pair[0], 100, 4.5, 0.0)
+    traffic = traffic or SocketTraffic(pair[0], 100, 4.5, 0.0)
     said = []
     for second in range(1, seconds + 1):
         received(*pair, rate)
@@ -47,13 +47,13 @@ def test_more_is_told_after_its_patience(pair):
 
 
 def test_one_burst_is_forgiven(pair):
-    traffic = Traffic(pair[0], 100, 4.5, 0.0)
+    traffic = SocketTraffic(pair[0], 100, 4.5, 0.0)
     received(*pair, 1000 * ADVERTISEMENT)
     assert [traffic.judge(float(second)) for second in range(1, 10)] == [None] * 9
 
 
 def test_messages_are_counted_where_bytes_say_nothing(pair):
-    traffic, said = Traffic(pair[0], 100, 4.5, 0.0), []
+    traffic, said = SocketTraffic(pair[0], 100, 4.5, 0.0), []
     for second in range(1, 6):
         for _ in range(1000):
             traffic.message()
@@ -63,14 +63,14 @@ def test_messages_are_counted_where_bytes_say_nothing(pair):
 
 def test_a_long_look_away_is_the_floods_own_doing(pair):
     """Who keeps the loop busy is not looked at often."""
-    traffic = Traffic(pair[0], 100, 4.5, 0.0)
+    traffic = SocketTraffic(pair[0], 100, 4.5, 0.0)
     received(*pair, 1000 * ADVERTISEMENT)
     assert traffic.judge(5.0) == "it sent 16 kB a second; no radio hears so much"
 
 
 def test_messages_in_pulses_are_a_flood(pair):
     """One second of them, one second of peace, again and again."""
-    traffic, said = Traffic(pair[0], 100, 4.5, 0.0), []
+    traffic, said = SocketTraffic(pair[0], 100, 4.5, 0.0), []
     for second in range(1, 12):
         for _ in range(1000 * (second % 2)):
             traffic.message()

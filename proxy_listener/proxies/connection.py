@@ -8,11 +8,9 @@ the link is closed and the proxy is asked whether the slot is free.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-import attrs
 import structlog
-from aioesphomeapi.client import APIClient
 from aioesphomeapi.core import (
     APIConnectionError,
     BluetoothConnectionDroppedError,
@@ -23,7 +21,9 @@ from aioesphomeapi.model import BluetoothProxyFeature
 
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import GattError
-from proxy_listener.proxies.handles import Tables
+from proxy_listener.proxies.handle_cache import HandleCache
+from proxy_listener.proxies.proxy import Proxy
+from proxy_listener.proxies.timing import GattTiming
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -46,54 +46,16 @@ _REASONS = {
 ATT errors and calls 8 "Insufficient authorization"."""
 
 
-@attrs.frozen
-class Timing:
-    """Seconds that each step may take."""
-
-    connect: float = 21.5
-    """The proxy itself gives up after 20 s. Giving up before it leaves the slot taken for 12 s more (2026.6)."""
-
-    services: float = 6.0
-    operation: float = 4.0
-    disconnect: float = 1.5
-    release: float = 1.5
-    settle: float = 0.3
-    """Firmware before 2026.8 reports a lost link twice; a connection asked for in between takes that for its own."""
-
-    slots: float = 1.0
-
-
-class Connector(Protocol):
-    """What is needed of a proxy. ``connecting`` is set here: while it is true the room is deaf."""
-
-    @property
-    def name(self) -> str:
-        """The proxy's display name."""
-        ...
-
-    @property
-    def client(self) -> APIClient:
-        """Its connected client, on whose session the advertisement stream runs."""
-        ...
-
-    @property
-    def features(self) -> int:
-        """Its ``bluetooth_proxy_feature_flags``."""
-        ...
-
-    connecting: bool
-
-
 @asynccontextmanager
 async def connection(
-    proxy: Connector, address: Address, address_type: int, tables: Tables, timing: Timing | None = None
-) -> AsyncIterator["Link"]:
+    proxy: Proxy, address: Address, address_type: int, tables: HandleCache, timing: GattTiming | None = None
+) -> AsyncIterator["GattConnection"]:
     """An open connection to a device; on leaving, it is closed and its slot seen to be free. Raises GattError."""
     if not proxy.features & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
         raise GattError("refused", "the proxy is passive")
     if not proxy.features & BluetoothProxyFeature.REMOTE_CACHING:
         raise GattError("refused", "the proxy's firmware is older than 2022.12")
-    link = Link(proxy, address, tables, timing or Timing())
+    link = GattConnection(proxy, address, tables, timing or GattTiming())
     proxy.connecting = True
     try:
         try:
@@ -105,10 +67,10 @@ async def connection(
         await link.release()
 
 
-class Link:
+class GattConnection:
     """One connection; it implements :class:`proxy_listener.gatt.miflora.Gatt`."""
 
-    def __init__(self, proxy: Connector, address: Address, tables: Tables, timing: Timing) -> None:
+    def __init__(self, proxy: Proxy, address: Address, tables: HandleCache, timing: GattTiming) -> None:
         self._proxy = proxy
         self._client = proxy.client
         self._address = address

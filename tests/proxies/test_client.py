@@ -8,7 +8,7 @@ from aioesphomeapi import api_pb2 as api
 from support.edge import entry, house, make_node, running
 
 from proxy_listener.node import firmware
-from proxy_listener.proxies.wifi import WifiSignal
+from proxy_listener.proxies.client import WifiSignal
 
 pytestmark = pytest.mark.mdns("alone")
 
@@ -47,7 +47,7 @@ def listed(*sensors):
     return connection, wifi
 
 
-@pytest.mark.parametrize("generation", [firmware.PARSED, firmware.ESPHOME_2026_10], ids=["2023.4", "2026.10"])
+@pytest.mark.parametrize("generation", [firmware.FIRST_RAW, firmware.ESPHOME_2026_10], ids=["2023.6", "2026.10"])
 async def test_a_node_with_the_sensor_tells_its_reception(generation):
     node, mute = make_node(1, generation), make_node(2, generation)
     node.settings = attrs.evolve(node.settings, wifi_rssi=-58)

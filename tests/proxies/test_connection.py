@@ -14,8 +14,9 @@ from proxy_listener.model.errors import GattError
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.firmware import Feature
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.proxies.gatt import Timing, connection
-from proxy_listener.proxies.handles import Tables
+from proxy_listener.proxies.connection import connection
+from proxy_listener.proxies.handle_cache import HandleCache
+from proxy_listener.proxies.timing import GattTiming
 from proxy_listener.simulator.miflora import PlantFaults, PlantSensor
 
 FLOWER = attrs.evolve(miflora.PLANTS[0x0098], settle=0.02)
@@ -23,7 +24,7 @@ PLANT, OTHER = 0xC47C8D6A0001, 0xC47C8D6A0002
 OLD = generations.ESPHOME_2026_6
 OLDEST = generations.FIRST_RAW
 NEW = generations.ESPHOME_2026_10
-FAST = Timing(connect=0.6, services=0.3, operation=0.2, disconnect=0.2, release=0.4, settle=0.03, slots=0.2)
+FAST = GattTiming(connect=0.6, services=0.3, operation=0.2, disconnect=0.2, release=0.4, settle=0.03, slots=0.2)
 NODE = faster(20, open=0.4, operation=5.0)
 
 
@@ -67,7 +68,7 @@ class Room:
     proxy: Connector
     sensor: PlantSensor
     notes: Kept
-    tables: Tables
+    tables: HandleCache
     air: Air
 
     def connect(self, mac=PLANT, timing=FAST):
@@ -97,7 +98,7 @@ async def room(firmware=NEW, *, subscribe=True):
             client.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
             await client.device_info()
         proxy = Connector("kitchen-proxy", client, features)
-        yield Room(node, proxy, sensor, notes, Tables(notes.get, notes.save), air)
+        yield Room(node, proxy, sensor, notes, HandleCache(notes.get, notes.save), air)
     finally:
         await client.disconnect(force=True)
         await node.power_off()
