@@ -1,1 +1,1 @@
-"""Where readings go: one module each, with ``Settings`` (its table of ``devices.toml``) and ``run()``."""
+"""Outputs for readings: one module each, with ``Settings`` (its table of ``devices.toml``) and ``run()``."""

@@ -1,11 +1,11 @@
 """Readings as JSON Lines, to standard output or to the end of a file.
 
-Rows of the journal's live feed come in, one line a reading goes out, written at once. The rule of this file: whoever
-reads the lines, and however slowly, the service does not wait for them. What does not fit is lost and counted, and the
-log says so when it begins and when it ends.
+Rows of the journal's live feed come in; one line for each reading goes out, written at once. The service never waits
+for the reader of the lines. Readings that do not fit into the feed are lost and counted, and the log says when that
+begins and when it ends.
 
-A reader that closes its end (``proxy-listener run | head``) ends this sink. A file is opened for each write, at most
-ten times a second, so log rotation needs no signal. What a full disk cut off is taken back: a line is whole or absent.
+A reader that closes the pipe (``proxy-listener run | head``) ends this sink. A file is opened for each write, so log
+rotation needs no signal. A line that a full disk cut off is removed: a line is whole or absent.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from proxy_listener.model.status import View
 log = structlog.get_logger()
 
 WAITING = 4096
-"""Readings that wait for a slow reader: about a megabyte of lines, minutes of a large house."""
+"""Most readings that wait for a slow reader: about a megabyte of lines."""
 
 AT_ONCE = 512
-"""Readings of one write, so that a reader who is slow, not dead, is served in portions."""
+"""Most readings of one write, so that a slow reader gets them in portions."""
 
-PATIENCE = 5.0
-"""Seconds between looks at what is lost while one write does not come back."""
+CHECK_EVERY = 5.0
+"""Seconds between two counts of lost readings while a write does not return."""
 
 STANDARD_OUTPUT = 1
 
@@ -46,13 +46,13 @@ class Settings:
 
 
 async def run(settings: Settings, journal: Journal, view: View) -> None:  # noqa: ARG001  the same for every sink
-    """Writes until the journal closes, the reader goes away, or it is cancelled."""
+    """Write until the journal closes, the reader closes the pipe, or the task is cancelled."""
     with journal.feed(WAITING) as feed:
-        await _Sink(feed, settings.path).run()
+        await _LineWriter(feed, settings.path).run()
 
 
 @attrs.define
-class _Sink:
+class _LineWriter:
     feed: Feed
     path: str
     error: str | None = None
@@ -62,25 +62,25 @@ class _Sink:
     gone: bool = False
 
     async def run(self) -> None:
-        hand = _Hand(self._written)
+        writer = _WriterThread(self._written)
         try:
             async for row in self.feed:
-                await self._wait_for(hand)
+                await self._wait_for(writer)
                 if self.gone:
                     return
                 rows = [row, *self.feed.take(AT_ONCE - 1)]
-                hand.write(self.path, b"".join(map(_line, rows)), len(rows))
-            await self._wait_for(hand)
+                writer.write(self.path, b"".join(map(_line, rows)), len(rows))
+            await self._wait_for(writer)
         finally:
-            hand.rest()
+            writer.stop()
 
-    async def _wait_for(self, hand: "_Hand") -> None:
-        while not await hand.free():
+    async def _wait_for(self, writer: "_WriterThread") -> None:
+        while not await writer.idle():
             self._count_lost()
         self._count_lost()
 
     def _written(self, rows: int, error: Exception | None) -> None:
-        """A write came to its end that failed, or that came after one."""
+        """A write failed, or succeeded after one that failed."""
         if isinstance(error, BrokenPipeError):
             if not self.gone:
                 log.info("the reader of the JSON lines is gone", path=self.path)
@@ -109,12 +109,12 @@ class _Sink:
 def _line(row: Row) -> bytes:
     try:
         return as_json(row.reading).encode("utf-8", "replace") + b"\n"
-    except ValueError:  # NaN, which only a row that the journal did not take can hold
+    except ValueError:  # NaN, which is only in a row that the journal refused
         return b""
 
 
 def _write(path: str, data: bytes) -> None:
-    """Appends whole lines; blocks as long as the reader does."""
+    """Append whole lines; blocks as long as the reader does."""
     if path == "-":
         _put(STANDARD_OUTPUT, data)
         return
@@ -131,55 +131,55 @@ def _put(fd: int, data: bytes) -> None:
         while rest:
             try:
                 rest = rest[os.write(fd, rest) :]
-            except BlockingIOError:  # whoever started us made its end of the terminal or pipe non-blocking
+            except BlockingIOError:  # the parent process may have made the terminal or pipe non-blocking
                 select.select([], [fd], [])
     except OSError:
         state, written = os.fstat(fd), len(data) - len(rest)
-        # Not where somebody else wrote behind it meanwhile, as a log may that goes where standard output goes.
+        # Only where nothing was written behind it: the log may go to the same file as standard output.
         if stat.S_ISREG(state.st_mode) and written and os.lseek(fd, 0, os.SEEK_CUR) == state.st_size:
             os.ftruncate(fd, state.st_size - written)
             os.lseek(fd, -written, os.SEEK_CUR)
         raise
 
 
-class _Hand:
-    """Does the blocking work in a thread that nobody waits for at the end: a write to a pipe whose reader sleeps never
-    returns, and threads of an executor are joined before the program may end.
+class _WriterThread:
+    """Writes in a thread, because a write to a pipe whose reader sleeps never returns. It is a daemon thread, because
+    the program waits for the threads of an executor when it ends.
 
-    ``told(rows, error)`` is called in the loop where a write failed, and for the first that does not fail after it. Of
-    all others nobody is told who does not wait: to wake the loop costs as much as the line.
+    ``report(rows, error)`` is called in the loop for each write that failed, and for the first that succeeds after it.
+    Other successful writes do not call back, because waking the loop costs as much as writing the line.
     """
 
-    def __init__(self, told: Callable[[int, Exception | None], None]) -> None:
+    def __init__(self, report: Callable[[int, Exception | None], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._told = told
+        self._report = report
         self._orders: queue.SimpleQueue[tuple[str, bytes, int] | None] = queue.SimpleQueue()
-        self._given = self._done = 0
+        self._ordered = self._done = 0
         self._awaited = False
-        self._over = asyncio.Event()
+        self._finished = asyncio.Event()
         threading.Thread(target=self._work, name="jsonl", daemon=True).start()
 
     def write(self, path: str, data: bytes, rows: int) -> None:
-        """Takes the lines of so many rows. Only while it is free."""
-        self._given += 1
+        """Write the lines of so many rows. Only while it is idle."""
+        self._ordered += 1
         self._orders.put((path, data, rows))
 
-    async def free(self) -> bool:
-        """Waits for the last write; False where it takes longer than :data:`PATIENCE`."""
-        if self._given == self._done:
+    async def idle(self) -> bool:
+        """Wait for the last write; False where it takes longer than :data:`CHECK_EVERY`."""
+        if self._ordered == self._done:
             return True
-        self._over.clear()
+        self._finished.clear()
         self._awaited = True
-        # Looked at once more, because the thread may have come to its end before it could see that somebody waits.
-        if self._given != self._done:
+        # The thread may have finished before it could see that it is awaited.
+        if self._ordered != self._done:
             with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    await self._over.wait()
+                async with asyncio.timeout(CHECK_EVERY):
+                    await self._finished.wait()
         self._awaited = False
-        return self._given == self._done
+        return self._ordered == self._done
 
-    def rest(self) -> None:
-        """End the thread, as soon as it can."""
+    def stop(self) -> None:
+        """End the thread once its write returns."""
         self._orders.put(None)
 
     def _work(self) -> None:
@@ -189,17 +189,17 @@ class _Hand:
             error: Exception | None = None
             try:
                 _write(path, data)
-            except Exception as raised:  # noqa: BLE001  whatever it is: nobody would know of a thread that ended
+            except Exception as raised:  # noqa: BLE001  an error that ends the thread would not be seen
                 error = raised
-            failing, telling = error is not None, failing or error is not None
+            failing, reported = error is not None, failing or error is not None
             self._done += 1
-            if telling or self._awaited:
+            if reported or self._awaited:
                 try:
-                    self._loop.call_soon_threadsafe(self._tell, rows, error, telling)
-                except RuntimeError:  # the loop is closed: nobody waits any more
+                    self._loop.call_soon_threadsafe(self._finish, rows, error, reported)
+                except RuntimeError:  # the loop is closed
                     return
 
-    def _tell(self, rows: int, error: Exception | None, telling: bool) -> None:
-        if telling:
-            self._told(rows, error)
-        self._over.set()
+    def _finish(self, rows: int, error: Exception | None, reported: bool) -> None:
+        if reported:
+            self._report(rows, error)
+        self._finished.set()

@@ -14,8 +14,7 @@ from proxy_listener.history import Journal
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.status import ProxyState, View
-from proxy_listener.sinks.prometheus import Settings, exposition, run
-from proxy_listener.sinks.prometheus.metrics import SERIES, in_base_unit
+from proxy_listener.sinks.prometheus import SERIES, Metrics, Settings, in_base_unit, run
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ async def journal() -> AsyncIterator[Journal]:
 
 def scrape(house: View, journal: Journal, settings: Settings | None = None) -> dict[tuple[str, tuple[str, ...]], float]:
     """Sample name and label values -> value. Parsed, so that what does not parse fails."""
-    content_type, body = exposition(house, journal, settings)
+    content_type, body = Metrics(house, journal, settings).exposition()
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
     samples = [
         (sample.name, tuple(sample.labels.values()), sample.value)

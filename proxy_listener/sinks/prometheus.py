@@ -1,4 +1,4 @@
-"""The house as it is in, metrics in Prometheus's text format out.
+"""Metrics for Prometheus: on the page's ``/metrics``, and at a port of their own where the configuration says so.
 
 ::
 
@@ -6,15 +6,20 @@
     xiaomi_ble_device_info{mac, name, model, room}
     proxy_listener_...                          proxies, outcomes, reads, sinks, storage
 
-The rule of this file: what is not known any more is absent, never frozen, and labels come from the configuration, from
-admitted devices and from accepted proxies only. There are at most 5,000 series; what does not fit is counted.
+What is not known any more is absent, so no value stays after its device has gone. Labels come from the configuration,
+admitted devices and accepted proxies only. There are at most 5,000 series; those beyond are counted.
 """
 
+import asyncio
+import hmac
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 import attrs
+import structlog
+from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -23,17 +28,21 @@ from prometheus_client.registry import Collector
 from proxy_listener import __version__
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import mac_text
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import quantity_of
+from proxy_listener.model.secret import Secret
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus, View
+from proxy_listener.model.text import loopback, split_endpoint
 from proxy_listener.model.timing import NEVER
-from proxy_listener.sinks.prometheus.settings import Settings
+
+log = structlog.get_logger()
 
 SERIES = 5_000
-"""Facts: threats-and-faults, H6."""
+"""Most series of one scrape (docs/protocol/threats.md#h6)."""
 
 FRESH = 1.0
-"""Seconds for which one exposition answers everyone who asks."""
+"""Seconds for which the same exposition answers all scrapes."""
 
 _DECRYPTION = (Outcome.NO_BINDKEY, Outcome.WRONG_BINDKEY, Outcome.GUESSING, Outcome.DOWNGRADED)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -41,31 +50,55 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 Labels = Mapping[str, str]
 
 
+def _listen(_settings: Any, _field: Any, value: str | None) -> None:
+    if value is not None and split_endpoint(value) is None:
+        raise ValueError('expected "host:port", such as "127.0.0.1:9750"')
+
+
+@attrs.frozen
+class Settings:
+    """``[sink.prometheus]``: ``listen`` is ``host:port`` of a port of its own; without it metrics are the page's.
+
+    ``token`` is compulsory on anything but loopback. ``rssi`` adds a series for each device and proxy that hears it.
+    """
+
+    listen: str | None = attrs.field(default=None, validator=_listen)
+    token: Secret | None = None
+    rssi: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        bound = split_endpoint(self.listen) if self.listen is not None else None
+        if bound is not None and self.token is None and not loopback(bound[0]):
+            raise ValueError("a token is compulsory when listen is not on loopback")
+
+
+async def run(settings: Settings, journal: Journal, view: View) -> None:
+    """Serve ``listen`` until cancelled. Without ``listen`` the page serves the metrics, and this only waits."""
+    if settings.listen is not None:
+        await _serve(settings, Metrics(view, journal, settings))
+    await asyncio.Event().wait()
+
+
 class Metrics:
-    """``exposition()`` is what a scrape gets: a content type and a body."""
+    """Answers scrapes."""
 
     def __init__(self, view: View, journal: Journal, settings: Settings | None = None) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_House(view, journal, settings or Settings()))
+        self._registry.register(_Collector(view, journal, settings or Settings()))
         ProcessCollector(registry=self._registry)
         self._made = NEVER
         self._body = b""
 
     def exposition(self) -> tuple[str, bytes]:
-        """Text format 0.0.4. At most a second old."""
+        """Content type and body of a scrape, in text format 0.0.4, at most a second old."""
         now = time.monotonic()
         if now - self._made >= FRESH:
             self._body, self._made = generate_latest(self._registry), now
         return CONTENT_TYPE_PLAIN_0_0_4, self._body
 
 
-def exposition(view: View, journal: Journal, settings: Settings | None = None) -> tuple[str, bytes]:
-    """One scrape, made now."""
-    return Metrics(view, journal, settings).exposition()
-
-
 class _Families:
-    """Metrics by name, each with its samples; no more than the limit."""
+    """Metrics by name, each with its samples, :data:`SERIES` in all."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Metric] = {}
@@ -73,7 +106,7 @@ class _Families:
         self.left_out = 0
 
     def gauge(self, name: str, help_: str, value: float | None, labels: Labels | None = None) -> None:
-        """A value that rises and falls; None is not known, and absent."""
+        """A value that rises and falls; it is left out where it is None."""
         self._add(name, help_, "gauge", value, labels)
 
     def counter(self, name: str, help_: str, value: float | None, labels: Labels | None = None) -> None:
@@ -94,17 +127,17 @@ class _Families:
 
 
 @attrs.frozen
-class _House(Collector):
+class _Collector(Collector):
     view: View
     journal: Journal
     settings: Settings
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand: which metrics there are depends on the devices."""
+        """None are known beforehand: which metrics there are depends on the devices."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The house first, then proxies, then devices, listed ones before others: what counts most fits."""
+        """The service, then proxies, then devices with an entry, then others: what is beyond the limit is left out."""
         families, now = _Families(), time.time()
         self._service(families)
         for proxy in self.view.proxies():
@@ -202,3 +235,52 @@ def in_base_unit(name: str, value: float) -> tuple[str, float]:
 
 def _when(age: float | None, now: float) -> float | None:
     return None if age is None else round(now - age, 1)
+
+
+async def _serve(settings: Settings, metrics: Metrics) -> None:
+    """Until cancelled. Raises ProxyListenerError where the port cannot be opened."""
+    bound = split_endpoint(settings.listen or "")
+    assert bound is not None
+
+    async def answer(_request: web.Request) -> web.Response:
+        content_type, body = metrics.exposition()
+        return web.Response(body=body, headers={"Content-Type": content_type, "X-Content-Type-Options": "nosniff"})
+
+    app = web.Application(middlewares=[_guard(settings)])
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=5.0, shutdown_timeout=0.2)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *bound).start()
+        log.info("metrics are served", listen=settings.listen, token=settings.token is not None)
+        await asyncio.Event().wait()
+    except OSError as error:
+        text = error.strerror or str(error)
+        raise ProxyListenerError(f"[sink.prometheus] listen: {settings.listen}: {text}") from error
+    finally:
+        await runner.cleanup()
+
+
+def _guard(settings: Settings) -> Any:
+    """Requires the token if one is set; otherwise only accepts loopback Host headers (DNS rebinding)."""
+
+    @web.middleware
+    async def middleware(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if settings.token is not None:
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            expected = settings.token.reveal().encode()
+            if scheme.lower() != "bearer" or not hmac.compare_digest(
+                given.strip().encode("utf-8", "surrogateescape"), expected
+            ):
+                raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        elif not loopback(_host(request.headers.get("Host", ""))):
+            raise web.HTTPMisdirectedRequest
+        return await handler(request)
+
+    return middleware
+
+
+def _host(header: str) -> str:
+    return header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
