@@ -117,9 +117,7 @@ async def test_one_open_at_a_time(desk):
     desk.air.gate.clear()
     desk.links.connect(PLANT, 0, cached=True)
     desk.links.connect(OTHER, 0, cached=True)
-    while not desk.air.opened:
-        await asyncio.sleep(0)
-        await asyncio.sleep(FAST.scanner_step)
+    await desk.air.asked.wait()
     assert desk.air.opened == [PLANT]
     desk.air.gate.set()
     assert (await desk.state())[0]
@@ -282,3 +280,16 @@ async def test_the_scan_runs_again_after_every_open(desk):
     while desk.tasks:
         await asyncio.gather(*desk.tasks)
     assert desk.scanner.hears
+
+
+@pytest.mark.parametrize(("firmware", "reports"), [(ESPHOME_2026_6, 2), (ESPHOME_2026_10, 1)])
+async def test_a_lost_link_is_reported_as_often_as_the_generation_does(firmware, reports):
+    """A drop by the peripheral: connected=False twice before 2026.8, once since."""
+    desk = Desk(firmware)
+    desk.links.connect(PLANT, 0, cached=True)
+    await desk.state()
+    desk.air.losts[PLANT](8)
+    while desk.tasks:
+        await asyncio.gather(*desk.tasks)
+    assert [await desk.state() for _ in range(reports)] == [(False, 0, 8)] * reports
+    assert desk.told.empty()

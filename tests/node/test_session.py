@@ -4,7 +4,7 @@ import attrs
 from support.plain_client import FAST, running
 
 from proxy_listener.model.secret import Secret
-from proxy_listener.node.firmware import ESPHOME_2025_6, ESPHOME_2026_6
+from proxy_listener.node.firmware import ESPHOME_2025_6
 from proxy_listener.node.messages import api
 from proxy_listener.node.session import SEND_BUFFER
 
@@ -61,31 +61,6 @@ async def test_garbage_ends_one_session_only():
         assert isinstance(await good.receive(), api.PingResponse)
 
 
-async def test_a_batch_is_dropped_on_a_full_buffer_and_the_session_lives():
-    """A client that does not read loses advertisements, not its session; what it reads later is whole."""
-    async with running() as (node, connect):
-        client = await (await connect()).hello()
-        client.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
-        assert isinstance(await client.receive(), api.BluetoothScannerStateResponse)
-        left = []
-        for index in range(400_000):
-            node.hear(index, 1, -50, bytes(31), lambda: left.append(1))
-            if node.stream.dropped > 1_000:
-                break
-        assert node.stream.dropped > 1_000
-        assert node.stream.sent + node.stream.dropped == (index + 1) // 16 * 16
-        assert len(left) == node.stream.sent
-        received = 0
-        while received < node.stream.sent:
-            message = await client.receive()
-            received += len(message.advertisements)
-        assert received == node.stream.sent
-        client.send(api.PingRequest())
-        while not isinstance(message, api.PingResponse):
-            message = await client.receive()
-            assert message is not None
-
-
 async def test_a_client_that_never_reads_its_answers_is_dropped():
     """More than eight messages that must arrive behind a full buffer end the session."""
     async with running() as (node, connect):
@@ -98,25 +73,3 @@ async def test_a_client_that_never_reads_its_answers_is_dropped():
         while await client.receive():
             answers += 1
         assert answers > 8
-
-
-async def test_unsubscribing_stops_the_stream_and_frees_it():
-    """Nothing more comes; the next subscriber is accepted, also where the first wins."""
-    async with running(ESPHOME_2026_6) as (node, connect):
-        first, second = await (await connect()).hello(), await (await connect()).hello()
-        first.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
-        await first.receive()
-        first.send(api.UnsubscribeBluetoothLEAdvertisementsRequest(), api.PingRequest())
-        assert isinstance(await first.receive(), api.PingResponse)
-        assert not node.hear(1, 0, -50, b"\x01")
-        second.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
-        assert isinstance(await second.receive(), api.BluetoothScannerStateResponse)
-
-
-async def test_the_scan_cycle_restarts_the_scan():
-    """Every 300 s, here 30 ms: the holder sees the states, and the node hears again."""
-    async with running(timing=attrs.evolve(FAST, scan_cycle=0.03)) as (_, connect):
-        client = await (await connect()).hello()
-        client.send(api.SubscribeBluetoothLEAdvertisementsRequest(flags=1))
-        states = [(await client.receive()).state for _ in range(9)]
-        assert states[states.index(4) :][:4] == [4, 0, 1, 2]

@@ -78,51 +78,6 @@ async def test_the_hello_says_the_version(firmware, info):
         assert (await client.receive()).server_info == info
 
 
-@pytest.mark.parametrize(("firmware", "size"), [(ESPHOME_2025_6, 8), (ESPHOME_2026_6, 16)])
-async def test_batches_have_the_generations_size(firmware, size):
-    """Full ones go at once, without the timer."""
-    async with running(firmware) as (node, connect):
-        client = await (await connect()).hold(firmware)
-        for index in range(size * 2 + 1):
-            node.hear(index, 1, -50, b"\x01")
-        assert node.stream.sent == size * 2
-        assert [len((await client.receive()).advertisements) for _ in range(3)] == [size, size, 1]
-
-
-@pytest.mark.parametrize(
-    ("firmware", "states", "configured"), [(ESPHOME_2025_6, [4, 5, 0, 1, 2], 0), (ESPHOME_2026_6, [4, 0, 1, 2], 1)]
-)
-async def test_a_change_of_mode_restarts_the_scan(firmware, states, configured):
-    """STOPPING, in 2025.6 STOPPED, IDLE, STARTING, RUNNING, all in the new mode; the YAML's mode stays what it was."""
-    async with running(firmware) as (_, connect):
-        client = await (await connect()).hold(firmware)
-        assert (client.first.state, client.first.mode, client.first.configured_mode) == (2, 1, configured)
-        client.send(api.BluetoothScannerSetModeRequest(mode=0))
-        told = [await client.receive() for _ in states]
-        assert [(message.state, message.mode, message.configured_mode) for message in told] == [
-            (state, 0, configured) for state in states
-        ]
-
-
-async def test_the_mode_that_is_set_already_changes_nothing():
-    """No state is told for it."""
-    async with running() as (node, connect):
-        client = await (await connect()).hold(ESPHOME_2026_10)
-        assert await client.answers(api.BluetoothScannerSetModeRequest(mode=1)) == []
-        assert node.scanner.hears
-
-
-async def test_passive_and_active_at_once_are_one_restart_that_ends_active():
-    """The second comes while the scan stops: it is not stopped again, and starts in the mode that came last."""
-    async with running() as (node, connect):
-        client = await (await connect()).hold(ESPHOME_2026_10)
-        client.send(api.BluetoothScannerSetModeRequest(mode=0), api.BluetoothScannerSetModeRequest(mode=1))
-        told = [await client.receive() for _ in range(4)]
-        assert [(message.state, message.mode) for message in told] == [(4, 0), (0, 1), (1, 1), (2, 1)]
-        assert await client.answers() == []
-        assert node.scanner.hears
-
-
 @pytest.mark.parametrize(
     ("firmware", "pairing", "unpairing"),
     [

@@ -1,0 +1,109 @@
+"""Where the tests of a module are: in ``tests/<room>/test_<module>.py``, with few exceptions."""
+
+from pathlib import Path
+
+import proxy_listener
+
+PACKAGE = Path(proxy_listener.__file__).parent
+TESTS = Path(__file__).parent
+
+EXCEPTIONS = {
+    "formats/xiaomi/bodies.py": "a decoder of objects; every row has vectors in test_vectors.py",
+    "formats/xiaomi/buttons.py": "a decoder of objects; every row has vectors in test_vectors.py",
+    "formats/xiaomi/hhcc.py": "a decoder; its vectors are in test_vectors.py",
+    "formats/xiaomi/locks.py": "a decoder of objects; every row has vectors in test_vectors.py",
+    "formats/xiaomi/states.py": "a decoder of objects; every row has vectors in test_vectors.py",
+    "model/errors.py": "exceptions only",
+    "model/outcome.py": "values only",
+    "model/settings.py": "values only",
+    "model/status.py": "values only",
+    "model/timing.py": "constants only",
+    "node/air.py": "protocols and values only",
+    "node/messages.py": "the library's generated messages, used by every test of the node",
+    "node/settings.py": "values only",
+    "proxies/timing.py": "values only",
+    "simulator/generate.py": "every test of the house uses it; test_house.py compares seeds",
+    "simulator/profiles.py": "a table; test_virtual_time.py decodes what each row sends",
+    "simulator/traffic.py": "merges what devices and phones send; test_virtual_time.py",
+}
+"""Modules without a test file of their own name, and why."""
+
+GAPS = {
+    "cli/client.py",
+    "cli/demo.py",
+    "cli/discover.py",
+    "cli/export.py",
+    "cli/init.py",
+    "cli/keys.py",
+    "cli/output.py",
+    "cli/record.py",
+    "cli/replay.py",
+    "cli/rows.py",
+    "cli/status.py",
+    "cli/verb.py",
+    "config/fields.py",
+    "config/structure.py",
+    "engine/device.py",
+    "engine/devices.py",
+    "engine/kept.py",
+    "formats/layout.py",
+    "history/archive.py",
+    "history/file.py",
+    "history/ledger.py",
+    "history/writer.py",
+    "model/advertisement.py",
+    "model/reading.py",
+    "model/secret.py",
+    "model/text.py",
+    "proxies/handles.py",
+    "proxies/handshake.py",
+    "proxies/quiet.py",
+    "proxies/session.py",
+    "proxies/survey.py",
+    "reads/contract.py",
+    "reads/errand.py",
+    "reads/moment.py",
+    "reads/routes.py",
+    "reads/service.py",
+    "simulator/comparison.py",
+    "simulator/devices.py",
+    "simulator/frames.py",
+    "simulator/ground_truth.py",
+    "simulator/miflora_table.py",
+    "simulator/phones.py",
+    "simulator/radio.py",
+    "simulator/seeded_random.py",
+    "sinks/mqtt/settings.py",
+    "sinks/mqtt/topics.py",
+    "sinks/prometheus/metrics.py",
+    "sinks/prometheus/serving.py",
+    "sinks/prometheus/settings.py",
+    "web/actions.py",
+    "web/documents.py",
+    "web/doors.py",
+    "web/house.py",
+    "web/routes.py",
+}
+"""Modules that need a test file of their own name and do not have one yet."""
+
+
+def own_test(module: Path) -> Path:
+    return TESTS / module.parent / f"test_{module.name}"
+
+
+def modules() -> set[Path]:
+    found = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    return {module for module in found if not module.name.startswith("__")}
+
+
+def test_every_module_has_a_test_file_of_its_name():
+    """``proxy_listener/<room>/<module>.py`` is tested by ``tests/<room>/test_<module>.py``."""
+    missing = {str(module) for module in modules() if not own_test(module).exists()}
+    assert missing - EXCEPTIONS.keys() - GAPS == set()
+
+
+def test_no_exception_is_out_of_date():
+    """Every exception is a module of the package that has no test file of its name."""
+    listed = {Path(name) for name in EXCEPTIONS.keys() | GAPS}
+    assert listed - modules() == set()
+    assert {str(module) for module in listed if own_test(module).exists()} == set()
