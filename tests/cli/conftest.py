@@ -1,13 +1,17 @@
-"""Calls verbs as a user does, and keeps what a call sets for the whole process out of other tests."""
+"""Calls verbs as a user does, and restores what a call changes in the process."""
 
+import asyncio
 import logging
 import signal
+import threading
 
 import pytest
 import structlog
 from click.testing import CliRunner, Result
+from support.control_service import ACTIONS, living
 
 from proxy_listener.cli import main
+from proxy_listener.simulator.house import House
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +22,7 @@ def _process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    # A shell starts a command with & deaf to SIGINT, and a program started by that one inherits it.
+    # A shell makes a command with & ignore SIGINT, and the programs that it starts inherit that.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, interrupt)
@@ -39,3 +43,66 @@ def call():
         return result
 
     return call
+
+
+@pytest.fixture
+def state(tmp_path):
+    """The state directory of a running service with made values."""
+    with living(tmp_path, ACTIONS) as state:
+        yield state
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """A configuration with one proxy that does not answer and one device with its key."""
+    path = tmp_path / "devices.toml"
+    path.write_text(
+        """
+[discovery]
+accept = "listed"
+interfaces = ["127.0.0.1"]
+[[proxy]]
+name = "bedroom-proxy"
+room = "Bedroom"
+host = "127.0.0.1"
+port = 9
+[[device]]
+mac = "A4:C1:38:02:83:F4"
+name = "Bedroom climate"
+bindkey = "e9ea895fac7cca6d30532432a516f3a8"
+""",
+        encoding="utf-8",
+    )
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="module")
+def node_house():
+    """Two real nodes, announced on loopback, that send nothing; in a thread of its own."""
+    ready, done = threading.Event(), threading.Event()
+    made = []
+
+    async def live() -> None:
+        house = House(seed=7, rooms=2, devices=0, instance="cli")
+        made.append(house)
+        async with house.running():
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(live(),))
+    thread.start()
+    assert ready.wait(20)
+    yield made[0]
+    done.set()
+    thread.join()
+
+
+@pytest.fixture
+def node_house_config(tmp_path, node_house):
+    """A configuration with the key of that house."""
+    path = tmp_path / "devices.toml"
+    key = node_house.noise_psk.reveal()
+    path.write_text(f'[discovery]\ninterfaces = ["127.0.0.1"]\nnoise_psk = "{key}"\n', encoding="utf-8")
+    path.chmod(0o600)
+    return path

@@ -1,8 +1,6 @@
-"""The verbs that need nothing running, and what all verbs say when something is wrong."""
+"""check and decode."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -36,50 +34,6 @@ def house(tmp_path):
     path.write_text(HOUSE, encoding="utf-8")
     path.chmod(0o600)
     return path
-
-
-RUNNING = ["status", "devices", "watch", "route x", "read x", "history x", "coverage", "export"]
-
-
-@pytest.mark.parametrize("verb", RUNNING)
-def test_without_a_service_the_status_is_69(call, tmp_path, verb):
-    """And the words say which socket was asked, and what to do."""
-    result = call(*verb.split(), "--state", tmp_path)
-    assert result.exit_code == 69
-    assert result.stdout == ""
-    assert f"nothing answers at {tmp_path}/control.sock" in result.stderr
-    assert "proxy-listener run" in result.stderr
-
-
-@pytest.mark.parametrize("verb", ["run", "check", "keys import x.json"])
-def test_without_a_configuration_the_status_is_78(call, verb):
-    """It says where it looked and what to do."""
-    result = call(*verb.split())
-    assert result.exit_code == 78
-    assert result.stdout == ""
-    assert "/etc/proxy-listener/devices.toml" in result.stderr
-    assert "proxy-listener init" in result.stderr
-
-
-@pytest.mark.parametrize("verb", ["run", "check", "replay x", "discover", "keys test x --capture y"])
-def test_a_bad_configuration_is_78_with_every_problem_on_a_line(call, house, verb):
-    """Standard error has the places and nothing else; no traceback, no key."""
-    house.write_text(HOUSE.replace(KEY, KEY[1:]).replace("12h", "twelve"), encoding="utf-8")
-    result = call(*verb.split(), "-c", house)
-    assert result.exit_code == 78
-    assert result.stdout == ""
-    assert result.stderr.splitlines() == [
-        "devices.toml: device[1].bindkey: 31 hex digits, expected 24 or 32",
-        'devices.toml: device[2].read: expected a duration such as "50ms", "10s", "5min", "24h" or "400d", or "off"',
-    ]
-
-
-@pytest.mark.parametrize(
-    "words", ["", "jump", "check --colour", "history", "decode", "decode xyz", "keys", "export --format xls x"]
-)
-def test_a_slip_of_usage_is_2(call, words):
-    """Whether verb, option or argument."""
-    assert call(*words.split()).exit_code == 2
 
 
 def test_check_says_what_would_run(call, house, tmp_path):
@@ -117,21 +71,6 @@ def test_check_as_json(call, house):
 def test_the_configuration_is_found_where_it_lies(call, house):
     """Without -c, the one of the working directory."""
     assert f"configuration  {house.name}" in call("check").stdout
-
-
-def test_a_name_cannot_steer_the_terminal(call, tmp_path):
-    """An escape sequence in an argument is shown, not obeyed."""
-    result = call("check", "-c", f"{tmp_path}/\x1b[31mx.toml")
-    assert result.exit_code == 78
-    assert "\x1b" not in result.output
-
-
-def test_a_verb_starts_without_the_engine():
-    """`--help` and `check` load neither the client of ESPHome's API nor zeroconf, so that they answer at once."""
-    heavy = "('aioesphomeapi', 'zeroconf', 'aiohttp')"
-    code = f"import sys, proxy_listener.cli; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
 
 
 def test_decode_explains_the_example(call):

@@ -1,0 +1,153 @@
+"""The verbs that ask a running service, over a real control socket with a house of made values behind it."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import attrs
+import pytest
+from support.control_service import ACTIONS, HOSTILE, PROXY, answering, living
+
+from proxy_listener.cli.status import print_status
+from proxy_listener.cli.verb import Options
+from proxy_listener.model.status import ProxyState
+from proxy_listener.web.documents import proxy_document
+
+
+def test_status_shows_every_proxy_and_what_to_do(call, state):
+    """A row each; cause and advice of the one that is not well; counts that are not zero."""
+    result = call("status", "--state", state)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith("history ok")
+    row = "kitchen-proxy Kitchen live 192.0.2.10:6053 42.5 0 s 2/3 -55 dBm 2026.10.0 2 h"
+    assert " ".join(lines[2].split()) == row
+    assert lines[4] == "hall-proxy: another client took it. set insist = true"
+    assert lines[5] == "advertisements: decoded 7"
+
+
+def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
+    """What a container's health check asks: status 1, and the cause in words."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        storage = {"ok": False, "error": "disk full", "alarm": None}
+        document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [], "outcomes": {}}
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
+        writer.write(json.dumps(document).encode())
+        await writer.drain()
+        writer.close()
+
+    with answering(tmp_path / "control.sock", answer):
+        result = call("status", "--state", tmp_path)
+    assert result.exit_code == 1
+    assert "history cannot be written: disk full" in result.stdout
+
+
+def test_status_names_nodes_that_are_not_used_in_one_line(capsys):
+    """A neighbour's node has no row and no advice."""
+    stranger = proxy_document(attrs.evolve(PROXY, name="stranger", state=ProxyState.NOT_ACCEPTED, advice="let it in"))
+    storage = {"ok": True, "error": None, "alarm": None}
+    document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [stranger], "outcomes": {}}
+    print_status(document, Options())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "not used: stranger; discover says why"
+    assert len(lines) == 3
+
+
+def test_devices_shows_values_and_ages(call, state):
+    """A row each; markup in a name is a name."""
+    lines = call("devices", "--state", state).stdout.splitlines()
+    assert lines[1].split("  ")[0] == "Bedroom climate"
+    assert "temperature 21.3 °C, battery 87 %, button press" in lines[1]
+    assert lines[2].startswith(HOSTILE)
+    assert "28 h (away)" in lines[2]
+
+
+@pytest.mark.parametrize("verb", ["status", "devices", "route Bedroom", "history Bedroom", "read Bedroom"])
+def test_every_listing_is_json_when_asked(call, state, verb):
+    """One document on standard output."""
+    result = call(*verb.split(), "--json", "--state", state)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)
+
+
+def test_a_read_shows_its_steps_and_its_values(call, state):
+    """Steps on standard error, values on standard output."""
+    result = call("read", "Bedroom", "--state", state)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == ["connecting through kitchen-proxy", "log through kitchen-proxy 3 of 9"]
+    assert result.stdout.splitlines() == ["read through kitchen-proxy", "battery 87 %"]
+
+
+def test_a_read_that_fails_says_by_which_routes(call, state):
+    """Status 1."""
+    result = call("read", "Bedroom", "--history", "--state", state)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-2:] == ["kitchen-proxy: too late", "no route was left"]
+
+
+def test_coverage_says_what_each_room_is_good_for(call, state):
+    """What would be lost without a proxy, which adds nothing, and who is heard by nobody."""
+    lines = [" ".join(line.split()) for line in call("coverage", "--state", state).stdout.splitlines()]
+    assert lines == [
+        "frames of the last 7 d",
+        "proxy room devices frames lost without it",
+        "hall-proxy Hall 1 10 adds nothing",
+        "kitchen-proxy Kitchen 1 200 Bedroom climate 95 %",
+        "",
+        "device mac frames heard by",
+        "Bedroom climate A4:C1:38:02:83:F4 200 kitchen-proxy 100 %, hall-proxy 5 %",
+        "",
+        f"no proxy hears: {HOSTILE}",
+    ]
+
+
+def test_watch_is_json_lines_without_a_terminal_and_ends_when_told(tmp_path):
+    """Readings from now on, as they come; Ctrl-C is a normal end."""
+    with living(tmp_path, ACTIONS, talking=True):
+        words = [sys.executable, "-m", "proxy_listener", "watch", "--state", str(tmp_path)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            lines = [json.loads(watching.stdout.readline()) for _ in range(3)]
+            watching.send_signal(signal.SIGINT)
+            _, errors = watching.communicate(timeout=10)
+    assert (watching.returncode, errors) == (0, "")
+    first = lines[0]["counter"]
+    assert [line["counter"] for line in lines] == [first, first + 1, first + 2]
+
+
+LOST = """\
+event: reading
+id: 1
+data: {"time":"x"}
+
+event: gap
+data: {"lost":7}
+
+: quiet
+
+event: unstored
+id: 9
+data: {"time":"y"}
+
+"""
+
+
+def test_watch_tells_a_gap_and_does_not_print_it_as_a_reading(call, tmp_path):
+    """Standard output has readings only; when the service stops, that is no normal end."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + LOST.encode())
+        await writer.drain()
+        writer.close()
+
+    with answering(tmp_path / "control.sock", answer):
+        result = call("watch", "--state", tmp_path)
+    assert result.exit_code == 69
+    assert result.stdout.splitlines() == ['{"time":"x"}', '{"time":"y"}']
+    assert result.stderr.splitlines() == [
+        "7 readings were dropped: this reader is too slow; history has them",
+        "the service stopped",
+    ]

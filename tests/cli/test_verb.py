@@ -1,0 +1,88 @@
+"""What all verbs share: exit statuses, errors in words, and a fast start."""
+
+import subprocess
+import sys
+
+import pytest
+
+RUNNING = ["status", "devices", "watch", "route x", "read x", "history x", "coverage", "export"]
+
+
+@pytest.mark.parametrize("verb", RUNNING)
+def test_without_a_service_the_status_is_69(call, tmp_path, verb):
+    """And the words say which socket was asked, and what to do."""
+    result = call(*verb.split(), "--state", tmp_path)
+    assert result.exit_code == 69
+    assert result.stdout == ""
+    assert f"nothing answers at {tmp_path}/control.sock" in result.stderr
+    assert "proxy-listener run" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "keys import x.json"])
+def test_without_a_configuration_the_status_is_78(call, verb):
+    """It says where it looked and what to do."""
+    result = call(*verb.split())
+    assert result.exit_code == 78
+    assert result.stdout == ""
+    assert "/etc/proxy-listener/devices.toml" in result.stderr
+    assert "proxy-listener init" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "replay x", "discover", "keys test x --capture y"])
+def test_a_bad_configuration_is_78_with_every_problem_on_a_line(call, config_file, verb):
+    """Standard error has the places and nothing else; no traceback, no key."""
+    text = config_file.read_text(encoding="utf-8")
+    config_file.write_text(text.replace('a8"', '"\nread = "twelve"'), encoding="utf-8")
+    result = call(*verb.split(), "-c", config_file)
+    assert result.exit_code == 78
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "devices.toml: device[1].bindkey: 30 hex digits, expected 24 or 32",
+        'devices.toml: device[1].read: expected a duration such as "50ms", "10s", "5min", "24h" or "400d", or "off"',
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", ["", "jump", "check --colour", "history", "decode", "decode xyz", "keys", "export --format xls x"]
+)
+def test_a_slip_of_usage_is_2(call, words):
+    """Whether verb, option or argument."""
+    assert call(*words.split()).exit_code == 2
+
+
+def test_a_name_cannot_steer_the_terminal(call, tmp_path):
+    """An escape sequence in an argument is shown, not obeyed."""
+    result = call("check", "-c", f"{tmp_path}/\x1b[31mx.toml")
+    assert result.exit_code == 78
+    assert "\x1b" not in result.output
+
+
+STRUCTLOG = {"structlog", "rich"}
+"""structlog imports rich where it is installed."""
+
+HEAVY = {
+    *STRUCTLOG,
+    *("aioesphomeapi", "zeroconf", "aiohttp", "aiomqtt", "cattrs", "tomlkit", "cryptography"),
+    *("proxy_listener.service", "proxy_listener.simulator"),
+}
+"""Modules that take long to import."""
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (["--help"], set()),
+        (["jump"], set()),
+        (["check", "--help"], {"cattrs", "cryptography", *STRUCTLOG}),
+        (["decode", "5858"], {"cattrs", "cryptography", *STRUCTLOG}),
+        (["status", "--help"], {"aiohttp", *STRUCTLOG}),
+        (["run", "--help"], HEAVY - {"aiohttp", "aiomqtt", "tomlkit", "proxy_listener.simulator"}),
+    ],
+)
+def test_a_verb_imports_only_what_it_needs(words, allowed):
+    """So that each verb starts fast, and the service does not keep the other verbs' libraries in memory."""
+    code = "import sys, atexit; atexit.register(lambda: print(*sys.modules)); import proxy_listener.cli as c; c.main()"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "proxy_listener.cli.verb" in loaded
+    assert loaded & HEAVY <= allowed

@@ -1,0 +1,194 @@
+"""A service at a control socket, with a house of made values behind it; and anything else that answers there."""
+
+import asyncio
+import itertools
+import threading
+from contextlib import contextmanager
+
+import attrs
+
+from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage
+from proxy_listener.history import Journal
+from proxy_listener.model.reading import Event, Reading
+from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
+from proxy_listener.reads.contract import Attempt, Progress, ReadReport
+from proxy_listener.reads.ranking import Candidate
+from proxy_listener.web import Actions, serve_control
+
+MAC = 0xA4C1380283F4
+HOSTILE = "=cmd [red]Attic[/red]"
+
+PROXY = ProxyStatus(
+    name="kitchen-proxy",
+    room="Kitchen",
+    mac=0xA0B1C2D3E4F5,
+    state=ProxyState.LIVE,
+    cause="advertisements are coming",
+    advice="",
+    address="192.0.2.10:6053",
+    version="2026.10.0",
+    encrypted=True,
+    active=True,
+    scanner="running",
+    advertisements=12_345,
+    rate=42.5,
+    heard_age=0.2,
+    uptime=7300.0,
+    slots_free=2,
+    slots_limit=3,
+    connecting=False,
+    wifi_rssi=-55,
+)
+TAKEN = attrs.evolve(
+    PROXY, name="hall-proxy", state=ProxyState.TAKEN, cause="another client took it", advice="set insist = true"
+)
+BEDROOM = DeviceStatus(
+    mac=MAC,
+    name="Bedroom climate",
+    model="LYWSD03MMC",
+    kind="climate",
+    listed=True,
+    room="Bedroom",
+    available=True,
+    heard_age=4.0,
+    key=KeyState.VERIFIED,
+    trust="authenticated",
+    values={"temperature": (21.3, 1.0), "battery": (87, 1.0)},
+    heard=[Heard("kitchen-proxy", "Kitchen", -61.4, 4.0, 0.93, 0)],
+    readings=3,
+    sleepy=False,
+    interval=600.0,
+    product_id=0x055B,
+    counter=9808,
+)
+ATTIC = attrs.evolve(BEDROOM, mac=MAC + 1, name=HOSTILE, available=False, heard_age=100_000.0)
+CANDIDATE = Candidate(
+    proxy="kitchen-proxy",
+    room="Kitchen",
+    eligible=True,
+    busy=False,
+    chosen=True,
+    standing=1,
+    score=-61.4,
+    rssi=-61.4,
+    heard_age=4.0,
+    address_type=0,
+    slots_free=2,
+    slots_limit=3,
+    failures=0.0,
+    reason="hears it best",
+)
+
+
+def reading(number: int, **changes) -> Reading:
+    fields = {
+        "time": 1_795_370_645.0 + number,
+        "mac": MAC,
+        "name": "Bedroom climate",
+        "model": "LYWSD03MMC",
+        "source": "advertisement",
+        "proxy": HOSTILE,
+        "room": "Bedroom",
+        "rssi": -61,
+        "counter": number,
+        "trust": "authenticated",
+        "late": False,
+        "values": {"temperature": 21.3},
+        "identity": number.to_bytes(12, "big"),
+    }
+    return Reading(**(fields | changes))
+
+
+READINGS = [
+    reading(1),
+    reading(2, values={"humidity": 46.7, "door": True}),
+    reading(3, values={}, events=(Event("button", "press"),)),
+    reading(4, mac=MAC + 1, name=HOSTILE),
+]
+
+
+async def read(_mac, history, tell):
+    tell(Progress("connecting", "kitchen-proxy"))
+    tell(Progress("log", "kitchen-proxy", 3, 9))
+    if history:
+        return ReadReport(
+            ok=False, detail="no route was left", attempts=[Attempt("kitchen-proxy", False, "timeout", "too late", 1.0)]
+        )
+    return ReadReport(ok=True, detail="read through kitchen-proxy", values={"battery": 87})
+
+
+async def capture():
+    yield '{"time":1.0}'
+    yield '{"time":2.0}'
+
+
+async def covered():
+    """What app answers: one proxy carries the bedroom alone, one adds nothing, the attic is heard by nobody."""
+    heard = [DeviceCoverage(MAC, "Bedroom climate", 200, {"hall-proxy": 0.05, "kitchen-proxy": 1.0}, None)]
+    kitchen = ProxyCoverage("kitchen-proxy", "Kitchen", 200, 190, 1, {MAC: 0.95}, False, False)
+    hall = ProxyCoverage("hall-proxy", "Hall", 10, 0, 1, {}, True, False)
+    return Coverage(168.0, heard, [hall, kitchen], [MAC + 1])
+
+
+@contextmanager
+def living(state, actions, *, talking=False):
+    """A service in a thread of its own; ``talking``: with a new reading every 20 ms."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def talk(journal) -> None:
+        for number in itertools.count(100):
+            journal.append(reading(number))
+            await asyncio.sleep(0.02)
+
+    async def house() -> None:
+        journal = Journal(None)
+        for one in READINGS:
+            journal.append(one)
+        await journal.flush()
+        view = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})
+        parts = [
+            journal.run(),
+            serve_control(state, view, journal, actions),
+            *([talk(journal)] if talking else []),
+        ]
+        tasks = [asyncio.create_task(part) for part in parts]
+        while not (state / "control.sock").exists():  # noqa: ASYNC110  serve_control() tells nobody when it listens
+            await asyncio.sleep(0)
+        ready.set()
+        await asyncio.to_thread(done.wait)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await journal.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(house(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield state
+    finally:
+        done.set()
+        thread.join()
+
+
+ACTIONS = Actions(route=lambda _mac: [CANDIDATE], read=read, stream=capture, coverage=covered)
+
+
+@contextmanager
+def answering(path, answer):
+    """Something that answers at a Unix socket, in a thread of its own."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with await asyncio.start_unix_server(answer, path):
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        done.set()
+        thread.join()
