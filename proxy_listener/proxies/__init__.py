@@ -1,1 +1,1 @@
-"""The edge towards the radio: finds ESPHome proxies, holds their advertisement streams, hands on what they hear."""
+"""The client side of ESPHome proxies: finds them, receives their advertisements, connects to devices through them."""

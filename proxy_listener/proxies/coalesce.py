@@ -1,4 +1,4 @@
-"""Reads all proxies' sockets together: an event loop whose selector looks at slow sockets at most every so often.
+"""Reads all proxies' sockets together: an event loop whose selector looks at slow sockets at most once per window.
 
 ::
 
@@ -6,12 +6,12 @@
     slow  epoll of the proxies' advertisement streams
     both  epoll of these two epolls
 
-    open     wait on both; when slow has something, take all of it and close for the window
-    closed   wait on fast only, no longer than the window's end
+    open     wait on both; when slow has something, read all of it and close for the window
+    closed   wait on fast only, until the window ends at the latest
 
 Waking up for one packet of one to three advertisements costs many times what handling it does (measured: 25 of 32 CPU
-seconds per million). The rule of this file: timers and fast sockets never wait; the window closes only while it would
-catch two messages or more, so a small house keeps its latency.
+seconds per million). Invariants: timers and fast sockets never wait; the window closes only while it would catch two
+messages or more, so a small house keeps its latency.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from math import ceil
 from typing import Any
 
 _WORTH = 2.0
-"""Messages that a window must be expected to catch: with one, the wait saves nothing."""
+"""Messages that a window must be expected to catch: with one, waiting saves nothing."""
 _MEASURED = 0.25
 """Seconds over which the message rate is measured."""
 
 
 class CoalescingSelector(selectors.BaseSelector):
-    """A selector with two classes of sockets; :meth:`slow` and :meth:`fast` move one between them."""
+    """A selector with two classes of sockets; :meth:`slow` and :meth:`fast` move a socket between them."""
 
     def __init__(self, window: float) -> None:
         self._window = window
@@ -45,41 +45,41 @@ class CoalescingSelector(selectors.BaseSelector):
         self._counted_from = 0.0
 
     def slow(self, fd: int) -> None:
-        """Read this socket with the others of its kind."""
+        """Read this socket together with the other slow ones."""
         _move(fd, self._fast, self._slow)
 
     def fast(self, fd: int) -> None:
-        """Read this socket as soon as it has something."""
+        """Read this socket as soon as it is ready."""
         _move(fd, self._slow, self._fast)
 
-    def _home(self, fileobj: Any) -> selectors.EpollSelector:
+    def _selector_of(self, fileobj: Any) -> selectors.EpollSelector:
         try:
             return self._slow if fileobj in self._slow.get_map() else self._fast
-        except ValueError:  # a closed socket that is not there
+        except ValueError:  # a closed socket that is not registered
             return self._fast
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """A new socket is a fast one."""
+        """Register a socket, as a fast one."""
         return self._fast.register(fileobj, events, data)
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        """Forget a socket, of either kind."""
-        return self._home(fileobj).unregister(fileobj)
+        """Unregister a socket of either class."""
+        return self._selector_of(fileobj).unregister(fileobj)
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Wait for other events on a socket, which stays of its kind."""
-        return self._home(fileobj).modify(fileobj, events, data)
+        """Change the events of a socket, which keeps its class."""
+        return self._selector_of(fileobj).modify(fileobj, events, data)
 
     def get_key(self, fileobj: Any) -> selectors.SelectorKey:
         """The registration of a socket. KeyError where there is none."""
-        return self._home(fileobj).get_key(fileobj)
+        return self._selector_of(fileobj).get_key(fileobj)
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """All sockets of both kinds."""
+        """The sockets of both classes."""
         return ChainMap(self._fast.get_map(), self._slow.get_map())  # type: ignore[arg-type]
 
     def close(self) -> None:
-        """Close all three."""
+        """Close all three epolls."""
         self._both.close()
         self._slow.close()
         self._fast.close()
@@ -103,7 +103,7 @@ class CoalescingSelector(selectors.BaseSelector):
         return ready
 
     def _look(self) -> list[tuple[selectors.SelectorKey, int]]:
-        """Take what all slow sockets have, and close the window if it pays."""
+        """Take what all slow sockets have, and close the window if that saves wake-ups."""
         ready = self._slow.select(0)
         now = time.monotonic()
         self._counted += len(ready)

@@ -1,8 +1,8 @@
-"""A connection to one device through one proxy: what the proxy's client offers, made into a Gatt that tells the truth.
+"""A connection to one device through one proxy.
 
-What comes in: a proxy's client, an address, the address type as heard. What goes out: read, write and pause, and a
-GattError with its cause for whatever goes wrong. The rule of this file: every step has an end, and whatever happens
-the link is closed and the proxy is asked whether the slot is free.
+What comes in: a proxy, an address, the address type as heard. What goes out: read, write and pause, and a GattError with
+its cause for whatever goes wrong. Invariants: every step has a time limit, and whatever happens the link is closed and
+the proxy is asked whether the slot is free (docs/protocol/esphome-proxy.md#gatt-through-a-proxy).
 """
 
 import asyncio
@@ -48,14 +48,14 @@ ATT errors and calls 8 "Insufficient authorization"."""
 
 @asynccontextmanager
 async def connection(
-    proxy: Proxy, address: Address, address_type: int, tables: HandleCache, timing: GattTiming | None = None
+    proxy: Proxy, address: Address, address_type: int, handles: HandleCache, timing: GattTiming | None = None
 ) -> AsyncIterator["GattConnection"]:
-    """An open connection to a device; on leaving, it is closed and its slot seen to be free. Raises GattError."""
+    """An open connection to a device. Afterwards it is closed, and its slot is checked to be free. Raises GattError."""
     if not proxy.features & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
         raise GattError("refused", "the proxy is passive")
     if not proxy.features & BluetoothProxyFeature.REMOTE_CACHING:
         raise GattError("refused", "the proxy's firmware is older than 2022.12")
-    link = GattConnection(proxy, address, tables, timing or GattTiming())
+    link = GattConnection(proxy, address, handles, timing or GattTiming())
     proxy.connecting = True
     try:
         try:
@@ -70,14 +70,14 @@ async def connection(
 class GattConnection:
     """One connection; it implements :class:`proxy_listener.gatt.miflora.Gatt`."""
 
-    def __init__(self, proxy: Proxy, address: Address, tables: HandleCache, timing: GattTiming) -> None:
+    def __init__(self, proxy: Proxy, address: Address, handles: HandleCache, timing: GattTiming) -> None:
         self._proxy = proxy
         self._client = proxy.client
         self._address = address
-        self._tables = tables
-        self._table = dict(tables.get(address))
+        self._handles = handles
+        self._table = dict(handles.get(address))
         self._timing = timing
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
         self._states: list[tuple[bool, int]] = []
         self._ended = asyncio.Event()
         self._ended_at = 0.0
@@ -89,7 +89,7 @@ class GattConnection:
 
     async def open(self, address_type: int) -> None:
         """Connect. Raises GattError."""
-        await self._close_left_over()
+        await self._close_stale_link()
         self._asked = True
         try:
             self._unsubscribe = await self._client.bluetooth_device_connect(
@@ -122,7 +122,7 @@ class GattConnection:
         await self._operate(lambda: self._client.bluetooth_gatt_write(self._address, handle, data, response))
 
     async def pause(self, seconds: float) -> None:
-        """Let the device work. Raises at once where the link is lost meanwhile."""
+        """Wait while the device works. Raises at once where the link is lost meanwhile."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
@@ -130,34 +130,34 @@ class GattConnection:
             raise self._loss()
 
     def distrust(self) -> bool:
-        """An answer made no sense: forget the kept handles. False where they came from the device just now."""
+        """An answer made no sense: forget the cached handles. False where they came from the device just now."""
         if self.cached:
-            self._tables.forget(self._address)
+            self._handles.forget(self._address)
             self._clear = True
         return self.cached
 
     async def release(self) -> None:
-        """Close the link and see that its slot is free."""
+        """Close the link and check that its slot is free."""
         if not self._asked:
             return
         self._unsubscribe()
         try:
-            await self._hang_up()
+            await self._disconnect()
             if not await self._freed():
                 self._client.bluetooth_device_disconnect_no_wait(self._address)
                 log.warning("connection slot not released", proxy=self._proxy.name, mac=mac_text(self._address))
             if self._clear and self._proxy.features & BluetoothProxyFeature.CACHE_CLEARING:
                 await self._client.bluetooth_device_clear_cache(self._address, self._timing.slots)
         except APIConnectionError:
-            return  # with the session the proxy closes its links by itself
+            return  # when the session ends the proxy closes its links by itself
         if self._ended.is_set():
             passed = asyncio.get_running_loop().time() - self._ended_at
             await asyncio.sleep(max(0.0, self._timing.settle - passed))
 
-    async def _hang_up(self) -> None:
-        """Disconnect, where the proxy has not said that it is over.
+    async def _disconnect(self) -> None:
+        """Disconnect, unless the proxy reported the link's end.
 
-        The answer to a needless request would come later, and be taken by the next connection for its own end.
+        The answer to a needless request would come later, and the next connection would take it for its own end.
         """
         if not self._states:
             self._client.bluetooth_device_disconnect_no_wait(self._address)
@@ -171,10 +171,10 @@ class GattConnection:
             self._ended_at = asyncio.get_running_loop().time()
             self._ended.set()
 
-    async def _close_left_over(self) -> None:
-        """End a link that an earlier run, or an attempt without end, left on the proxy; count the free slots.
+    async def _close_stale_link(self) -> None:
+        """End a link that an earlier run or attempt left on the proxy; count the free slots.
 
-        Asked to connect to a device that has a link, the proxy says yes, and nobody knows in which state the link is.
+        A proxy that is asked to connect to a device with a link says yes, and the state of that link is not known.
         """
         slots = await self._slots()
         if slots is None:
@@ -189,27 +189,27 @@ class GattConnection:
                 self._free_before = slots[0]
 
     async def _slots(self) -> tuple[int, int, list[int]] | None:
-        """Free, limit and allocated addresses, asked of the proxy now. None where it does not say."""
-        told: asyncio.Future[tuple[int, int, list[int]]] = asyncio.get_running_loop().create_future()
+        """Ask the proxy for its free slots, their limit and the allocated addresses. None where it does not answer."""
+        answer: asyncio.Future[tuple[int, int, list[int]]] = asyncio.get_running_loop().create_future()
 
-        def tell(free: int, limit: int, allocated: list[int]) -> None:
-            if not told.done():
-                told.set_result((free, limit, list(allocated)))
+        def answered(free: int, limit: int, allocated: list[int]) -> None:
+            if not answer.done():
+                answer.set_result((free, limit, list(allocated)))
 
         try:
-            stop = self._client.subscribe_bluetooth_connections_free(tell)
+            stop = self._client.subscribe_bluetooth_connections_free(answered)
         except APIConnectionError as error:
             raise self._named(error) from None
         try:
             async with asyncio.timeout(self._timing.slots):
-                return await told
+                return await answer
         except TimeoutError:
             return None
         finally:
             stop()
 
     async def _freed(self) -> bool:
-        """True when the proxy says that the slot is free, or does not say."""
+        """Whether the slot is free; True where the proxy does not answer."""
         with suppress(TimeoutError, GattError):
             async with asyncio.timeout(self._timing.release):
                 while True:
@@ -233,20 +233,20 @@ class GattConnection:
                 self._table.setdefault(characteristic.uuid, characteristic.handle)
         if not self._table:
             raise GattError("error", "the device has no characteristics")
-        self._tables.put(self._address, self._table)
+        self._handles.put(self._address, self._table)
 
     def _handle(self, characteristic: str) -> int:
         handle = self._table.get(characteristic)
         if handle is not None:
             return handle
         if self.distrust():
-            raise GattError("bad_handle", f"the kept handles lack {characteristic}")
+            raise GattError("bad_handle", f"the cached handles lack {characteristic}")
         raise GattError("error", f"the device has no characteristic {characteristic}")
 
     async def _operate(self, operation: Callable[[], Awaitable[T]], limit: float | None = None) -> T:
         """One operation at a time: firmware from 2026.8 on refuses a second one as busy."""
         try:
-            async with self._turn, asyncio.timeout(limit or self._timing.operation):
+            async with self._one_at_a_time, asyncio.timeout(limit or self._timing.operation):
                 return await operation()
         except TimeoutError:
             raise GattError("timeout", "the device did not answer") from None

@@ -4,11 +4,11 @@
 
     PTR  _esphomelib._tcp.local.           -> kitchen-proxy._esphomelib._tcp.local.
     SRV  kitchen-proxy._esphomelib._tcp... -> kitchen-proxy.local. 6053
-    TXT  friendly_name version config_hash mac api_encryption ...       any may be missing
+    TXT  version config_hash mac api_encryption ...       any may be missing
     A    kitchen-proxy.local.              -> 192.0.2.10
 
-The rule of this file: what mDNS says is a hint, and anybody may say it. The set of nodes is bounded, a flood of records
-costs one look per node and tenth of a second, and no record by itself starts a connection or ends one.
+Anybody may send mDNS records, so what they say is a hint (docs/protocol/threats.md#l4). Invariants: the set of nodes is
+bounded, a flood of records costs one look at each node per 0.1 s, and no record by itself starts or ends a connection.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from contextlib import suppress
 import attrs
 import structlog
 from zeroconf import BadTypeInNameException, InterfaceChoice, RecordUpdate, RecordUpdateListener, Zeroconf
-from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord  # exported by the package, but not for type checkers
+from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord  # the package exports them, but not for type checkers
 from zeroconf._protocol.outgoing import DNSOutgoing  # likewise
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -32,12 +32,13 @@ log = structlog.get_logger()
 
 SERVICE = "_esphomelib._tcp.local."
 LIMIT = 256
-"""Nodes without an entry that are kept in mind; also, unknown ones that are looked at in one gathering."""
-_TRICKLE = 16
-"""Unknown nodes that are looked at in one gathering when that many are kept: one of them may have an entry."""
+"""Nodes without an entry that are kept; also, unknown ones that are looked at in one gathering."""
+_UNKNOWN = 16
+"""Unknown nodes that are looked at in one gathering when ``LIMIT`` are kept: one of them may have an entry."""
 _ADDRESSES = 4
-"""Of one node that are tried: without a goodbye, its old and new ones stay in the cache together, newest first."""
+"""Addresses of one node: without a goodbye, its old and new ones are in the cache together, newest first."""
 _RESOLVING = 8
+"""Nodes whose missing records are asked for at once."""
 _GATHER = 0.1
 """Seconds over which records are gathered before a node is looked at."""
 _LONGEST_NAME = 63 + 1 + len(SERVICE)
@@ -45,7 +46,7 @@ _A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
 """Record types (RFC 1035, 2782, 3596)."""
 _IN, _QUERY = 1, 0
 """Class Internet; the flags of a query."""
-_TELLS = "2024"
+_SAYS_ENCRYPTED = "2024"
 """Firmware of this year and later says in its TXT record that a key is set; some older firmware does not."""
 
 
@@ -57,7 +58,6 @@ class Sighting:
     addresses: tuple[str, ...]
     port: int
     mac: Address | None = None
-    friendly_name: str = ""
     version: str = ""
     config_hash: str = ""
     encrypts: bool | None = None
@@ -65,7 +65,7 @@ class Sighting:
 
     @property
     def firmware(self) -> str:
-        """What an answer to "are you a proxy?" is good for; empty where mDNS does not say."""
+        """For which the node's answer whether it is a proxy stays valid; empty where mDNS does not say."""
         return f"{self.version}/{self.config_hash}" if self.version or self.config_hash else ""
 
 
@@ -73,8 +73,7 @@ class Discovery(RecordUpdateListener):
     """Browses for nodes on one shared AsyncZeroconf.
 
     ``seen(sighting)`` is called when a node is found, changes or announces itself again; ``gone(name)`` after its
-    goodbye or when its record ran out; ``admit(sighting)`` says whether it is of an entry and is kept whatever
-    others crowd in.
+    goodbye or when its record expired; ``is_kept(sighting)`` says whether it is kept beyond ``LIMIT``.
     """
 
     def __init__(
@@ -82,17 +81,17 @@ class Discovery(RecordUpdateListener):
         zeroconf: AsyncZeroconf,
         seen: Callable[[Sighting], None],
         gone: Callable[[str], None],
-        admit: Callable[[Sighting], bool],
+        is_kept: Callable[[Sighting], bool],
         timing: ProxyTiming,
     ) -> None:
         super().__init__()
         self._zeroconf = zeroconf
-        self._seen, self._gone, self._admit = seen, gone, admit
+        self._seen, self._gone, self._is_kept = seen, gone, is_kept
         self._timing = timing
         self.sightings: dict[str, Sighting] = {}
         self.refused = 0
         self._pending: set[str] = set()
-        self._strangers: set[str] = set()
+        self._unlisted: set[str] = set()
         self._hosts: dict[str, set[str]] = {}
         self._dirty: set[str] = set()
         self._left: set[str] = set()
@@ -103,12 +102,12 @@ class Discovery(RecordUpdateListener):
     def start(self) -> None:
         """Ask the network, and listen from now on."""
         self._zeroconf.zeroconf.async_add_listener(self, None)
-        # The browser asks, at growing intervals and before records run out. Its callbacks keep quiet where a node comes
-        # back with the records that it had, so the records themselves are listened to.
+        # The browser asks, at growing intervals and before records expire. It does not call back when a node returns
+        # with the records that it had, so the records themselves are listened to.
         self._browser = AsyncServiceBrowser(self._zeroconf.zeroconf, SERVICE, handlers=[_ignore])
 
     async def stop(self) -> None:
-        """Stop asking and listening. The AsyncZeroconf stays open: it is its maker's."""
+        """Stop asking and listening. The AsyncZeroconf is not closed here."""
         if self._browser is not None:
             await self._browser.async_cancel()
             self._browser = None
@@ -122,13 +121,13 @@ class Discovery(RecordUpdateListener):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def async_update_records(self, _zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
-        """Note which nodes the records of one packet are about."""
+        """Mark the nodes that the records of one packet are about."""
         for update in records:
             record = update.new
             kind = record.type
             if kind == _PTR:
                 if isinstance(record, DNSPointer) and record.name.lower() == SERVICE:
-                    self._note(record.alias, record, now)
+                    self._pointer(record.alias, record, now)
             elif kind in {_SRV, _TXT}:
                 key = record.name.lower()
                 if key in self.sightings or key in self._pending:
@@ -138,9 +137,9 @@ class Discovery(RecordUpdateListener):
                     self._mark(key)
 
     def ask(self, node: str | None = None) -> None:
-        """Ask the network: where this node is now, or who is there at all.
+        """Ask the network where this node is now, or which nodes there are.
 
-        A node that got another address does not always say so, and the browser asks again only when records run out.
+        A node that got another address does not always say so, and the browser asks again only when records expire.
         """
         question = DNSOutgoing(_QUERY)
         if node is None:
@@ -154,9 +153,9 @@ class Discovery(RecordUpdateListener):
         self._zeroconf.zeroconf.async_send(question)
 
     def async_update_records_complete(self) -> None:
-        """The cache holds the records now; they are looked at a little later, all together."""
+        """Nothing: the records are looked at a little later, all together."""
 
-    def _note(self, alias: str, record: DNSRecord, now: float) -> None:
+    def _pointer(self, alias: str, record: DNSRecord, now: float) -> None:
         key = alias.lower()
         if not key.endswith("." + SERVICE) or len(key) > _LONGEST_NAME:
             return
@@ -167,7 +166,7 @@ class Discovery(RecordUpdateListener):
             return
         self._left.discard(key)
         if key not in self.sightings and key not in self._pending:
-            if len(self._pending) >= (_TRICKLE if len(self._strangers) >= LIMIT else LIMIT):
+            if len(self._pending) >= (_UNKNOWN if len(self._unlisted) >= LIMIT else LIMIT):
                 self.refused += 1
                 return
             self._pending.add(key)
@@ -189,26 +188,26 @@ class Discovery(RecordUpdateListener):
                 self._resolve(key)
 
     def _read(self, key: str) -> bool:
-        """Make a sighting from the cache. False where records are missing."""
+        """Read a sighting from the cache. False where records are missing."""
         try:
             info = AsyncServiceInfo(SERVICE, key)
         except BadTypeInNameException:
             self._forget(key)
             return True
         info.load_from_cache(self._zeroconf.zeroconf)
-        return self._take(key, info)
+        return self._sight(key, info)
 
-    def _take(self, key: str, info: AsyncServiceInfo) -> bool:
+    def _sight(self, key: str, info: AsyncServiceInfo) -> bool:
         addresses = _addresses(info)
         if not info.port or not addresses:
             return False
-        sighting = _sighting(_node(key), addresses, info)
+        sighting = _sighting(_node_name(key), addresses, info)
         self._pending.discard(key)
-        if not self._admit(sighting):
-            if key not in self._strangers and len(self._strangers) >= LIMIT:
+        if not self._is_kept(sighting):
+            if key not in self._unlisted and len(self._unlisted) >= LIMIT:
                 self.refused += 1
                 return True
-            self._strangers.add(key)
+            self._unlisted.add(key)
         self.sightings[key] = sighting
         if info.server:
             self._hosts.setdefault(info.server.lower(), set()).add(key)
@@ -230,30 +229,30 @@ class Discovery(RecordUpdateListener):
         info = AsyncServiceInfo(SERVICE, key)
         with suppress(OSError):
             await info.async_request(self._zeroconf.zeroconf, self._timing.resolve * 1000)
-        if not self._take(key, info):
+        if not self._sight(key, info):
             self._pending.discard(key)
 
     def _forget(self, key: str) -> None:
         self._pending.discard(key)
-        self._strangers.discard(key)
+        self._unlisted.discard(key)
         if self.sightings.pop(key, None) is not None:
             for host, keys in list(self._hosts.items()):
                 keys.discard(key)
                 if not keys:
                     del self._hosts[host]
-            self._gone(_node(key))
+            self._gone(_node_name(key))
 
 
 def open_zeroconf(interfaces: Sequence[str]) -> AsyncZeroconf:
     """The one AsyncZeroconf of the process: on these addresses, or on all. OSError where there is no network."""
     for address in interfaces:
-        # Asked before zeroconf is, which leaves sockets behind where it fails.
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asking:
-            asking.bind((address, 0))
+        # Tried first, because zeroconf leaves sockets open where it fails.
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as trial:
+            trial.bind((address, 0))
     try:
         return AsyncZeroconf(interfaces=list(interfaces) if interfaces else InterfaceChoice.All)
     except RuntimeError as error:
-        # zeroconf's word for a machine on which no interface is up, not even loopback.
+        # What zeroconf raises where no interface is up, not even loopback.
         raise OSError(errno.ENETDOWN, "no network interface is up") from error
 
 
@@ -261,7 +260,7 @@ def _ignore(**_change: object) -> None:
     """The browser wants a handler."""
 
 
-def _node(key: str) -> str:
+def _node_name(key: str) -> str:
     return printable(key[: -len(SERVICE) - 1])
 
 
@@ -282,14 +281,13 @@ def _sighting(name: str, addresses: tuple[str, ...], info: AsyncServiceInfo) -> 
     encrypts: bool | None = None
     if b"api_encryption" in properties:
         encrypts = True
-    elif supported or text(b"version")[:4] >= _TELLS:
+    elif supported or text(b"version")[:4] >= _SAYS_ENCRYPTED:
         encrypts = False
     return Sighting(
         name,
         addresses,
         info.port or 0,
         mac,
-        text(b"friendly_name"),
         text(b"version"),
         text(b"config_hash"),
         encrypts,

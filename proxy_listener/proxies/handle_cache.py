@@ -1,7 +1,7 @@
-"""Which handle each characteristic of a device has: kept over restarts, because it saves half of every connection.
+"""Which handle each characteristic of a device has. Kept over restarts, because discovery is half of a connection.
 
-What comes in: two callables that keep text under a name. What goes out: UUID -> handle. The rule of this file: what
-was kept may be wrong, so nothing here raises, and a table that a device contradicts is forgotten.
+What comes in: two callables that keep text under a name. What goes out: UUID -> handle. What was kept may be wrong, so
+nothing here raises, and a table that a device contradicts is forgotten.
 """
 
 import json
@@ -11,7 +11,7 @@ from proxy_listener.model.advertisement import Address, mac_text
 
 
 class HandleCache:
-    """The handle tables of all devices. ``load`` and ``save`` keep text under a name; saving None forgets it."""
+    """The handle tables of all devices. ``load`` and ``save`` keep text under a name; saving None removes it."""
 
     def __init__(self, load: Callable[[str], str | None], save: Callable[[str, str | None], None]) -> None:
         self._load = load
@@ -20,19 +20,19 @@ class HandleCache:
     def get(self, address: Address) -> Mapping[str, int]:
         """UUID -> handle; empty where none is kept."""
         try:
-            table = json.loads(self._load(_note(address)) or "{}")
+            table = json.loads(self._load(_name(address)) or "{}")
             return {str(uuid): int(handle) for uuid, handle in table.items()}
         except (ValueError, TypeError, AttributeError):
             return {}
 
     def put(self, address: Address, table: Mapping[str, int]) -> None:
-        """Keep the table of a device."""
-        self._save(_note(address), json.dumps(dict(table)))
+        """Replace the table of a device."""
+        self._save(_name(address), json.dumps(dict(table)))
 
     def forget(self, address: Address) -> None:
-        """Drop it: the device did not know a handle of it."""
-        self._save(_note(address), None)
+        """Remove the table of a device, which did not know one of its handles."""
+        self._save(_name(address), None)
 
 
-def _note(address: Address) -> str:
+def _name(address: Address) -> str:
     return f"handles/{mac_text(address)}"

@@ -1,7 +1,7 @@
 """The one AsyncZeroconf of the process and the browser on it, for as long as the fleet runs.
 
-The rule of this file: no network is no failure. mDNS opens as soon as it can, follows the interfaces that come and go,
-and moves when the configuration names others; proxies with a host do not wait for it.
+A machine without a network is no failure: mDNS is opened as soon as that succeeds, follows interfaces that come and go,
+and is opened again when the configuration names others. Proxies with a host do not wait for it.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ log = structlog.get_logger()
 
 RETRY = 10.0
 """Seconds between attempts to open mDNS where there is no network."""
-_ROUND = 30.0
-"""Seconds between looks for new interfaces and lost nodes."""
+_REFRESH = 30.0
+"""Seconds between checks for new interfaces and missing nodes."""
 
 
 class Mdns:
-    """``make`` builds a :class:`Discovery` on an AsyncZeroconf; ``lost`` says whether a node is looked for. ``retry``:
-    seconds between attempts to open.
+    """``make`` builds a :class:`Discovery` on an AsyncZeroconf; ``missing`` says whether a node is not found yet.
+    ``retry``: seconds between attempts to open.
     """
 
     def __init__(
-        self, make: Callable[[AsyncZeroconf], Discovery], lost: Callable[[], bool], retry: float = RETRY
+        self, make: Callable[[AsyncZeroconf], Discovery], missing: Callable[[], bool], retry: float = RETRY
     ) -> None:
         self._make = make
-        self._lost = lost
+        self._missing = missing
         self._retry = retry
         self._tasks: set[asyncio.Task[None]] = set()
         self._current: asyncio.Task[None] | None = None
@@ -39,11 +39,11 @@ class Mdns:
 
     @property
     def sightings(self) -> list[Sighting]:
-        """What is seen now."""
+        """The nodes that are seen now."""
         return list(self.discovery.sightings.values()) if self.discovery is not None else []
 
     def open(self, interfaces: Sequence[str]) -> None:
-        """Browse on these interfaces from now on; on all where there are none. What was open closes."""
+        """Browse on these interfaces from now on, or on all where none are given. Closes what was open."""
         if self._current is not None:
             self._current.cancel()
         self._current = asyncio.get_running_loop().create_task(self._browse(interfaces))
@@ -51,7 +51,7 @@ class Mdns:
         self._current.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Close everything."""
+        """Stop browsing and close the AsyncZeroconf."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -63,43 +63,43 @@ class Mdns:
             self.discovery.ask(node)
 
     async def _browse(self, interfaces: Sequence[str]) -> None:
-        told: str | None = None
+        logged: str | None = None
         while True:
             try:
                 await self._browse_once(interfaces)
             except OSError as error:
-                if error.strerror != told:
-                    told = error.strerror
+                if error.strerror != logged:
+                    logged = error.strerror
                     log.warning(
-                        "mDNS cannot be opened, trying again until it can",
-                        error=told,
+                        "mDNS cannot be opened, trying again",
+                        error=logged,
                         interfaces=list(interfaces) or "all",
                     )
-            except Exception:  # whatever a library raises, it must not end all finding of proxies
-                log.exception("mDNS failed, and is opened anew")
+            except Exception:  # whatever the library raises, proxies must still be found later
+                log.exception("mDNS failed, and is opened again")
             await asyncio.sleep(self._retry)
 
     async def _browse_once(self, interfaces: Sequence[str]) -> None:
         zeroconf = open_zeroconf(interfaces)
-        # Who is cancelled while waiting for zeroconf's start cancels the start itself, and its sockets stay open.
+        # Cancelling this await would cancel zeroconf's start itself, and its sockets would stay open.
         starting = asyncio.create_task(zeroconf.zeroconf.async_wait_for_start())
         try:
             await asyncio.shield(starting)
-            await self._look(zeroconf, interfaces)
+            await self._refresh(zeroconf, interfaces)
         finally:
             await zeroconf.async_close()
 
-    async def _look(self, zeroconf: AsyncZeroconf, interfaces: Sequence[str]) -> None:
+    async def _refresh(self, zeroconf: AsyncZeroconf, interfaces: Sequence[str]) -> None:
         discovery = self._make(zeroconf)
         try:
             discovery.start()
             self.zeroconf, self.discovery = zeroconf, discovery
             while True:
-                await asyncio.sleep(_ROUND)
+                await asyncio.sleep(_REFRESH)
                 if not interfaces:
                     with suppress(OSError, RuntimeError):
                         await zeroconf.async_update_interfaces()
-                if self._lost():
+                if self._missing():
                     discovery.ask()
         finally:
             if self.discovery is discovery:

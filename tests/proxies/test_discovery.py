@@ -125,7 +125,7 @@ def test_a_mac_that_is_none_is_unknown(mac):
 
 
 def test_texts_are_printable_and_short():
-    sighting = _sighting("kitchen", ("10.0.0.1",), Txt(friendly_name=b"\x1b[31m" + b"x" * 250, version=b"\xff\n"))
-    assert sighting.friendly_name.startswith("?[31mx")
-    assert len(sighting.friendly_name) == 64
+    sighting = _sighting("kitchen", ("10.0.0.1",), Txt(config_hash=b"\x1b[31m" + b"x" * 250, version=b"\xff\n"))
+    assert sighting.config_hash.startswith("?[31mx")
+    assert len(sighting.config_hash) == 64
     assert "\n" not in sighting.version

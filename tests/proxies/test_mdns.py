@@ -36,7 +36,7 @@ async def opened(made, interfaces=("127.0.0.1",)):
 
 
 async def test_a_failure_of_any_kind_is_not_the_end():
-    """What failed is closed before it is opened anew."""
+    """What failed is closed before it is opened again."""
     made = Made([OSError(101, "Network is unreachable"), RuntimeError("no loop"), AssertionError()])
     with capture_logs() as lines:
         mdns = await opened(made)
