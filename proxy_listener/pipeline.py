@@ -87,8 +87,8 @@ class Remembered:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._models = {device.mac: device.model for device in journal.devices()}
-        self._lasting = _read_lasting(journal.noted(LASTING_NOTE))
+        self._models = {device.mac: device.model for device in journal.reader.devices()}
+        self._lasting = _read_lasting(journal.tables.noted(LASTING_NOTE))
 
     def known(self, mac: Address, identity: bytes) -> bool:
         """In the journal, or on its way there."""
@@ -103,7 +103,7 @@ class Remembered:
         last = self._lasting.pop(mac, {})
         rows = [
             row._replace(time=max(row.time, last[row.identity]), lasting=True) if row.identity in last else row
-            for row in self._journal.newest(mac)
+            for row in self._journal.reader.newest(mac)
         ]
         older = last.keys() - {row.identity for row in rows}
         return [*(_Lasting(identity, last[identity]) for identity in older), *rows]
@@ -123,7 +123,7 @@ class Remembered:
 
     def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
         """What was newest when the service last ran."""
-        return {name: (latest.value, latest.time) for name, latest in self._journal.latest(mac).items()}
+        return {name: (latest.value, latest.time) for name, latest in self._journal.reader.latest(mac).items()}
 
     def product(self, mac: Address) -> Model | None:
         """By the name that its last row has."""
@@ -132,15 +132,15 @@ class Remembered:
 
     def admitted(self, mac: Address) -> bool:
         """On whatever day."""
-        return self._journal.is_admitted(mac)
+        return self._journal.tables.is_admitted(mac)
 
     def admit(self, mac: Address, time: float) -> None:
         """Kept with the history."""
-        self._journal.admit(mac, time)
+        self._journal.tables.admit(mac, time)
 
     def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, payload: bytes) -> None:
         """Kept with the history, bounded."""
-        self._journal.seal(mac, time, proxy, rssi, address_type, payload)
+        self._journal.tables.seal(mac, time, proxy, rssi, address_type, payload)
 
 
 def open_journal(config: Config, state: Path | None) -> Journal:
@@ -179,7 +179,7 @@ class Engine:
             tell=tell,
             started=heard,
             started_time=time,
-            admitted_today=journal.admitted(int(time // DAY)),
+            admitted_today=journal.tables.admitted(int(time // DAY)),
         )
         self.devices.configure(config.devices, config.unlisted.unlisted)
         self.listener = Listener(self.devices, self._emit)
@@ -199,7 +199,7 @@ class Engine:
             last.setdefault(mac_text(mac), {})[identity.hex()] = wall
         for mac, identity, heard in self.devices.lasting(now):
             last.setdefault(mac_text(mac), {})[identity.hex()] = round(heard + time - now, 1)
-        self.journal.note(LASTING_NOTE, json.dumps(last, separators=(",", ":")))
+        self.journal.tables.note(LASTING_NOTE, json.dumps(last, separators=(",", ":")))
 
     def note_hearing(self, time: float) -> None:
         """Add to the record of hearing what each proxy heard since the last call."""
@@ -210,7 +210,7 @@ class Engine:
             for counted in device.routes.counted()
         ]
         if rows:
-            self.journal.record_hearing(rows)
+            self.journal.tables.record_hearing(rows)
 
     async def unseal(self) -> int:
         """Read the kept frames of every device that has a bindkey now. Returns how many became readings.
@@ -235,7 +235,7 @@ class Engine:
                     flushed, why = False, "readings were lost"
                 if not flushed:
                     raise ProxyListenerError(f"frames kept for {mac_text(mac)} stay kept, without readings: {why}")
-                self.journal.unseal(mac, done)
+                self.journal.tables.unseal(mac, done)
                 # Also those that an earlier call told and could not commit.
                 told = self._told & {(mac, id_) for id_ in done}
                 self._told -= told
@@ -246,7 +246,7 @@ class Engine:
     async def _tell_kept(self, device: Device) -> list[int]:
         """Tell the readings of its kept frames, each once. The frames that need not be kept longer."""
         done: list[int] = []
-        async for frame in self.journal.sealed(device.address):
+        async for frame in self.journal.reader.sealed(device.address):
             if (device.address, frame.id) not in self._told:
                 try:
                     reading = unseal(self.listener, device, frame)

@@ -175,7 +175,7 @@ class Service:
         return self.engine.devices.status(mac, asyncio.get_running_loop().time())
 
     def _make_reads(self) -> Reads:
-        handles = HandleCache(self.journal.noted, self.journal.note)
+        handles = HandleCache(self.journal.tables.noted, self.journal.tables.note)
         return Reads(
             House(
                 entries=self.config.devices,
@@ -184,9 +184,9 @@ class Service:
                 proxies=self.fleet.status,
                 link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, handles),
                 record=self.journal.append,
-                notes=self.journal,
-                hours=self.journal.hours,
-                logged=self.journal.logged,
+                notes=self.journal.tables,
+                hours=self.journal.reader.hours,
+                logged=self.journal.reader.log_times,
                 valueless=self.engine.devices.valueless,
             )
         )
@@ -222,7 +222,7 @@ class Service:
     async def _coverage(self) -> Coverage:
         self.engine.note_hearing(time.time())
         await self.journal.flush()
-        record = await self.journal.hearing(time.time() - COVERAGE_HOURS * 3600)
+        record = await self.journal.reader.hearing(time.time() - COVERAGE_HOURS * 3600)
         devices = self._devices()
         return coverage(
             record,

@@ -121,7 +121,7 @@ async def test_kept_frames_stay_kept_until_their_readings_are_committed(tmp_path
         assert await house.engine.unseal() == 300
         await house.journal.flush()
         assert house.journal.sealed_counts == {}
-        told = [row.reading.counter async for row in house.journal.export()]
+        told = [row.reading.counter async for row in house.journal.reader.export()]
         assert sorted(told) == list(range(300))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -134,7 +134,7 @@ async def test_devices_that_step_leave_no_note(tmp_path):
             house.hear(plant(now // 10 % 256), now)
             house.hear(plant(now // 10 % 256), now + 1, proxy="cellar")
         house.note(3000)
-        assert house.journal.noted(LASTING_NOTE) == "{}"
+        assert house.journal.tables.noted(LASTING_NOTE) == "{}"
 
 
 async def test_of_a_flood_in_one_name_the_note_holds_little(tmp_path):
@@ -143,7 +143,7 @@ async def test_of_a_flood_in_one_name_the_note_holds_little(tmp_path):
             for counter in range(256):
                 house.hear(plant(counter), again * 100 + counter / 10)
         house.note(300)
-        (kept,) = json.loads(house.journal.noted(LASTING_NOTE)).values()
+        (kept,) = json.loads(house.journal.tables.noted(LASTING_NOTE)).values()
         assert len(kept) == 32
 
 
@@ -152,7 +152,7 @@ async def test_a_damaged_note_is_told_and_harms_nothing_else(tmp_path, note):
     path = tmp_path / "h.db"
     async with life(path, 0) as before:
         before.hear(plant(7), 0)
-        before.journal.note(LASTING_NOTE, note)
+        before.journal.tables.note(LASTING_NOTE, note)
     with capture_logs() as logged:
         async with life(path, 10) as after:
             assert after.hear(plant(7), 11) is Outcome.REPEAT
@@ -190,7 +190,7 @@ async def test_a_restarted_service_keeps_the_notes_of_devices_not_heard_yet(tmp_
         third.note(2000)
     async with life(path, 2010) as fourth:
         fourth.note(2070)
-        assert fourth.journal.noted(LASTING_NOTE) == "{}"
+        assert fourth.journal.tables.noted(LASTING_NOTE) == "{}"
 
 
 @pytest.mark.parametrize("step", [-3600, 3600])
@@ -241,7 +241,7 @@ async def test_kept_frames_whose_readings_the_full_buffer_lost_are_told_again(tm
     await house.engine.unseal()
     await journal.flush()
     assert journal.sealed_counts == {}
-    told = [row.reading.counter async for row in journal.export(KEYED.mac)]
+    told = [row.reading.counter async for row in journal.reader.export(KEYED.mac)]
     assert sorted(told) == list(range(300))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -267,7 +267,7 @@ async def test_kept_legacy_frames_are_told_once_however_often_the_disk_fails(tmp
         assert await house.engine.unseal() == 1
         await house.journal.flush()
         assert house.journal.sealed_counts == {}
-        assert [row.reading.trust async for row in house.journal.export()] == ["encrypted"]
+        assert [row.reading.trust async for row in house.journal.reader.export()] == ["encrypted"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -41,7 +41,7 @@ async def test_what_the_rooms_heard_is_read_once_and_committed(tmp_path):
                 await take(feed, len(list(house.truth.expected())) - 25)
             assert running.live() == 3
     journal = Journal(tmp_path / "state" / "history.db")
-    readings = [row.reading async for row in journal.export()]
+    readings = [row.reading async for row in journal.reader.export()]
     await journal.close()
     comparison = compare(house.truth, readings)
     assert comparison.heard >= 25

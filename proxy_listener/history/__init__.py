@@ -1,9 +1,10 @@
-"""The journal: every reading in SQLite, committed before it is told, and those who follow it.
+"""The history: every reading in SQLite, committed before any follower gets it.
 
-Readings come in by :meth:`Journal.append`; rows go out by feeds (live), cursors (durable) and queries.
+Readings come in by :meth:`Journal.append`; rows go out by feeds (live), by cursors (durable), and as answers of
+``journal.reader``.
 """
 
-from proxy_listener.history.following import Cursor, Feed
+from proxy_listener.history.followers import Cursor, Feed
 from proxy_listener.history.journal import Journal, Storage
 from proxy_listener.history.queries import Hearing, Known, Latest, Point, Sealed, StoredDevice
 from proxy_listener.history.schema import Row

@@ -195,7 +195,7 @@ def readings(
     return _rows(fetch(connection, query, (*values, limit)))[::-1]
 
 
-def happened(connection: sqlite3.Connection) -> list[Row]:
+def last_events(connection: sqlite3.Connection) -> list[Row]:
     """The newest row of each device whose events were fired."""
     query = (
         f"SELECT {SELECTED} FROM device JOIN reading ON reading.id = (SELECT id FROM reading WHERE mac = device.mac "  # noqa: S608  constants
@@ -256,7 +256,7 @@ def hours(connection: sqlite3.Connection, mac: Address, since: float) -> set[int
     return {hour for (hour,) in found}
 
 
-def logged(connection: sqlite3.Connection, mac: Address) -> list[float]:
+def log_times(connection: sqlite3.Connection, mac: Address) -> list[float]:
     """The times of the entries of a device's own log, oldest first."""
     found = connection.execute("SELECT time FROM reading WHERE mac = ? AND source = 'history' ORDER BY time", (mac,))
     return [time for (time,) in found]

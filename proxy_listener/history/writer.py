@@ -7,13 +7,13 @@ was opened anew, instead of being written twice.
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
-from proxy_listener.history.queries import Hearing, Sealed
+from proxy_listener.history.queries import Sealed
 from proxy_listener.history.schema import INSERT, SLOT, Row, record_of
 from proxy_listener.model.advertisement import Address
 
@@ -49,18 +49,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@attrs.frozen
+@attrs.define
 class Batch:
-    """What one transaction holds. A note whose value is None is removed."""
+    """What one transaction writes. A note whose value is None is removed; ``hearing`` holds (proxy, MAC, hour) ->
+    frames that the proxy heard, those that only it heard, and all; ``unseal`` holds MAC and id.
+    """
 
-    number: int
+    number: int = 0
     rows: Sequence[Row] = ()
-    notes: Mapping[str, str | None] = attrs.field(factory=dict)
-    cursors: Mapping[str, int] = attrs.field(factory=dict)
-    admitted: Mapping[Address, float] = attrs.field(factory=dict)
-    hearing: Sequence[Hearing] = ()
-    seal: Sequence[Sealed] = ()
-    unseal: Sequence[tuple[Address, int]] = ()
+    notes: dict[str, str | None] = attrs.field(factory=dict)
+    cursors: dict[str, int] = attrs.field(factory=dict)
+    admitted: dict[Address, float] = attrs.field(factory=dict)
+    hearing: dict[tuple[str, Address, int], tuple[int, int, int]] = attrs.field(factory=dict)
+    seal: list[Sealed] = attrs.field(factory=list)
+    unseal: list[tuple[Address, int]] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -155,7 +157,7 @@ class Writer:
             connection.execute("INSERT OR REPLACE INTO batch VALUES (1, ?)", (batch.number,))
             done = (_write_singly if singly else _write_all)(connection, batch.rows)
             self._small(connection, batch)
-            connection.executemany(_HEARING, batch.hearing)
+            connection.executemany(_HEARING, [(*key, *counts) for key, counts in batch.hearing.items()])
             self._seal(connection, batch)
             self._measure()
         return done

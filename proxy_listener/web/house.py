@@ -75,7 +75,7 @@ class House:
     async def happened(self) -> dict[Address, Reading]:
         """Device -> the reading of its last event."""
         async with self.questions:
-            return {mac: row.reading for mac, row in (await self.journal.happened()).items()}
+            return {mac: row.reading for mac, row in (await self.journal.reader.last_events()).items()}
 
 
 HOUSE = web.AppKey("HOUSE", House)

@@ -65,7 +65,7 @@ def _lines(rows: Iterable[Row]) -> list[str]:
 async def readings(request: web.Request) -> web.Response:
     """The newest readings of a device within a range, oldest first."""
     house = request.app[HOUSE]
-    ask = house.journal.events if request.query.get("events") == "true" else house.journal.readings
+    ask = house.journal.reader.events if request.query.get("events") == "true" else house.journal.reader.readings
     address, since, until = address_of(request), moment(request, "since"), moment(request, "until")
     limit = count(request, "limit", READINGS, READINGS_LIMIT)
     async with house.questions:
@@ -102,7 +102,7 @@ async def series(request: web.Request) -> web.Response:
     curves = {}
     for name in names:
         async with house.questions:
-            curves[name] = _curve(await house.journal.points(address, name, since, until, points))
+            curves[name] = _curve(await house.journal.reader.points(address, name, since, until, points))
     document = {
         "since": since,
         "until": until,
@@ -122,7 +122,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     since, until = moment(request, "since"), moment(request, "until")
     response = await opened(request, "application/x-ndjson")
     waiting: list[str] = []
-    async for row in request.app[HOUSE].journal.export(address, since, until):
+    async for row in request.app[HOUSE].journal.reader.export(address, since, until):
         waiting.append(as_json(row.reading) + "\n")
         if len(waiting) >= CHUNK:
             await send(request, response, "".join(waiting).encode())

@@ -80,7 +80,7 @@ async def test_a_flush_takes_the_place_of_the_commit_that_was_planned(tmp_path):
     async with journal_at(path) as open_all_the_time, journal_at(tmp_path / "closed.db") as closed:
         for journal in (open_all_the_time, closed):
             await turn()
-            journal.note("name", "value")
+            journal.tables.note("name", "value")
             await journal.flush()
         await closed.close()
         loop.call_later(LAZY + 0.1, later.set)

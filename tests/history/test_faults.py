@@ -53,7 +53,7 @@ async def test_a_full_disk_stops_nobody_and_loses_nothing(tmp_path):
         assert journal.storage.ok
         assert (journal.storage.waiting, journal.storage.lost, journal.storage.clashes) == (0, 0, 0)
         assert await numbers(journal) == list(range(3000))
-        assert journal.devices()[0].readings == 3000
+        assert journal.reader.devices()[0].readings == 3000
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
@@ -82,12 +82,12 @@ async def test_a_batch_counts_once_however_often_it_is_tried(tmp_path):
     journal = Journal(tmp_path / "h.db")
     for number in range(3):
         journal.append(reading(number, trust="claimed"))
-    journal.admit(7, 0.0)
+    journal.tables.admit(7, 0.0)
     batch = journal._gather()
     first = journal._writer.commit(batch)
     journal._writer._broken = sqlite3.OperationalError("disk I/O error")
     assert journal._writer.commit(batch).ids == first.ids
-    assert journal.devices()[0].readings == 3
+    assert journal.reader.devices()[0].readings == 3
     assert await numbers(journal) == [0, 1, 2]
     await journal.close()
 
@@ -224,8 +224,8 @@ async def test_damage_found_while_running_starts_afresh(tmp_path, met):
     await make(path)
     async with journal_at(path) as journal:
         feed = journal.feed(1000)
-        journal.admit(7, 0.0)
-        journal.note("table", "x")
+        journal.tables.admit(7, 0.0)
+        journal.tables.note("table", "x")
         journal.append(reading(1000))
         await journal.flush()
         path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
@@ -239,5 +239,5 @@ async def test_damage_found_while_running_starts_afresh(tmp_path, met):
         assert journal.alarm is not None
         assert set(await numbers(journal)) >= {1001, 1002, 1003, 1004}
     async with journal_at(path) as journal:
-        assert (journal.is_admitted(7), journal.noted("table")) == (True, "x")
+        assert (journal.tables.is_admitted(7), journal.tables.noted("table")) == (True, "x")
         assert journal.alarm is None

@@ -107,7 +107,7 @@ async def test_a_clash_loses_no_other_row(tmp_path):
         assert [row.reading.counter for row in feed.take()] == [1, 2, 3]
         assert await numbers(journal) == [1, 2, 3]
         assert journal.storage.clashes == 1
-        assert journal.devices()[0].readings == 3
+        assert journal.reader.devices()[0].readings == 3
 
 
 async def test_claimed_identities_are_not_unique():
@@ -155,10 +155,10 @@ async def test_what_the_duplicate_rule_begins_with(tmp_path):
         journal.append(reading(200, source="read", identity=b"", counter=None, trust="claimed"))
         journal.append(reading(201, mac=MAC + 1))
     journal = Journal(tmp_path / "h.db")
-    newest = journal.newest(MAC)
+    newest = journal.reader.newest(MAC)
     assert [known.counter for known in newest] == list(range(36, 100))
     assert newest[-1] == Known(reading(99).identity, 99, "authenticated", T0 + 99, late=True)
-    assert {device.mac: device.readings for device in journal.devices()} == {MAC: 101, MAC + 1: 1}
+    assert {device.mac: device.readings for device in journal.reader.devices()} == {MAC: 101, MAC + 1: 1}
     await journal.close()
 
 
@@ -169,8 +169,8 @@ async def test_of_a_fast_device_that_proves_nothing_ten_minutes_are_given(tmp_pa
             journal.append(reading(number, trust="claimed", identity=b"P" + number.to_bytes(5, "big")))
             journal.append(reading(number, mac=MAC + 1))
     journal = Journal(tmp_path / "h.db")
-    assert [known.counter for known in journal.newest(MAC)] == list(range(400, 1000))
-    assert len(journal.newest(MAC + 1)) == 64
+    assert [known.counter for known in journal.reader.newest(MAC)] == list(range(400, 1000))
+    assert len(journal.reader.newest(MAC + 1)) == 64
     await journal.close()
 
 
@@ -183,7 +183,7 @@ async def test_live_state_survives_and_is_not_moved_by_old_values():
         )
         journal.append(reading(11, source="history", values={"temperature": -3}, identity=b"", counter=None))
         await journal.flush()
-        assert journal.latest(MAC) == {
+        assert journal.reader.latest(MAC) == {
             "temperature": Latest(21, T0 + 10, 10),
             "battery": Latest(80, T0 + 10, 10),
             "humidity": Latest(40.5, T0 + 9, 9),
@@ -194,20 +194,21 @@ async def test_small_facts_survive_a_restart(tmp_path):
     """Admissions, notes and hours of hearing are there again; hearing adds up."""
     path = tmp_path / "h.db"
     async with journal_at(path) as journal:
-        journal.admit(1, T0)
-        journal.admit(2, T0 + 86_400)
-        journal.note("read.A4", "17")
-        journal.note("gone", "x")
-        journal.note("gone", None)
-        journal.record_hearing([Hearing("kitchen", MAC, 5, 3, 1, 4), Hearing("kitchen", MAC, 5, 1, 0, 1)])
+        journal.tables.admit(1, T0)
+        journal.tables.admit(2, T0 + 86_400)
+        journal.tables.note("read.A4", "17")
+        journal.tables.note("gone", "x")
+        journal.tables.note("gone", None)
+        journal.tables.record_hearing([Hearing("kitchen", MAC, 5, 3, 1, 4), Hearing("kitchen", MAC, 5, 1, 0, 1)])
         await journal.flush()
-        journal.record_hearing([Hearing("kitchen", MAC, 5, 2, 1, 2), Hearing("hall", MAC, 4, 1, 1, 1)])
+        journal.tables.record_hearing([Hearing("kitchen", MAC, 5, 2, 1, 2), Hearing("hall", MAC, 4, 1, 1, 1)])
     async with journal_at(path) as journal:
-        assert (journal.is_admitted(1), journal.is_admitted(3)) == (True, False)
-        assert journal.admitted(int(T0 // 86_400)) == 1
-        assert (journal.noted("read.A4"), journal.noted("gone")) == ("17", None)
-        assert await journal.hearing(0) == [Hearing("hall", MAC, 4, 1, 1, 1), Hearing("kitchen", MAC, 5, 6, 2, 7)]
-        assert await journal.hearing(5 * 3600) == [Hearing("kitchen", MAC, 5, 6, 2, 7)]
+        assert (journal.tables.is_admitted(1), journal.tables.is_admitted(3)) == (True, False)
+        assert journal.tables.admitted(int(T0 // 86_400)) == 1
+        assert (journal.tables.noted("read.A4"), journal.tables.noted("gone")) == ("17", None)
+        hall, kitchen = Hearing("hall", MAC, 4, 1, 1, 1), Hearing("kitchen", MAC, 5, 6, 2, 7)
+        assert await journal.reader.hearing(0) == [hall, kitchen]
+        assert await journal.reader.hearing(5 * 3600) == [kitchen]
 
 
 async def test_ids_only_grow(tmp_path):
@@ -259,16 +260,16 @@ async def test_thinning_forgets_readings_but_no_identity(tmp_path):
         for number in range(1500):
             journal.append(reading(number, events=(Event("button", "press"),)))
         journal.append(reading(0, mac=MAC + 1))
-        journal.record_hearing([Hearing("hall", MAC, 1, 1, 1, 1)])
-        journal.seal(MAC, T0, "hall", -60, 0, b"old")
-        journal.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
+        journal.tables.record_hearing([Hearing("hall", MAC, 1, 1, 1, 1)])
+        journal.tables.seal(MAC, T0, "hall", -60, 0, b"old")
+        journal.tables.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
         await journal.flush()
         while journal._writer.remove(remove_older, T0 + 1400, T0 + 1)[1]:
             pass
         assert await numbers(journal) == list(range(1400, 1500))
         assert journal.known(MAC, reading(0).identity)
-        assert [device.mac for device in journal.devices()] == [MAC]
-        assert await journal.hearing(0) == []
-        assert [frame.data async for frame in journal.sealed(MAC)] == [b"new"]
-        slots = await journal.points(MAC, "temperature", T0 - 6000, T0 + 6000, 20)
+        assert [device.mac for device in journal.reader.devices()] == [MAC]
+        assert await journal.reader.hearing(0) == []
+        assert [frame.data async for frame in journal.reader.sealed(MAC)] == [b"new"]
+        slots = await journal.reader.points(MAC, "temperature", T0 - 6000, T0 + 6000, 20)
         assert 0 < sum(point.samples for point in slots) <= 700

@@ -75,25 +75,25 @@ async def assert_complete(path):
     """Everything that ``sample_history`` wrote is in the history, and it opened without alarm."""
     journal = Journal(path)
     assert (journal.alarm, journal.fresh) == (None, False)
-    rows = [row async for row in journal.export()]
+    rows = [row async for row in journal.reader.export()]
     assert [row.id for row in sorted(rows, key=lambda row: row.id)] == list(range(1, len(sample.READINGS) + 1))
     assert [row.reading for row in sorted(rows, key=lambda row: row.id)] == list(sample.READINGS)
     assert [journal.known(reading.mac, reading.identity) for reading in sample.READINGS] == [
         reading.trust == "authenticated" for reading in sample.READINGS
     ]
-    assert {device.mac: device.readings for device in journal.devices()} == {
+    assert {device.mac: device.readings for device in journal.reader.devices()} == {
         sample.MAC: 3,
         sample.BUTTON: 2,
         sample.PLANT: 3,
     }
-    latest = journal.latest(sample.MAC)
+    latest = journal.reader.latest(sample.MAC)
     assert {name: value.value for name, value in latest.items()} == {"temperature": 22, "humidity": 48, "battery": 80}
-    (point,) = await journal.points(sample.PLANT, "temperature", sample.T0 - 86_400, sample.T0 + 86_400, 1)
+    (point,) = await journal.reader.points(sample.PLANT, "temperature", sample.T0 - 86_400, sample.T0 + 86_400, 1)
     assert (point.low, point.high, point.samples) == (18.25, 21.5, 3)
-    assert await journal.hearing(0) == sample.HEARING
-    assert [tuple(frame)[1:] async for frame in journal.sealed(sample.UNKNOWN)] == sample.SEALED
-    assert {name: journal.noted(name) for name in sample.NOTES} == sample.NOTES
-    assert [journal.is_admitted(mac) for mac in (sample.BUTTON, sample.MAC)] == [True, False]
+    assert await journal.reader.hearing(0) == sample.HEARING
+    assert [tuple(frame)[1:] async for frame in journal.reader.sealed(sample.UNKNOWN)] == sample.SEALED
+    assert {name: journal.tables.noted(name) for name in sample.NOTES} == sample.NOTES
+    assert [journal.tables.is_admitted(mac) for mac in (sample.BUTTON, sample.MAC)] == [True, False]
     cursor = journal.cursor(sample.CURSOR)
     assert [row.id for row in await cursor.batch(100)] == list(range(sample.CONFIRMED + 1, len(rows) + 1))
     await journal.close()

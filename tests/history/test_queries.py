@@ -37,11 +37,11 @@ async def journal(tmp_path):
 
 async def test_ranges(journal):
     """since is inside, until outside; the newest of too many; one device or all; oldest first."""
-    rows = await journal.readings(MAC, T0 + 100, T0 + 200)
+    rows = await journal.reader.readings(MAC, T0 + 100, T0 + 200)
     assert [row.reading.counter for row in rows] == list(range(100, 200, 10))
-    assert [row.reading.counter for row in await journal.readings(MAC, limit=2)] == [7180, 7190]
-    assert [row.reading.counter for row in await journal.readings(until=T0 + 11)] == [0, 5, 10]
-    assert [row.reading.events[0].properties["n"] for row in await journal.events(MAC)] == [0, 3600]
+    assert [row.reading.counter for row in await journal.reader.readings(MAC, limit=2)] == [7180, 7190]
+    assert [row.reading.counter for row in await journal.reader.readings(until=T0 + 11)] == [0, 5, 10]
+    assert [row.reading.events[0].properties["n"] for row in await journal.reader.events(MAC)] == [0, 3600]
 
 
 async def test_hours_with_a_reading_and_times_of_a_log(journal):
@@ -49,9 +49,9 @@ async def test_hours_with_a_reading_and_times_of_a_log(journal):
     journal.append(reading(30_000, source="history", identity=b"", counter=None))
     await journal.flush()
     first = int(T0 // 3600)
-    assert await journal.hours(MAC, T0) == {first, first + 1, first + 2, int((T0 + 30_000) // 3600)}
-    assert await journal.hours(MAC, T0 + 20_000) == {int((T0 + 30_000) // 3600)}
-    assert await journal.logged(MAC) == [T0 + 30_000]
+    assert await journal.reader.hours(MAC, T0) == {first, first + 1, first + 2, int((T0 + 30_000) // 3600)}
+    assert await journal.reader.hours(MAC, T0 + 20_000) == {int((T0 + 30_000) // 3600)}
+    assert await journal.reader.log_times(MAC) == [T0 + 30_000]
 
 
 async def test_garbled_text_spoils_its_own_row_only(journal):
@@ -61,12 +61,12 @@ async def test_garbled_text_spoils_its_own_row_only(journal):
         connection.execute("UPDATE reading SET \"values\" = '{' WHERE counter = 200")
         connection.execute("UPDATE latest SET value = '{' WHERE mac = ?", (MAC + 1,))
         connection.execute("UPDATE device SET name = CAST(x'ff' AS TEXT) WHERE mac = ?", (MAC + 1,))
-    rows = await journal.readings(MAC, T0 + 80, T0 + 220)
+    rows = await journal.reader.readings(MAC, T0 + 80, T0 + 220)
     assert [row.reading.counter for row in rows] == [80, 90, *range(100, 200, 10), 210]
     assert rows[2].reading.name == "\ufffdA"
-    assert sum(point.samples for point in await journal.points(MAC, "temperature", T0, T0 + 300, 10)) == 29
-    assert {device.mac for device in journal.devices()} == {MAC, MAC + 1}
-    assert (journal.latest(MAC + 1), len(journal.latest(MAC))) == ({}, 1)
+    assert sum(point.samples for point in await journal.reader.points(MAC, "temperature", T0, T0 + 300, 10)) == 29
+    assert {device.mac for device in journal.reader.devices()} == {MAC, MAC + 1}
+    assert (journal.reader.latest(MAC + 1), len(journal.reader.latest(MAC))) == ({}, 1)
 
 
 async def test_an_export_is_complete_and_in_order(journal):
@@ -77,13 +77,13 @@ async def test_an_export_is_complete_and_in_order(journal):
     found = await numbers(journal)
     assert len(found) == 721 + 2500
     assert found[721:] == list(range(8000, 10_500))
-    assert [row.reading.counter async for row in journal.export(MAC + 1)] == [5]
+    assert [row.reading.counter async for row in journal.reader.export(MAC + 1)] == [5]
 
 
 @pytest.mark.parametrize("buckets", [1, 7, 12, 100, 720])
 async def test_a_curve_is_what_the_readings_say(journal, buckets):
     """Each bucket has the least, mean and greatest of its values; wide ones are exact to their 10-minute slots."""
-    points = await journal.points(MAC, "temperature", T0, T0 + 7200, buckets)
+    points = await journal.reader.points(MAC, "temperature", T0, T0 + 7200, buckets)
     values = [20 + number % 50 / 10 for number in range(0, 7200, 10)]
     assert sum(point.samples for point in points) == 720
     assert min(point.low for point in points) == min(values)
@@ -100,17 +100,18 @@ async def test_buckets_without_a_value_are_left_out(journal):
     """A gap stays a gap; text and missing quantities have no curve; a boolean is 0 or 1."""
     journal.append(reading(20_000, values={"opening": True, "room": "hall"}))
     await journal.flush()
-    assert {point.time < T0 + 7200 for point in await journal.points(MAC, "temperature", T0, T0 + 14_400, 40)} == {True}
-    assert await journal.points(MAC, "room", T0, T0 + 30_000, 40) == []
-    assert [point.mean for point in await journal.points(MAC, "opening", T0, T0 + 30_000, 40)] == [1.0]
+    points = await journal.reader.points(MAC, "temperature", T0, T0 + 14_400, 40)
+    assert {point.time < T0 + 7200 for point in points} == {True}
+    assert await journal.reader.points(MAC, "room", T0, T0 + 30_000, 40) == []
+    assert [point.mean for point in await journal.reader.points(MAC, "opening", T0, T0 + 30_000, 40)] == [1.0]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_hostile_text_is_only_text(journal, text):
     """As a quantity, a cursor, a note or a name it finds nothing and breaks nothing."""
-    assert await journal.points(MAC, text, T0, T0 + 10, 5) == []
+    assert await journal.reader.points(MAC, text, T0, T0 + 10, 5) == []
     journal.append(reading(9000, name=text.encode(errors="replace").decode(), values={text: 1}))
-    journal.note("n" + text.encode(errors="replace").decode(), text.encode(errors="replace").decode())
+    journal.tables.note("n" + text.encode(errors="replace").decode(), text.encode(errors="replace").decode())
     assert await journal.flush()
     assert len(await numbers(journal)) >= 721
 
@@ -125,7 +126,7 @@ async def test_a_year_of_one_device_is_drawn_quickly(tmp_path):
                 (MAC, T0 // 600),
             )
         begun = time.process_time()
-        points = await journal.points(MAC, "temperature", T0, T0 + 365 * 86_400, 1000)
+        points = await journal.reader.points(MAC, "temperature", T0, T0 + 365 * 86_400, 1000)
         assert time.process_time() - begun < 0.2
         assert len(points) == 1000
         assert sum(point.samples for point in points) == 525_600
@@ -134,18 +135,18 @@ async def test_a_year_of_one_device_is_drawn_quickly(tmp_path):
 async def test_sealed_frames_wait_for_their_key(journal):
     """Each frame once, oldest first, per device; gone when opened."""
     for number in range(5):
-        journal.seal(MAC, T0 + number, "hall", -60, 0, b"frame%d" % number)
-        journal.seal(MAC, T0 + number, "kitchen", -70, 0, b"frame%d" % number)
-    journal.seal(MAC + 1, T0, "hall", -60, 1, b"frame0")
+        journal.tables.seal(MAC, T0 + number, "hall", -60, 0, b"frame%d" % number)
+        journal.tables.seal(MAC, T0 + number, "kitchen", -70, 0, b"frame%d" % number)
+    journal.tables.seal(MAC + 1, T0, "hall", -60, 1, b"frame0")
     await journal.flush()
-    frames = [frame async for frame in journal.sealed(MAC)]
+    frames = [frame async for frame in journal.reader.sealed(MAC)]
     assert [frame.data for frame in frames] == [b"frame%d" % number for number in range(5)]
     assert frames[0][1:] == (MAC, T0, "hall", -60, 0, b"frame0")
     assert journal.sealed_counts == {MAC: 5, MAC + 1: 1}
-    journal.unseal(MAC, [frame.id for frame in frames[:4]])
-    journal.unseal(MAC, [frames[4].id + 1])
+    journal.tables.unseal(MAC, [frame.id for frame in frames[:4]])
+    journal.tables.unseal(MAC, [frames[4].id + 1])
     await journal.flush()
-    assert [frame.data async for frame in journal.sealed(MAC)] == [b"frame4"]
+    assert [frame.data async for frame in journal.reader.sealed(MAC)] == [b"frame4"]
     assert journal.sealed_counts == {MAC: 1, MAC + 1: 1}
 
 
@@ -177,5 +178,5 @@ async def test_what_happened_last_is_the_newest_event_that_was_fired(tmp_path):
         ):
             journal.append(one)
         await journal.flush()
-        happened = await journal.happened()
+        happened = await journal.reader.last_events()
         assert {mac: row.reading.counter for mac, row in happened.items()} == {MAC: 2, MAC + 2: 6}

@@ -45,7 +45,7 @@ async def settled(journal, max_size=SMALL):
 
 
 async def counts(journal):
-    return Counter([row.reading.mac async for row in journal.export()])
+    return Counter([row.reading.mac async for row in journal.reader.export()])
 
 
 async def test_a_flood_costs_its_own_name_its_past_and_nobody_else_anything(tmp_path):
@@ -157,7 +157,7 @@ async def test_summaries_and_hours_of_hearing_give_where_they_are_most(tmp_path)
             journal.append(reading(slot, time=T0 + slot * 600, trust="claimed", values=values))
             if slot % 200 == 0:
                 await journal.flush()
-        journal.record_hearing(Hearing("hall", mac, hour, 1, 1, 1) for hour in range(1500) for mac in range(20))
+        journal.tables.record_hearing(Hearing("hall", mac, hour, 1, 1, 1) for hour in range(1500) for mac in range(20))
         await journal.flush()
         journal._writer.remove(remove_older, -1.0, 0.0)
         before = journal.storage.size
@@ -165,8 +165,8 @@ async def test_summaries_and_hours_of_hearing_give_where_they_are_most(tmp_path)
         connection.execute("DELETE FROM reading")
     async with journal_at(path, HistorySettings(max_size=before // 4)) as journal:
         await settled(journal, before // 4)
-        heard = await journal.hearing(0)
-        points = await journal.points(MAC, "q7", T0, T0 + 1500 * 600, 500)
+        heard = await journal.reader.hearing(0)
+        points = await journal.reader.points(MAC, "q7", T0, T0 + 1500 * 600, 500)
         assert 0 < len(heard) < 20_000
         assert heard[-1].hour == 1499
         assert 0 < sum(point.samples for point in points) < 1200

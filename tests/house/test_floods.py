@@ -83,7 +83,7 @@ async def flooded(directory: Path, manner: str, rooms: int, seconds: float) -> R
             run.stopping = time.monotonic() - began
             run.log = (await reading).decode()
     journal = Journal(directory / "state" / "history.db")
-    rows = [row.reading async for row in journal.export()]
+    rows = [row.reading async for row in journal.reader.export()]
     await journal.close()
     run.comparison = compare(house.truth, rows)
     return run

@@ -46,4 +46,4 @@ async def journal_at(path, *args, **kwargs):
 
 async def numbers(journal):
     """The counters of all rows, in order of time."""
-    return [row.reading.counter async for row in journal.export()]
+    return [row.reading.counter async for row in journal.reader.export()]

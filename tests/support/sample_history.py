@@ -135,12 +135,12 @@ async def write(path):
     journal = Journal(path)
     cursor = journal.cursor(CURSOR)
     for mac, time in ADMITTED.items():
-        journal.admit(mac, time)
+        journal.tables.admit(mac, time)
     for name, value in NOTES.items():
-        journal.note(name, value)
-    journal.record_hearing(HEARING)
+        journal.tables.note(name, value)
+    journal.tables.record_hearing(HEARING)
     for frame in SEALED:
-        journal.seal(*frame)
+        journal.tables.seal(*frame)
     for reading in READINGS:
         journal.append(reading)
     assert await journal.flush()

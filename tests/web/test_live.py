@@ -35,7 +35,7 @@ async def test_a_reading_is_told_once_committed(start, journal):
         told = reading()
         journal.append(told)
         found = await event(response)
-        (row,) = await journal.readings(told.mac)
+        (row,) = await journal.reader.readings(told.mac)
         assert found == {"event": "reading", "id": str(row.id), "data": as_json(told)}
 
 

@@ -82,7 +82,7 @@ class Publisher:
         self._topics = Topics(settings.base, settings.prefix)
         self._cursor = journal.cursor(CURSOR)
         self._states = States(self._topics, settings.history)
-        noted = read(journal.noted(NOTE))
+        noted = read(journal.tables.noted(NOTE))
         self._to_remove = moved(noted, self._topics) if noted else []
         records = noted if noted and not self._to_remove else Records(settings.base, settings.prefix)
         self._retained = Retained(
@@ -163,7 +163,7 @@ class Publisher:
         mac = row.reading.mac
         shown = self._retained.shows(mac)
         if shown and mac not in self._states.by_device:
-            self._states.restore(row.reading, self._journal.latest(mac), row.id - 1)
+            self._states.restore(row.reading, self._journal.reader.latest(mac), row.id - 1)
         return self._states.messages(row, time.time(), shown)
 
     async def _deliver(self, broker: Broker, window: Sequence[Message], done: int) -> None:
@@ -182,9 +182,9 @@ class Publisher:
         """Publish every device's state as the journal has it. Rows up to here are not newer than these states."""
         changed: list[Message] = []
         for device in self._view.devices():
-            rows = await self._journal.readings(device.mac, limit=1)
+            rows = await self._journal.reader.readings(device.mac, limit=1)
             as_of = self._cursor.confirmed + self._cursor.behind
-            latest = self._journal.latest(device.mac)
+            latest = self._journal.reader.latest(device.mac)
             if rows and (latest or device.mac not in self._states.by_device):
                 changed.append(self._states.restore(rows[-1].reading, latest, as_of))
             self._as_of = as_of
@@ -206,7 +206,7 @@ class Publisher:
                 self._retained.acknowledged(portion)
                 await asyncio.sleep(spread * len(portion) / len(messages))
             if messages:
-                self._journal.note(NOTE, self._retained.records.text())
+                self._journal.tables.note(NOTE, self._retained.records.text())
 
     async def _answer_births(self, broker: Broker) -> None:
         """Publish everything again after each of Home Assistant's birth messages; those that come meanwhile are one."""
@@ -228,16 +228,16 @@ class Publisher:
             await asyncio.sleep(UPDATE_EVERY)
 
     def _is_shown(self, mac: Address) -> bool:
-        return self._view.unlisted() and self._journal.is_admitted(mac)
+        return self._view.unlisted() and self._journal.tables.is_admitted(mac)
 
     def _client_id(self) -> str:
         """Kept over restarts, so that the broker closes a connection that a crash left open. Otherwise that one's last
         will would be published minutes later, and say ``offline`` of a service that runs.
         """
-        id_ = self._settings.client_id or self._journal.noted(CLIENT_NOTE)
+        id_ = self._settings.client_id or self._journal.tables.noted(CLIENT_NOTE)
         if id_ is None:
             id_ = f"proxylistener{secrets.token_hex(4)}"
-            self._journal.note(CLIENT_NOTE, id_)
+            self._journal.tables.note(CLIENT_NOTE, id_)
         return id_
 
     def _log_connected(self, version: ProtocolVersion) -> None:

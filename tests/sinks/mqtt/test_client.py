@@ -221,7 +221,7 @@ async def compare(
     ``lost``: numbers that the broker acknowledged and took with it when it was killed.
     """
     assert await journal.flush()
-    rows = await journal.readings(limit=1_000_000)
+    rows = await journal.reader.readings(limit=1_000_000)
     events = [event.properties["number"] for row in rows for event in row.reading.events]
     await subscriber.until(lambda: len(subscriber.distinct) == len(events))
     await caught_up(journal)
