@@ -17,7 +17,7 @@ import aiohttp
 import attrs
 import pytest
 import tomlkit
-from support.made_broker import MadeBroker
+from support.fake_broker import FakeBroker
 from support.rogue import HOSTILE_NAME
 from zeroconf.asyncio import AsyncZeroconf
 
@@ -137,7 +137,7 @@ async def outputs(tmp_path, unused_tcp_port):
         NodeSettings("evil\u202e<b>", 0xA0B1C2D3E405, HOSTILE_NAME, Secret(SHARED_PSK)),
     ]
     nodes = [Node(each, ESPHOME_2025_6 if each.password else ESPHOME_2026_10) for each in settings]
-    zeroconf, texts, broker = AsyncZeroconf(interfaces=["127.0.0.1"]), {}, MadeBroker()
+    zeroconf, texts, broker = AsyncZeroconf(interfaces=["127.0.0.1"]), {}, FakeBroker()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(zeroconf.async_close)
         await stack.enter_async_context(broker.serving())

@@ -1,6 +1,7 @@
-"""JSON Lines: to a file, to a pipe, to a reader who is slow or gone."""
+"""JSON Lines: to a file, to a pipe, to a reader that is slow or gone."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from support.jsonl_readings import reading
+from support.made_status import reading as made_reading
 
 from proxy_listener.history import Journal
 from proxy_listener.model.reading import as_json
@@ -18,6 +19,11 @@ from proxy_listener.model.status import View
 from proxy_listener.sinks.jsonl import WAITING, Settings, run
 
 VIEW = View(list, list, dict)
+
+
+def reading(number, **changes):
+    """The reading of this number, with its own time."""
+    return made_reading(**{"time": 1_700_000_000.0 + number, "counter": number, "room": "Wohnküche", **changes})
 
 
 @asynccontextmanager
@@ -50,7 +56,7 @@ async def test_one_line_a_reading_in_order(tmp_path):
     assert path.read_text().splitlines() == ["before", *(as_json(reading(number)) for number in range(1500))]
 
 
-async def test_a_rotated_file_is_opened_anew(tmp_path):
+async def test_a_rotated_file_is_opened_again(tmp_path):
     """Renamed away, the old file keeps its lines and a new one gets the next; no signal is needed."""
     path, old = tmp_path / "readings.jsonl", tmp_path / "readings.jsonl.1"
     async with sink_to(path) as (journal, _):
@@ -64,9 +70,9 @@ async def test_a_rotated_file_is_opened_anew(tmp_path):
 
 
 @pytest.mark.parametrize("redirected", [None, "wb", "ab"], ids=["path", "> file", ">> file"])
-async def test_a_full_disk_leaves_whole_lines_and_is_said_once(tmp_path, redirected):
-    """What did not fit is taken back to the last whole line; the log hears of the beginning and the end. Also where
-    standard output goes to a file.
+async def test_a_full_disk_leaves_whole_lines_and_is_logged_once(tmp_path, redirected):
+    """A line that did not fit is removed; the log says when that begins and when it ends. Also where standard output
+    goes to a file.
     """
     path = tmp_path / "readings.jsonl"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -104,14 +110,14 @@ def stdout_to(path, mode):
 
 
 async def settled(logged):
-    """Until the log has heard of the fault."""
+    """Until the log has an entry."""
     async with asyncio.timeout(5):
         while not logged:  # noqa: ASYNC110  a log has no event
             await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
-async def pipe_in_the_way_of_stdout():
+async def stdout_to_pipe():
     """Standard output becomes a pipe; gives the reading end."""
     reader, writer = os.pipe()
     kept = os.dup(1)
@@ -126,7 +132,7 @@ async def pipe_in_the_way_of_stdout():
 
 async def test_a_closed_pipe_ends_the_sink():
     """`proxy-listener run | head -1`: no error, no traceback, run() returns."""
-    async with pipe_in_the_way_of_stdout() as reader, sink_to("-") as (journal, writing):
+    async with stdout_to_pipe() as reader, sink_to("-") as (journal, writing):
         journal.append(reading(1))
         await journal.flush()
         assert await asyncio.to_thread(os.read, reader, 10_000) == as_json(reading(1)).encode() + b"\n"
@@ -137,11 +143,11 @@ async def test_a_closed_pipe_ends_the_sink():
             assert await writing is None
 
 
-async def test_a_stalled_reader_stalls_nobody():
-    """The pipe is full and nobody reads: the journal commits on, the oldest lines are lost, and the newest come when
-    the reader does.
+async def test_a_stalled_reader_stalls_nothing_else():
+    """The pipe is full and not read: the journal goes on, the oldest lines are lost, and the newest come when the
+    reader reads again.
     """
-    async with pipe_in_the_way_of_stdout() as reader, sink_to("-") as (journal, writing):
+    async with stdout_to_pipe() as reader, sink_to("-") as (journal, writing):
         other = journal.feed(20_000)
         for number in range(10_000):
             journal.append(reading(number))
@@ -166,14 +172,14 @@ import asyncio
 from proxy_listener.history import Journal
 from proxy_listener.sinks.jsonl import Settings, run
 from proxy_listener.model.status import View
-from support.jsonl_readings import reading
+from support.made_status import reading
 
 async def main():
     journal = Journal(None)
     writing = asyncio.create_task(run(Settings(), journal, View(list, list, dict)))
     await asyncio.sleep(0)
     for number in range(3000):
-        journal.append(reading(number))
+        journal.append(reading(counter=number))
     await journal.flush()
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
@@ -183,7 +189,7 @@ asyncio.run(main())
 
 
 def test_a_stalled_reader_does_not_keep_the_program_alive():
-    """With a write that never returns the process still ends by itself, at once."""
+    """The process ends by itself although a write never returns."""
     here = Path(__file__).parents[1]
     child = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, cwd=here)
     try:
@@ -193,8 +199,8 @@ def test_a_stalled_reader_does_not_keep_the_program_alive():
         child.stdout.close()
 
 
-async def test_a_value_that_json_has_not_costs_its_own_line_only(tmp_path):
-    """NaN in a reading that no journal would store: left out, the next line is written."""
+async def test_a_value_that_json_cannot_hold_loses_its_own_line_only(tmp_path):
+    """A reading with NaN is left out; the next line is written."""
     path = tmp_path / "readings.jsonl"
     async with sink_to(path) as (journal, _):
         journal.append(reading(1, values={"temperature": float("nan")}))
@@ -203,10 +209,9 @@ async def test_a_value_that_json_has_not_costs_its_own_line_only(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["no/such/directory/x.jsonl", ".", "a\0b"])
-async def test_a_path_that_cannot_be_written(path, tmp_path, monkeypatch):
+async def test_a_path_that_cannot_be_written(path, tmp_path):
     """The sink says why, once, and goes on."""
-    monkeypatch.chdir(tmp_path)
-    with capture_logs() as logged:
+    with contextlib.chdir(tmp_path), capture_logs() as logged:
         async with sink_to(path) as (journal, _):
             journal.append(reading(1))
             await journal.flush()

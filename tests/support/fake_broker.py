@@ -1,6 +1,6 @@
-"""A broker of a few lines, which does what a test tells it: refuse, hang up, keep acknowledgements back.
+"""A broker of a few lines that refuses, hangs up or delays acknowledgements as a test says.
 
-What is retained it acknowledges at once.
+It acknowledges retained messages at once.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Self
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 1, 2, 3, 4, 8, 9, 12, 13
 
 
-class MadeBroker:
+class FakeBroker:
     """``published`` is what came, as (topic, payload, retain). Protocol level 4 is MQTT 3.1.1, 5 is MQTT 5."""
 
     def __init__(self, *, refuses: int | None = None, hangs_up_on: int | None = None, forbids: str = "") -> None:
