@@ -28,7 +28,7 @@ from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, View
-from proxy_listener.pipeline import Engine, open_journal
+from proxy_listener.pipeline import Pipeline, open_journal
 from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.handle_cache import HandleCache
@@ -71,20 +71,20 @@ class Service:
         self._parts = Supervisor()
         self._watchdog = Watchdog()
         self.stuck = False
-        self.engine = Engine(config, journal, room=self._room, heard=loop.time(), time=time.time())
+        self.pipeline = Pipeline(config, journal, room=self._room, heard=loop.time(), time=time.time())
         self.fleet = Fleet(
-            config.discovery, config.proxies, self.engine.hear, count_foreign=self.engine.let_go, state=state
+            config.discovery, config.proxies, self.pipeline.hear, foreign=self.pipeline.foreign, state=state
         )
         self.view = View(
             self._devices,
             self.fleet.status,
-            self.engine.outcomes,
-            skipped=lambda: self.engine.listener.skipped,
+            self.pipeline.outcomes,
+            skipped=lambda: self.pipeline.listener.skipped,
             unlisted=self._shows_unlisted,
             behind=journal.behind,
             reads=lambda: self._reads.ended,
         )
-        self._taps = Taps(self.engine.hear, self.fleet.listen)
+        self._taps = Taps(self.pipeline.hear, self.fleet.listen)
         self._reads = self._make_reads()
 
     @asynccontextmanager
@@ -98,7 +98,7 @@ class Service:
             self._parts.start("page", self._page)
             for name, settings in self.config.sinks.items():
                 self._start_sink(name, settings)
-            self._parts.start("kept frames", self._unseal)
+            self._parts.start("kept frames", self._open_kept)
             self._parts.start("housekeeping", self._housekeeping)
             yield
         finally:
@@ -109,8 +109,8 @@ class Service:
         old, self.config = self.config, config
         if (config.devices, config.unlisted) != (old.devices, old.unlisted):
             now = time.time(), asyncio.get_running_loop().time()
-            self.engine.devices.configure(config.devices, config.unlisted.unlisted, now)
-            self._parts.start("kept frames", self._unseal)
+            self.pipeline.devices.configure(config.devices, config.unlisted.unlisted, now)
+            self._parts.start("kept frames", self._open_kept)
         self._reads.reload(config.devices)
         if (config.discovery, config.proxies) != (old.discovery, old.proxies):
             self.fleet.reload(config.discovery, config.proxies)
@@ -134,8 +134,7 @@ class Service:
         sinks = [name for name in self._parts.names if name.startswith("sink ")]
         await self._end("proxies")
         await self._end(*(set(self._parts.names) - {"journal", *sinks}))
-        self.engine.note_lasting(asyncio.get_running_loop().time(), time.time())
-        self.engine.note_hearing(time.time())
+        self.pipeline.record_reception(time.time())
         await self._end("journal")
         await self._close_journal()
         await self._parts.wait(LAST_WORDS)
@@ -169,17 +168,17 @@ class Service:
             return proxy
 
     def _devices(self) -> list[DeviceStatus]:
-        return self.engine.devices.statuses(asyncio.get_running_loop().time())
+        return self.pipeline.devices.statuses(asyncio.get_running_loop().time())
 
     def _device(self, mac: Address) -> DeviceStatus | None:
-        return self.engine.devices.status(mac, asyncio.get_running_loop().time())
+        return self.pipeline.devices.status(mac, asyncio.get_running_loop().time())
 
     def _make_reads(self) -> Reads:
         handles = HandleCache(self.journal.tables.noted, self.journal.tables.note)
         return Reads(
             House(
                 entries=self.config.devices,
-                readable=lambda: self.engine.devices.readable,
+                readable=lambda: self.pipeline.devices.readable,
                 device=self._device,
                 proxies=self.fleet.status,
                 link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, handles),
@@ -187,7 +186,7 @@ class Service:
                 notes=self.journal.tables,
                 hours=self.journal.reader.hours,
                 logged=self.journal.reader.log_times,
-                valueless=self.engine.devices.valueless,
+                valueless=self.pipeline.devices.valueless,
             )
         )
 
@@ -220,7 +219,7 @@ class Service:
         return self.config.unlisted.unlisted == "emit"
 
     async def _coverage(self) -> Coverage:
-        self.engine.note_hearing(time.time())
+        self.pipeline.record_reception(time.time())
         await self.journal.flush()
         record = await self.journal.reader.hearing(time.time() - COVERAGE_HOURS * 3600)
         devices = self._devices()
@@ -233,8 +232,8 @@ class Service:
             COVERAGE_HOURS,
         )
 
-    async def _unseal(self) -> None:
-        await self.engine.unseal()
+    async def _open_kept(self) -> None:
+        await self.pipeline.open_kept()
 
     async def _housekeeping(self) -> None:
         """Notes for after a restart, and signs of life for the service manager."""
@@ -250,8 +249,7 @@ class Service:
                 self.tell_waiting()
             if now - noted >= NOTES:
                 noted = now
-                self.engine.note_lasting(now, time.time())
-                self.engine.note_hearing(time.time())
+                self.pipeline.record_reception(time.time())
             await asyncio.sleep(pace)
 
     def _show_life(self, now: float) -> None:
@@ -265,7 +263,7 @@ class Service:
     def _summary(self) -> str:
         proxies = [status for status in self.fleet.status() if status.state not in NOT_EXPECTED]
         rate = sum(status.rate for status in proxies)
-        devices = self.engine.devices.available(asyncio.get_running_loop().time())
+        devices = self.pipeline.devices.available(asyncio.get_running_loop().time())
         text = f"{self.live()} of {len(proxies)} proxies live, {rate:.0f} advertisements/s, {devices} devices heard"
         storage = self.journal.storage
         return text if storage.ok else f"{text}; history storage fails: {storage.error}"

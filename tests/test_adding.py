@@ -25,7 +25,7 @@ ROWS = {
     "proxy_listener/model/quantities.py": (("SCORE = _number", f'PM25 = _number("pm25", {PM25})'),),
     "proxy_listener/formats/xiaomi/objects.py": (
         ("from proxy_listener.model.quantities import (", "    PM25,"),
-        ("_STANDARD: Mapping[int, Row] = {", "    0x1030: layout(u16(PM25)),"),
+        ("_STANDARD: Mapping[int, ObjectRow] = {", "    0x1030: layout(u16(PM25)),"),
     ),
     "proxy_listener/formats/xiaomi/models.py": (
         ("from proxy_listener.model.quantities import (", "    PM25,"),

@@ -1,16 +1,12 @@
-"""The engine over restarts of the service: what the history and one small note of it remember of frames that prove
-nothing.
-"""
+"""The listener over the journal: what is known after a restart, and frames that were kept for a bindkey."""
 
 import asyncio
-import json
 import struct
 from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 from support.disk import full_disk
 
 from proxy_listener.config import Config
@@ -19,7 +15,8 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings
-from proxy_listener.pipeline import LASTING_NOTE, Engine
+from proxy_listener.model.timing import NEVER
+from proxy_listener.pipeline import Pipeline
 from proxy_listener.simulator import frames
 
 PLANT, SCALE = 0xC47C8D6A0001, 0xC45D83000001
@@ -51,13 +48,10 @@ class Life:
     def __init__(self, journal, now):
         self.journal = journal
         self.began = now
-        self.engine = Engine(Config(), journal, room=str.title, heard=0.0, time=T0 + now)
+        self.pipeline = Pipeline(Config(), journal, room=str.title, heard=0.0, time=T0 + now)
 
     def hear(self, data, now, mac=PLANT, proxy="hall"):
-        return self.engine.hear(proxy, mac, 0, -60, data, T0 + now, now - self.began)
-
-    def note(self, now):
-        self.engine.note_lasting(now - self.began, T0 + now)
+        return self.pipeline.hear(proxy, mac, 0, -60, data, T0 + now, now - self.began)
 
 
 @asynccontextmanager
@@ -71,25 +65,20 @@ async def life(path, now):
         await journal.close()
 
 
-@pytest.mark.parametrize(("mac", "data", "lapses"), [(PLANT, plant(7), 300), (SCALE, WEIGHT, 600)])
-async def test_a_frame_that_its_device_goes_on_with_is_told_once_over_restarts(tmp_path, mac, data, lapses):
-    """It is known for as long after its last copy as if there had been no restart, and not for longer; also where the
-    service was killed twice within a minute.
-    """
+@pytest.mark.parametrize(("mac", "data", "ttl"), [(PLANT, plant(7), 300), (SCALE, WEIGHT, 600)])
+async def test_a_frame_that_its_device_goes_on_repeating_is_accepted_once_over_restarts(tmp_path, mac, data, ttl):
+    """After each start it is known for its TTL, although its row is much older; and not for longer."""
     path = tmp_path / "h.db"
     async with life(path, 0) as first:
         assert first.hear(data, 0, mac) is Outcome.DECODED
         for now in range(10, 1001, 10):
             assert first.hear(data, now, mac) is Outcome.REPEAT
-        first.note(1000)
     async with life(path, 1010) as second:
-        assert second.hear(data, 1000 + lapses - 20, mac, "cellar") is Outcome.REPEAT
-        second.note(1000 + lapses - 10)
-    async with life(path, 1000 + lapses) as third:
-        assert third.hear(data, 1000 + 2 * lapses - 30, mac) is Outcome.REPEAT
-        third.note(1000 + 2 * lapses)
-    async with life(path, 1000 + 4 * lapses) as fourth:
-        assert fourth.hear(data, 1001 + 4 * lapses, mac) is Outcome.DECODED
+        assert second.hear(data, 1000 + ttl, mac, "cellar") is Outcome.REPEAT
+    async with life(path, 5000) as third:
+        assert third.hear(data, 5000 + ttl, mac) is Outcome.REPEAT
+    async with life(path, 9000) as fourth:
+        assert fourth.hear(data, 9001 + ttl, mac) is Outcome.DECODED
 
 
 async def test_the_backlog_of_a_stalled_proxy_is_known_after_a_restart(tmp_path):
@@ -111,86 +100,20 @@ async def test_kept_frames_stay_kept_until_their_readings_are_committed(tmp_path
         for counter in range(300):
             assert house.hear(sealed(counter), counter, KEYED.mac) is Outcome.NO_BINDKEY
         await house.journal.flush()
-        house.engine.devices.configure([KEYED], "emit")
+        house.pipeline.devices.configure([KEYED], "emit")
         with full_disk(path, 20_000):
             with pytest.raises(ProxyListenerError, match="stay kept"):
-                await house.engine.unseal()
+                await house.pipeline.open_kept()
             assert house.journal.sealed_counts == {KEYED.mac: 300}
         assert await house.journal.flush()
         assert house.journal.sealed_counts == {KEYED.mac: 300}
-        assert await house.engine.unseal() == 300
+        assert await house.pipeline.open_kept() == 300
         await house.journal.flush()
         assert house.journal.sealed_counts == {}
         told = [row.reading.counter async for row in house.journal.reader.export()]
         assert sorted(told) == list(range(300))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_devices_that_step_leave_no_note(tmp_path):
-    """The note is written every minute: were all frames in it, a hundred sensors would wear a card out with it."""
-    async with life(tmp_path / "h.db", 0) as house:
-        for now in range(0, 3000, 10):
-            house.hear(plant(now // 10 % 256), now)
-            house.hear(plant(now // 10 % 256), now + 1, proxy="cellar")
-        house.note(3000)
-        assert house.journal.tables.noted(LASTING_NOTE) == "{}"
-
-
-async def test_of_a_flood_in_one_name_the_note_holds_little(tmp_path):
-    async with life(tmp_path / "h.db", 0) as house:
-        for again in range(3):
-            for counter in range(256):
-                house.hear(plant(counter), again * 100 + counter / 10)
-        house.note(300)
-        (kept,) = json.loads(house.journal.tables.noted(LASTING_NOTE)).values()
-        assert len(kept) == 32
-
-
-@pytest.mark.parametrize("note", ["", "[]", '{"x": 1}', '{"C4:7C:8D:6A:00:01": {"zz": 1}}', '{"C4:7C:8D:6A:00:01": 7}'])
-async def test_a_damaged_note_is_told_and_harms_nothing_else(tmp_path, note):
-    path = tmp_path / "h.db"
-    async with life(path, 0) as before:
-        before.hear(plant(7), 0)
-        before.journal.tables.note(LASTING_NOTE, note)
-    with capture_logs() as logged:
-        async with life(path, 10) as after:
-            assert after.hear(plant(7), 11) is Outcome.REPEAT
-            assert after.hear(plant(8), 11) is Outcome.DECODED
-    assert [entry["event"] for entry in logged if "note" in entry] == [
-        "a note in the history is damaged; frames of the last minutes may be told twice"
-    ]
-
-
-async def test_a_frame_that_was_told_twice_in_its_life_keeps_its_note(tmp_path):
-    """A scale shows 71 kg, 72 kg, and an hour later 71 kg again, for half an hour: two rows of one payload."""
-    path, other = tmp_path / "h.db", WEIGHT[:-1] + b"\x2b"
-    async with life(path, 0) as before:
-        assert before.hear(WEIGHT, 0, SCALE) is Outcome.DECODED
-        assert before.hear(other, 10, SCALE) is Outcome.DECODED
-        assert before.hear(WEIGHT, 3600, SCALE) is Outcome.DECODED
-        for now in range(3610, 5401, 10):
-            before.hear(WEIGHT, now, SCALE)
-        before.note(5401)
-    async with life(path, 5410) as after:
-        assert after.hear(WEIGHT, 5420, SCALE) is Outcome.REPEAT
-
-
-async def test_a_restarted_service_keeps_the_notes_of_devices_not_heard_yet(tmp_path):
-    """The proxy stalls meanwhile; the service is killed once more before it delivers."""
-    path = tmp_path / "h.db"
-    async with life(path, 0) as first:
-        for now in range(0, 601, 10):
-            first.hear(plant(7), now)
-        first.note(600)
-    async with life(path, 610) as second:
-        second.note(670)
-    async with life(path, 680) as third:
-        assert third.hear(plant(7), 690) is Outcome.REPEAT
-        third.note(2000)
-    async with life(path, 2010) as fourth:
-        fourth.note(2070)
-        assert fourth.journal.tables.noted(LASTING_NOTE) == "{}"
 
 
 @pytest.mark.parametrize("step", [-3600, 3600])
@@ -200,8 +123,7 @@ async def test_the_wall_clock_may_be_set_while_the_service_runs(tmp_path, step):
     async with life(path, step) as before:
         before.began = 0
         for now in range(0, 601, 10):
-            before.engine.hear("hall", PLANT, 0, -60, plant(7), T0 + step + now, now)
-        before.note(600)
+            before.pipeline.hear("hall", PLANT, 0, -60, plant(7), T0 + step + now, now)
     async with life(path, 610) as after:
         assert after.hear(plant(7), 620) is Outcome.REPEAT
 
@@ -209,7 +131,7 @@ async def test_the_wall_clock_may_be_set_while_the_service_runs(tmp_path, step):
 async def test_a_device_that_was_dropped_is_remembered_when_it_comes_back(tmp_path):
     """Taken out of the configuration while unlisted ones are ignored, and an hour later heard again."""
     async with life(tmp_path / "h.db", 0) as house:
-        devices = house.engine.devices
+        devices = house.pipeline.devices
         devices.configure([DeviceSettings(mac=PLANT)], "emit")
         for counter in range(5):
             assert house.hear(plant(counter), 3600 + counter) is Outcome.DECODED
@@ -229,16 +151,16 @@ async def test_kept_frames_whose_readings_the_full_buffer_lost_are_told_again(tm
     for counter in range(300):
         house.hear(sealed(counter), counter, KEYED.mac)
     await journal.flush()
-    house.engine.devices.configure([KEYED], "emit")
+    house.pipeline.devices.configure([KEYED], "emit")
     with full_disk(path, 20_000):
         with pytest.raises(ProxyListenerError, match="stay kept"):
-            await house.engine.unseal()
+            await house.pipeline.open_kept()
         for now in range(256):
             house.hear(plant(now), 400 + now)
     await journal.flush()
     with pytest.raises(ProxyListenerError, match="readings were lost"):
-        await house.engine.unseal()
-    await house.engine.unseal()
+        await house.pipeline.open_kept()
+    await house.pipeline.open_kept()
     await journal.flush()
     assert journal.sealed_counts == {}
     told = [row.reading.counter async for row in journal.reader.export(KEYED.mac)]
@@ -257,14 +179,14 @@ async def test_kept_legacy_frames_are_told_once_however_often_the_disk_fails(tmp
         running = asyncio.create_task(house.journal.run())
         assert house.hear(data, 0, keyed.mac) is Outcome.NO_BINDKEY
         await house.journal.flush()
-        house.engine.devices.configure([keyed], "emit")
+        house.pipeline.devices.configure([keyed], "emit")
         log = path.with_name("h.db-wal").stat().st_size
         with full_disk(path, log - max(log, path.stat().st_size)):
             for _ in range(3):
                 with pytest.raises(ProxyListenerError, match="stay kept"):
-                    await house.engine.unseal()
+                    await house.pipeline.open_kept()
         assert await house.journal.flush()
-        assert await house.engine.unseal() == 1
+        assert await house.pipeline.open_kept() == 1
         await house.journal.flush()
         assert house.journal.sealed_counts == {}
         assert [row.reading.trust async for row in house.journal.reader.export()] == ["encrypted"]
@@ -277,36 +199,28 @@ async def test_kept_legacy_frames_are_told_once_however_often_the_disk_fails(tmp
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(1, 90)), min_size=5, max_size=80),
     st.sets(st.integers(0, 80), max_size=4),
 )
-async def test_restarts_change_nothing_of_what_is_told(tmp_path_factory, heard, kills):
-    """Whatever a device repeats, in whatever turns, with a note every minute and the service killed in between: what
-    was heard before the last note is told again no more than without, but for frames that were repeated for less than
-    twenty seconds, which lapse so much earlier; and nothing is kept back.
+async def test_a_restart_accepts_no_frame_again_and_misses_one_only_within_its_ttl(tmp_path_factory, heard, kills):
+    """Whatever a device repeats, in whatever order, with the service killed in between: a frame is accepted only where
+    a service without restarts accepts it; one that this service misses comes within 300 s of its start.
     """
-    path = tmp_path_factory.mktemp("engine") / "h.db"
+    path = tmp_path_factory.mktemp("pipeline") / "h.db"
     whole = Journal(None)
     steady = Life(whole, 0)
     journal = Journal(path)
-    current, now, noted, last, unsure = Life(journal, 0), 0, 0, {}, set()
+    current, now, started = Life(journal, 0), 0, NEVER
     try:
         for n, (counter, payload, pause) in enumerate(heard):
             if n in kills:
-                unsure |= {frame for frame, time in last.items() if time > noted}
                 await journal.flush()
                 await journal.close()
                 journal = Journal(path)
-                current = Life(journal, now)
-            while noted + 60 <= now + pause:
-                noted += 60
-                current.note(noted)
+                current, started = Life(journal, now), now
             now += pause
-            frame, data = (counter, payload), plant(counter, 200 + payload)
-            told = current.hear(data, now) is not Outcome.REPEAT
+            data = plant(counter, 200 + payload)
+            accepted = current.hear(data, now) is not Outcome.REPEAT
             new = steady.hear(data, now) is not Outcome.REPEAT
-            if frame not in unsure and not 279 <= now - last.get(frame, -1000) <= 301:
-                assert told == new
-            assert told or not new
-            last[frame] = now
-            unsure.discard(frame)
+            assert new or not accepted
+            assert accepted or not new or now - started <= 300
     finally:
         await journal.close()
         await whole.close()

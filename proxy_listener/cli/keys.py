@@ -17,8 +17,10 @@ from proxy_listener.cli.verb import FAILED, Listing, Options
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.key_import import extracted, import_keys
 from proxy_listener.config.secrets import bindkey
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
-from proxy_listener.model.advertisement import MIBEACON, Address, mac_text, parse_mac, service_data
+from proxy_listener.formats import FORMATS
+from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.format import Format, Frame
+from proxy_listener.model.advertisement import Address, mac_text, parse_mac, service_data
 from proxy_listener.model.errors import DecodeError, ProxyListenerError
 from proxy_listener.model.secret import Secret
 
@@ -118,12 +120,12 @@ def _try_keys(mac: Address, secrets: Sequence[Secret], capture: Path) -> tuple[l
     opened = [0] * len(keys)
     fitting = [0] * len(keys)
     frames = 0
-    for data, frame in _encrypted_frames(mac, capture):
+    for form, data, frame in _encrypted_frames(mac, capture):
         frames += 1
         for index, key in enumerate(keys):
             if frame.scheme == key.scheme:
                 fitting[index] += 1
-                opened[index] += _opens(frame, data, mac, key)
+                opened[index] += _opens(form, frame, data, mac, key)
     results = [
         {
             "key": f"{index + 1} of {len(keys)}, {len(secrets[index])} digits",
@@ -137,7 +139,7 @@ def _try_keys(mac: Address, secrets: Sequence[Secret], capture: Path) -> tuple[l
     return results, frames
 
 
-def _encrypted_frames(mac: Address, capture: Path) -> Iterator[tuple[bytes, Frame]]:
+def _encrypted_frames(mac: Address, capture: Path) -> Iterator[tuple[Format[Any], bytes, Frame]]:
     seen: set[bytes] = set()
     reader = Capture()
     with sys.stdin.buffer if str(capture) == "-" else capture.open("rb") as file:
@@ -145,29 +147,29 @@ def _encrypted_frames(mac: Address, capture: Path) -> Iterator[tuple[bytes, Fram
             if advertisement.address != mac:
                 continue
             for uuid, data in service_data(advertisement.data):
-                if uuid != MIBEACON or data in seen:
+                if uuid not in FORMATS or data in seen:
                     continue
                 seen.add(data)
                 try:
-                    frame = parse_frame(data, mac)
+                    frame = FORMATS[uuid].parse(data, mac)
                 except DecodeError:
                     continue
-                if frame.encrypted and frame.body:
-                    yield data, frame
+                if frame.scheme != "plain" and frame.body:
+                    yield FORMATS[uuid], data, frame
     if reader.bad and reader.bad == reader.lines:
         raise ProxyListenerError(f"no line of {capture} is an advertisement; {reader.problems[0]}")
 
 
-def _opens(frame: Frame, data: bytes, mac: Address, key: Bindkey) -> bool:
+def _opens(form: Format[Any], frame: Frame, data: bytes, mac: Address, key: Bindkey) -> bool:
     try:
-        return open_frame(frame, data, mac, key) is not None
+        return form.open is not None and form.open(frame, data, mac, key) is not None
     except DecodeError:
         return False
 
 
 def _verdict(key: Bindkey, opened: int, fitting: int, frames: int) -> str:
     if not fitting:
-        other = "24" if key.scheme == "v4v5" else "32"
+        other = "24" if key.scheme == "ccm" else "32"
         return f"of the wrong length: these frames need {other} digits" if frames else "no frame to try it on"
     if not opened:
         return "wrong: get the key again; it changes whenever the device is added to the Xiaomi app again"

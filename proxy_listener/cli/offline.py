@@ -15,9 +15,9 @@ from proxy_listener.cli.verb import Listing, Options, Verb, nearest_existing
 from proxy_listener.config import Config, doubts, find, load
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.secrets import bindkey
+from proxy_listener.formats import FORMATS, MAIN_UUID
 from proxy_listener.formats.explain import explain
-from proxy_listener.formats.xiaomi.mibeacon import parse_frame
-from proxy_listener.model.advertisement import MIBEACON, mac_text, parse_mac, service_data
+from proxy_listener.model.advertisement import mac_text, parse_mac, service_data
 from proxy_listener.model.errors import ConfigError, DecodeError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
@@ -177,7 +177,9 @@ def _entries(options: Options) -> Sequence[DeviceSettings]:
 
 def _sender(payload: bytes) -> int | None:
     """The MAC inside a frame or an advertisement with a frame; None where it has none."""
-    frames = [data for uuid, data in service_data(payload) if uuid == MIBEACON] or [payload]
-    with suppress(DecodeError):
-        return parse_frame(frames[0]).mac
+    found = [(uuid, data) for uuid, data in service_data(payload) if uuid in FORMATS] or [(MAIN_UUID, payload)]
+    for uuid, data in found:
+        with suppress(DecodeError):
+            mac: int | None = FORMATS[uuid].parse(data, None).mac
+            return mac
     return None

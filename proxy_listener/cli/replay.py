@@ -24,7 +24,7 @@ from proxy_listener.model.advertisement import ADDRESS_LIMIT, Advertisement
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, as_json
-from proxy_listener.pipeline import Engine, open_journal
+from proxy_listener.pipeline import Pipeline, open_journal
 from proxy_listener.state import LOCK, single_instance
 
 log = structlog.get_logger()
@@ -105,25 +105,23 @@ class _Player:
         self._journal = journal
         self._out = out
         self._rooms = {proxy.name: proxy.room or proxy.name for proxy in config.proxies}
-        self._engine: Engine | None = None
+        self._pipeline: Pipeline | None = None
         self._readings = 0
         self._advertisements = 0
         self._refused = 0
-        self._heard = self._time = 0.0
 
     async def play(self, advertisements: Iterator[Advertisement]) -> None:
         for advertisement in advertisements:
-            if self._engine is None:
-                self._engine = self._start(advertisement)
-                await self._engine.unseal()
-            self._hear(self._engine, advertisement)
+            if self._pipeline is None:
+                self._pipeline = self._start(advertisement)
+                await self._pipeline.open_kept()
+            self._hear(self._pipeline, advertisement)
             if self._advertisements % BATCH == 0:
                 await self._commit()
         await self._commit()
 
-    def _hear(self, engine: Engine, advertisement: Advertisement) -> None:
+    def _hear(self, pipeline: Pipeline, advertisement: Advertisement) -> None:
         self._advertisements += 1
-        self._heard, self._time = advertisement.heard, advertisement.time
         if (
             len(advertisement.data) > LONGEST
             or advertisement.address >= ADDRESS_LIMIT
@@ -131,7 +129,7 @@ class _Player:
         ):
             self._refused += 1
             return
-        engine.hear(
+        pipeline.hear(
             advertisement.proxy,
             advertisement.address,
             advertisement.address_type,
@@ -141,11 +139,11 @@ class _Player:
             advertisement.heard,
         )
 
-    def _start(self, first: Advertisement) -> Engine:
+    def _start(self, first: Advertisement) -> Pipeline:
         def room(proxy: str) -> str:
             return self._rooms.get(proxy, proxy)
 
-        return Engine(self._config, self._journal, room=room, heard=first.heard, time=first.time, emit=self._emit)
+        return Pipeline(self._config, self._journal, room=room, heard=first.heard, time=first.time, emit=self._emit)
 
     def _emit(self, reading: Reading) -> None:
         self._readings += 1
@@ -158,18 +156,16 @@ class _Player:
         self._out.flush()
 
     async def close(self) -> None:
-        if self._engine is not None:
-            self._engine.note_lasting(self._heard, self._time)
         await self._journal.close()
 
     def summary(self) -> ReplaySummary:
-        outcomes = self._engine.outcomes() if self._engine else {}
+        outcomes = self._pipeline.outcomes() if self._pipeline else {}
         outcomes[str(Outcome.REFUSED)] = self._refused
         return ReplaySummary(
             self._advertisements,
             self._readings,
             {outcome: count for outcome, count in outcomes.items() if count},
-            dict(self._engine.listener.skipped) if self._engine else {},
+            dict(self._pipeline.listener.skipped) if self._pipeline else {},
             self.capture.bad,
             tuple(map(str, self.capture.problems)),
         )

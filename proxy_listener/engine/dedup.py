@@ -1,38 +1,50 @@
-"""New, late, repeat or replay? One rule for each way in which a device can be recognised again.
+"""The duplicate rule: is a frame new, late, a repeat or a replay?
 
 What comes in: of one device, the counter and identity of a frame that has already decoded and, where it has a tag,
-verified, and when it was heard (monotonic seconds). What goes out: a :class:`Judgement`. Nothing that failed to
-decode comes here, so a forged or damaged frame can mute nothing.
+verified, and when it was heard (monotonic seconds). What goes out: a :class:`Judgement`. A frame that failed to decode
+does not come here, so a forged or damaged frame cannot make a real one look known.
 
-**Why not a counter that must rise.** Every room delivers the same frame, up to four minutes late and out of order;
-devices restart at zero or at random after a battery change, wrap, and put two payloads under one counter. A rule that
-wants the counter to rise loses frames; one that remembers only the last counter fires A, B, A twice. So here
-*identity* decides whether a frame is accepted, once and for ever, and *order* decides only what it may change.
+This is the only module that knows the bytes of an identity, and every duration of the rule stands here.
 
-**Authenticated frames** (v4/v5). Identity is (MAC, bindkey, 32-bit counter, tag). Raw bytes are no identity: the header
-is not authenticated, and one authentic frame has 1,536 x 256 x 2 variants that all decrypt. The newest identities are
-in memory, all others behind ``known``, which asks the history's unique index; so a recorded frame is never accepted
-again, whatever happened since. A counter above every one that ever went to history needs no asking, so the disk has no
-part in the usual frame. ``hi`` is the highest counter accepted; at or below it a frame is late. A device that
-restarted sends only late frames: when ``hi`` has been silent for 120 s and two late frames came with rising counters,
-and not in the one burst in which a stalled proxy delivers its backlog, the second of them is the new ``hi``.
+**Why no counter that must rise.** Every room delivers the same frame, up to four minutes late and out of order. Devices
+restart at zero or at random after a battery change, wrap, and put two payloads under one counter. A rule that wants the
+counter to rise loses frames; a rule that remembers only the last counter accepts A, B, A twice. So *identity* decides
+whether a frame is accepted, once, and *order* decides only what it may change.
 
-**Plain and legacy frames.** Eight bits of counter come round again in nine minutes, so identity is (counter, object
-bytes) and lasts 300 s since it was last heard.
+**Authenticated frames.** Identity is (MAC, bindkey, 32-bit counter, tag). The raw bytes are no identity: the header is
+not authenticated, and one authentic frame has 1,536 x 256 x 2 variants that all decrypt. The newest identities are in
+memory, all others in the history's unique index, which ``known`` asks. So a recorded frame is never accepted again. A
+counter above every one that ever went to history needs no query, so the disk has no part in the usual frame. ``hi`` is
+the highest counter accepted; at or below it a frame is late. A device that restarted sends only late frames: when
+``hi`` has been silent for 120 s and two late frames came with rising counters, and not in the one burst in which a
+stalled proxy delivers its backlog, the second of them becomes ``hi``.
 
-**Frames without a counter** (Mi scales, HHCCJCY10). Identity is the payload, and lasts 600 s since it was last heard.
+**Plain and legacy frames.** A counter of eight bits comes round in nine minutes, so identity is (counter, body), and
+lasts for 300 s after the frame was last heard.
+
+**Frames without a counter** (Mi scales, HHCCJCY10). Identity is the payload, and lasts for 600 s after it was last
+heard.
 
 **Products whose counter never moves.** A changed value is accepted when it has been heard for 2 s and nothing
-contradicted it; an unchanged one becomes a row every 15 minutes.
+contradicted it; an unchanged value becomes a reading every 15 minutes.
 
-``order`` in a judgement is a number that rises with the device's own sequence, for quantities: the value of an older
-frame does not replace what a newer one wrote.
+**After a restart** the newest rows of the history are the known frames. Those that prove nothing count as heard at the
+start, because a row has only the time of its first copy: a device that goes on repeating a frame makes no second
+reading, and at worst one frame whose counter came round with the same bytes is missed.
 
-The rule's evidence and truth table: facts, dedup-and-replay. Every row of the table is a test.
+``order`` in a judgement rises with the device's own sequence: the value of an older frame does not replace what a newer
+one wrote. Evidence and truth table: docs/protocol/deduplication.md; every row of the table is a test.
+
+::
+
+    authenticated identity   [bindkey id: 4][counter: 4, big endian][tag: 4]
+    claimed identity         "P" [counter: 1][CRC-32 of the body: 4]       plain and legacy, with a counter
+                             "U" [CRC-32 of the payload: 4]                without a counter
+                             "C" [CRC-32 of the body: 4]                   with a counter that never moves
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
@@ -40,6 +52,10 @@ from proxy_listener.model.timing import NEVER
 
 REPLAY_AFTER = 300.0
 """Seconds: a known frame heard so much later was not delayed by a proxy (the longest stalls seen are minutes)."""
+
+SAME_MOMENT = 2.0
+"""Seconds after its first copy in which a copy of an authenticated frame says where the device is. Proxies deliver
+within 0.2 s; a later copy may be a replay from somewhere else."""
 
 LATE_EVENT_COUNT, LATE_EVENT_SECONDS = 16, 5.0
 """An event that another room's frame overtook still fires, if by so few counters and so little time."""
@@ -56,10 +72,10 @@ NEWEST_KEPT = 64
 HOLD = 2.0
 HEARTBEAT = 900.0
 
-LASTING = 20.0
-"""Seconds for which a device repeats a frame until it counts as one that it goes on with: when such a frame lapses, its
-row does not say, and it has to be noted. A frame that was not lapses so much earlier after a restart.
-"""
+REPEATABLE_SECONDS = UNCOUNTED_TTL
+REPEATABLE_KEPT = 1024
+"""Claimed rows of the last so many seconds are restored beyond the newest 64, at most so many: a sensor that steps
+every two seconds sends 64 in half of the time for which proxies are known to stall."""
 
 FOREVER = float("inf")
 UNHEARD = -(2**31)
@@ -68,7 +84,7 @@ _HALF, _ROUND = 2**31, 2**32
 
 
 def _tenths(heard: float) -> int:
-    """Tenths of a second in 32 bits. They come round in 13 years, so that a clock which began in 1970 stops nobody."""
+    """Tenths of a second in 32 bits. They wrap after 13 years, so a clock that began in 1970 works too."""
     return (int(heard * 10) + _HALF) % _ROUND - _HALF
 
 
@@ -80,7 +96,7 @@ Known: TypeAlias = Callable[[bytes], bool]
 """Was the authenticated frame with this identity ever accepted from this device?"""
 
 ANY = 2**32
-"""Above every counter: where nobody can say which is the highest, each has to be asked for."""
+"""Above every counter: where the highest counter is not known, each counter has to be looked up."""
 
 
 class Verdict(IntEnum):
@@ -108,7 +124,7 @@ class Judgement(NamedTuple):
 _new = tuple.__new__  # NamedTuple's own constructor is Python code and takes twice as long
 
 NEW, ACCEPTED = Verdict.NEW, Verdict.LATE
-"""The verdicts up to ``ACCEPTED`` are readings. Looking a member up in its enum takes a tenth of a judgement."""
+"""The verdicts up to ``ACCEPTED`` are readings. Looking a member up in its enumeration takes a tenth of a judgement."""
 
 REPEAT = Judgement(Verdict.REPEAT)
 REPLAY = Judgement(Verdict.REPLAY, age=float("inf"))
@@ -116,11 +132,10 @@ HELD = Judgement(Verdict.HELD)
 
 
 class Authenticated:
-    """The v4/v5 frames of one device under one bindkey.
+    """The authenticated frames of one device under one bindkey.
 
-    An identity is the bindkey's name, the counter and the tag, four bytes each. The newest 64 lie in a ring of two
-    arrays of half a kB, without the bindkey's name; as a dict they would cost seven. ``highest``: the highest counter
-    of any that went to history; -1 where none did.
+    The newest 64 identities lie in a ring of two arrays of half a kB, without the bindkey's id; as a dict they would
+    take seven. ``highest``: the highest counter of any that went to history; -1 where none did.
     """
 
     __slots__ = (
@@ -148,20 +163,21 @@ class Authenticated:
         self._late_counter = -1
         self._late_heard = NEVER
 
-    def restore(self, identity: bytes, counter: int, heard: float, late: bool) -> None:
-        """A row of the history, oldest first: on start ``hi`` and the newest identities come from there."""
+    def restore(self, identity: bytes, heard: float, late: bool) -> None:
+        """A row of the history, oldest first: at the start, ``hi`` and the newest identities come from there."""
+        counter = counter_of(identity)
         self.reserve(counter)
         self._remember(int.from_bytes(identity[4:], "big"), heard)
         if not late:
             self.hi = counter
 
     def reserve(self, counter: int) -> None:
-        """A frame with this counter went to history without coming here."""
+        """A frame with this counter went to history without being judged."""
         self._top = max(self._top, counter)
 
     @staticmethod
     def identity(key_id: bytes, counter: int, tag: bytes) -> bytes:
-        """What a frame is known by."""
+        """The identity of a frame: see the module's head."""
         return key_id + counter.to_bytes(4, "big") + tag
 
     def judge(self, counter: int, identity: bytes, heard: float) -> Judgement:
@@ -206,51 +222,33 @@ class Authenticated:
         self._next = (at + 1) % NEWEST_KEPT
 
 
-_LASTS = int(LASTING * 10)
-"""In tenths of a second, up to which it is counted: it fits a byte."""
-
-
-def _go_on(lasted: bytearray, place: int, age: int) -> None:
-    """The frame in this place was heard again, so many tenths of a second later."""
-    lasted[place] = min(_LASTS, lasted[place] + age)
-
-
-def _lasting(lasted: bytearray) -> Iterator[int]:
-    """The places of the frames that their device goes on with: usually none, which is seen at once."""
-    place = lasted.find(_LASTS)
-    while place >= 0:
-        yield place
-        place = lasted.find(_LASTS, place + 1)
-
-
 class Plain:
     """The plain and legacy frames of one device: 256 counters, each with the digests of what it carried lately.
 
-    The newest digest of each counter lies in two arrays of 1 kB, whose times are whole tenths of a second; further
-    ones (two payloads under one counter) in a dict. A dict alone would not do: a sensor that steps every two seconds
-    keeps 150 of them alive, and a device may cost 10 kB.
+    The newest digest of each counter lies in two arrays of 1 kB, whose times are whole tenths of a second; further ones
+    (two payloads under one counter) in a dict. A dict alone would not do: a sensor that steps every two seconds keeps
+    150 of them alive, and a device may take 10 kB.
     """
 
-    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_lasted", "_more", "_order")
+    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_more", "_order")
+
+    ttl = PLAIN_TTL
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * 256
         self._heard = array("i", [UNHEARD]) * 256
-        self._lasted = bytearray(256)
-        self._more: dict[tuple[int, int], tuple[float, float]] = {}
+        self._more: dict[tuple[int, int], float] = {}
         self._last = 0
         self._last_heard = NEVER
         self._order = 0
 
-    ttl = PLAIN_TTL
-
     @staticmethod
     def identity(counter: int, digest: int) -> bytes:
-        """What a frame is known by."""
+        """The identity of a frame: see the module's head."""
         return b"P" + bytes((counter,)) + digest.to_bytes(4, "big")
 
     def judge(self, counter: int, digest: int, heard: float) -> Judgement:
-        """What a decoded frame is; ``digest`` is a 32-bit digest of its object bytes."""
+        """What a decoded frame is; ``digest`` is the CRC-32 of its body."""
         if self.touch(counter, digest, heard):
             return REPEAT
         self._remember(counter, digest, heard)
@@ -267,8 +265,8 @@ class Plain:
         return _new(Judgement, (NEW, self._order, True, 0.0))
 
     def touch(self, counter: int, digest: int, heard: float, *, unbroken: bool = False) -> bool:
-        """Note another copy; False where the frame is not known, or was last heard too long ago. ``unbroken``: there
-        were so many copies in between that it never lapsed.
+        """Note another copy; False where the frame is not known, or was last heard too long ago. ``unbroken``: copies
+        in between kept it known.
         """
         if self._digests[counter] == digest and self._heard[counter] != UNHEARD:
             now = _tenths(heard)
@@ -277,51 +275,30 @@ class Plain:
                 return False
             if age > 0:
                 self._heard[counter] = now
-                _go_on(self._lasted, counter, age)
             return True
-        if (counter, digest) not in self._more:
+        last = self._more.get((counter, digest))
+        if last is None or (heard - last > PLAIN_TTL and not unbroken):
             return False
-        first, last = self._more[counter, digest]
-        if heard - last > PLAIN_TTL and not unbroken:
-            return False
-        self._more[counter, digest] = first, max(heard, last)
+        self._more[counter, digest] = max(heard, last)
         return True
 
-    def _remember(self, counter: int, digest: int, heard: float, *, lasting: bool = False) -> None:
+    def _remember(self, counter: int, digest: int, heard: float) -> None:
         now = _tenths(heard)
         age = _apart(now, self._heard[counter])
         if self._heard[counter] != UNHEARD and age <= PLAIN_TTL * 10 and self._digests[counter] != digest:
-            same = sorted((last, key) for key, (_, last) in self._more.items() if key[0] == counter)
+            same = sorted((last, key) for key, last in self._more.items() if key[0] == counter)
             if len(same) >= PLAIN_DIGESTS - 1:
                 del self._more[same[0][1]]
-            last = heard - age / 10
-            self._more[counter, self._digests[counter]] = last - self._lasted[counter] / 10, last
-            self._forget(heard)
+            self._more[counter, self._digests[counter]] = heard - age / 10
+            self._more = {key: last for key, last in self._more.items() if heard - last <= PLAIN_TTL}
         if self._more:
             self._more.pop((counter, digest), None)
         self._digests[counter], self._heard[counter] = digest, now
-        self._lasted[counter] = _LASTS if lasting else 0
 
-    def _forget(self, heard: float) -> None:
-        for key in [key for key, (_, last) in self._more.items() if heard - last > PLAIN_TTL]:
-            del self._more[key]
-
-    def lasting(self, now: float) -> Iterator[tuple[bytes, float]]:
-        """``(identity, last heard)`` of every frame that the device goes on with."""
-        for counter in _lasting(self._lasted):
-            age = _apart(_tenths(now), self._heard[counter])
-            if age <= PLAIN_TTL * 10:
-                yield self.identity(counter, self._digests[counter]), now - age / 10
-            else:
-                self._lasted[counter] = 0
-        for (counter, digest), (first, last) in self._more.items():
-            if last - first >= LASTING and now - last <= PLAIN_TTL:
-                yield self.identity(counter, digest), last
-
-    def restore(self, identity: bytes, heard: float, late: bool, lasting: bool) -> None:
-        """A row of the history, oldest first."""
-        counter, digest = identity[1], int.from_bytes(identity[2:], "big")
-        self._remember(counter, digest, heard, lasting=lasting)
+    def restore(self, identity: bytes, heard: float, late: bool, last: float) -> None:
+        """A row of the history, oldest first; it counts as ``last`` heard then."""
+        counter = identity[1]
+        self._remember(counter, int.from_bytes(identity[2:], "big"), last)
         if not late:
             self._last, self._last_heard = counter, heard
 
@@ -330,27 +307,26 @@ class Uncounted:
     """The frames of one device that has no counter: its last 256 payloads, in a ring of two arrays of 1 kB.
 
     A scale sends ten different unstable weights a second while somebody stands on it, and another room may deliver all
-    of them minutes later: with the last eight only, they would be told twice.
+    of them minutes later: with the last eight only, they would be accepted twice.
     """
 
-    __slots__ = ("_digests", "_heard", "_lasted", "_next", "_order")
+    __slots__ = ("_digests", "_heard", "_next", "_order")
 
     ttl = UNCOUNTED_TTL
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * UNCOUNTED_KEPT
         self._heard = array("i", [UNHEARD]) * UNCOUNTED_KEPT
-        self._lasted = bytearray(UNCOUNTED_KEPT)
         self._next = 0
         self._order = 0
 
     @staticmethod
     def identity(_counter: int, digest: int) -> bytes:
-        """What a frame is known by."""
+        """The identity of a frame: see the module's head."""
         return b"U" + digest.to_bytes(4, "big")
 
     def judge(self, counter: int, digest: int, heard: float) -> Judgement:
-        """What a decoded payload is; ``digest`` is a 32-bit digest of all its bytes."""
+        """What a decoded payload is; ``digest`` is the CRC-32 of all its bytes."""
         if self.touch(counter, digest, heard):
             return REPEAT
         self._remember(digest, heard)
@@ -358,8 +334,8 @@ class Uncounted:
         return Judgement(Verdict.NEW, self._order, fires=True)
 
     def touch(self, _counter: int, digest: int, heard: float, *, unbroken: bool = False) -> bool:
-        """Note another copy; False where the payload is not known, or was last heard too long ago. ``unbroken``: there
-        were so many copies in between that it never lapsed.
+        """Note another copy; False where the payload is not known, or was last heard too long ago. ``unbroken``: copies
+        in between kept it known.
         """
         try:
             at = self._digests.index(digest)
@@ -371,35 +347,27 @@ class Uncounted:
             return False
         if age > 0:
             self._heard[at] = now
-            _go_on(self._lasted, at, age)
         return True
 
-    def lasting(self, now: float) -> Iterator[tuple[bytes, float]]:
-        """``(identity, last heard)`` of every payload that the device goes on with."""
-        for at in _lasting(self._lasted):
-            age = _apart(_tenths(now), self._heard[at])
-            if age <= UNCOUNTED_TTL * 10:
-                yield self.identity(0, self._digests[at]), now - age / 10
-            else:
-                self._lasted[at] = 0
+    def restore(self, identity: bytes, _heard: float, _late: bool, last: float) -> None:
+        """A row of the history, oldest first; it counts as ``last`` heard then."""
+        self._remember(int.from_bytes(identity[1:], "big"), last)
 
-    def restore(self, identity: bytes, heard: float, _late: bool, lasting: bool) -> None:
-        """A row of the history, oldest first."""
-        self._remember(int.from_bytes(identity[1:], "big"), heard, lasting=lasting)
-
-    def _remember(self, digest: int, heard: float, *, lasting: bool = False) -> None:
+    def _remember(self, digest: int, heard: float) -> None:
         try:
             at = self._digests.index(digest)
         except ValueError:
             at, self._next = self._next, (self._next + 1) % UNCOUNTED_KEPT
         self._digests[at], self._heard[at] = digest, _tenths(heard)
-        self._lasted[at] = _LASTS if lasting else 0
 
 
 class Constant:
     """The frames of one device whose counter never moves: its value, and a changed one that must prove itself."""
 
     __slots__ = ("_changed", "_changed_heard", "_digest", "_order", "_row_heard")
+
+    ttl = 0.0
+    """Every copy counts: it may be the one that proves a changed value."""
 
     def __init__(self) -> None:
         self._digest: int | None = None
@@ -408,16 +376,13 @@ class Constant:
         self._changed_heard = NEVER
         self._order = 0
 
-    ttl = 0.0
-    """Every copy counts: it may be the one that proves a changed value."""
-
     @staticmethod
     def identity(_counter: int, digest: int) -> bytes:
-        """What a frame is known by."""
+        """The identity of a frame: see the module's head."""
         return b"C" + digest.to_bytes(4, "big")
 
     def judge(self, _counter: int, digest: int, heard: float) -> Judgement:
-        """What a decoded frame is; ``digest`` is a 32-bit digest of its object bytes."""
+        """What a decoded frame is; ``digest`` is the CRC-32 of its body."""
         if digest == self._digest:
             self._changed = None
             return self._row(digest, heard) if heard - self._row_heard >= HEARTBEAT else REPEAT
@@ -438,18 +403,65 @@ class Constant:
         del unbroken
         return digest == self._digest
 
-    def lasting(self, _now: float) -> Iterator[tuple[bytes, float]]:
-        """Nothing: its last row says all."""
-        return iter(())
-
-    def restore(self, identity: bytes, heard: float, _late: bool, _lasting: bool) -> None:
+    def restore(self, identity: bytes, heard: float, _late: bool, _last: float) -> None:
         """A row of the history, oldest first."""
         self._digest, self._row_heard = int.from_bytes(identity[1:], "big"), heard
 
 
 Claimed: TypeAlias = Plain | Uncounted | Constant
-"""The rules for frames that prove nothing. Each has ``judge``, ``touch``, ``identity``, ``lasting``, ``restore``, and
-the ``ttl`` for which the exact bytes of a frame may stand for it."""
+"""The rules for frames that prove nothing. Each has ``judge``, ``touch``, ``identity``, ``restore``, and the ``ttl``
+for which the exact bytes of a frame may stand for it."""
 
-CLAIMED: Mapping[bytes, type[Claimed]] = {b"P": Plain, b"U": Uncounted, b"C": Constant}
-"""By the first byte of their identities."""
+_CLAIMED: Mapping[bytes, tuple[type[Claimed], int]] = {b"P": (Plain, 6), b"U": (Uncounted, 5), b"C": (Constant, 5)}
+"""First byte of an identity -> its rule, and its length."""
+
+_AUTHENTICATED_BYTES = 12
+
+
+def counter_of(identity: bytes) -> int:
+    """The counter in an authenticated identity."""
+    return int.from_bytes(identity[4:8], "big")
+
+
+class Streams:
+    """All frames of one device: a stream under each bindkey, and one for each kind of frames that prove nothing.
+
+    ``begin``: what the history knows of the frames under the bindkey with this id.
+    """
+
+    __slots__ = ("_authenticated", "_begin", "_claimed")
+
+    def __init__(self, begin: Callable[[bytes], Authenticated]) -> None:
+        self._begin = begin
+        self._authenticated: dict[bytes, Authenticated] = {}
+        self._claimed: dict[bytes, Claimed] = {}
+
+    def authenticated(self, key_id: bytes) -> Authenticated:
+        """The frames under one bindkey."""
+        stream = self._authenticated.get(key_id)
+        if stream is None:
+            stream = self._authenticated[key_id] = self._begin(key_id)
+        return stream
+
+    def claimed(self, *, counted: bool, constant: bool) -> Claimed:
+        """The frames that prove nothing."""
+        return self._of_kind(b"U" if not counted else b"C" if constant else b"P")
+
+    def restore(self, identity: bytes, heard: float, late: bool, last: float) -> bytes | None:
+        """A row of the history, oldest first: the bindkey's id of an authenticated frame. Identities of reads and log
+        entries are empty and passed over.
+        """
+        if len(identity) == _AUTHENTICATED_BYTES:
+            key_id = identity[:4]
+            self.authenticated(key_id).restore(identity, heard, late)
+            return key_id
+        kind = identity[:1]
+        if kind in _CLAIMED and len(identity) == _CLAIMED[kind][1]:
+            self._of_kind(kind).restore(identity, heard, late, last)
+        return None
+
+    def _of_kind(self, kind: bytes) -> Claimed:
+        stream = self._claimed.get(kind)
+        if stream is None:
+            stream = self._claimed[kind] = _CLAIMED[kind][0]()
+        return stream

@@ -1,20 +1,17 @@
 """What is known of one device: its entry, its bindkeys, the frames it sent, where it is heard, its live state.
 
-What comes in: what the listener found out. What goes out: judgements, and the device's status. The rule of this file:
-of a device that has a bindkey, nothing here moves but by a frame that verified.
+What comes in: what the listener found out. What goes out: judgements, and the device's status. Of a device that has a
+bindkey, nothing here moves but by a frame that verified.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 import attrs
 
-from proxy_listener.engine.budget import Budgets
-from proxy_listener.engine.dedup import CLAIMED, FOREVER, Authenticated, Claimed
-from proxy_listener.engine.rivals import Rivals
+from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams
+from proxy_listener.engine.plausibility import FailedTags, JumpFilter, TwoSenders
 from proxy_listener.engine.routing import Routes
-from proxy_listener.engine.slope import Slopes
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Scheme
+from proxy_listener.formats.bindkey import Bindkey, Scheme
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Value
@@ -23,48 +20,39 @@ from proxy_listener.model.status import DeviceStatus, Heard, KeyState
 from proxy_listener.model.timing import DAY, NEVER
 
 COPIES = 8
-"""Frames whose exact bytes are kept for the fast repeat test: several objects take turns within one batch of rooms."""
-
-LASTING_KEPT = 32
-"""More than any device takes turns with; what somebody says in its name besides is not noted."""
+"""Frames whose exact bytes are kept for the fast repeat test: several objects alternate within one batch of rooms."""
 
 VERIFIED = KeyState.VERIFIED
-"""Looking a member up in its enum takes longer than all else that is asked of a key that verified again."""
+"""Looking a member up in its enumeration takes longer than all else that is asked of a key that verified again."""
 
 WRONG_FAILURES, WRONG_SECONDS = 20, 600.0
-"""Two failures in a row raise false alarms in Home Assistant (core#113833); bit errors do come through."""
+"""A key is wrong after so many failures in a row over so long. Two failures raise false alarms in Home Assistant
+(core#113833), because bit errors do get through."""
 
 KEY_RETIRES = DAY
-AUTHENTICATED_BYTES = 12
-CLAIMED_BYTES: Mapping[bytes, int] = {b"P": 6, b"U": 5, b"C": 5}
-"""Lengths of identities."""
-
-Stream: TypeAlias = Callable[[Address, bytes], Authenticated]
-"""What the history knows of a device's frames under the bindkey of this name."""
+"""Seconds after the newest bindkey first verified in which the older ones are still tried."""
 
 
 @attrs.define(slots=True)
 class Copy:
     """The exact bytes of a frame that decoded: when first and last heard, which stream knows it and as what.
 
-    ``told``: up to when its stream knows that it was heard.
-
-    Not frozen: the repeats of a frame move ``last``.
+    ``noted``: the last time that its stream knows. Not frozen, because each repeat of the frame moves ``last``.
     """
 
     first: float
     last: float
     ttl: float
     serial: int
-    stream: Claimed | None = None  # None: authenticated, known by its tag for ever
+    stream: Claimed | None = None  # None: authenticated, known by its tag
     counter: int = 0
     digest: int = 0
-    told: float = NEVER
+    noted: float = NEVER
 
     def flush(self) -> None:
-        """Tell the stream when the frame was last heard, which the fast repeat test notes only here."""
-        if self.stream is not None and self.last > self.told:
-            self.told = self.last
+        """Tell the stream when the frame was last heard: the fast repeat test notes that only here."""
+        if self.stream is not None and self.last > self.noted:
+            self.noted = self.last
             self.stream.touch(self.counter, self.digest, self.last, unbroken=True)
 
 
@@ -72,19 +60,17 @@ class Device:
     """One device, listed or admitted."""
 
     __slots__ = (
-        "_authenticated",
-        "_claimed",
         "_failed_since",
         "_failures",
         "_key_since",
         "_started",
-        "_stream",
         "address",
-        "budgets",
         "copies",
         "counter",
         "entry",
+        "failed_tags",
         "heard",
+        "jumps",
         "key",
         "keys",
         "model",
@@ -93,18 +79,23 @@ class Device:
         "old_firmware",
         "product_id",
         "readings",
-        "rivals",
         "routes",
         "serial",
-        "slopes",
+        "streams",
         "trust",
+        "two_senders",
         "values",
         "written",
     )
 
-    def __init__(self, address: Address, entry: DeviceSettings | None, stream: Stream, started: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        entry: DeviceSettings | None,
+        begin: Callable[[bytes], Authenticated],
+        started: float,
+    ) -> None:
         self.address = address
-        self._stream = stream
         self._started = started
         self.entry = entry
         self.keys: tuple[Bindkey, ...] = ()
@@ -121,13 +112,12 @@ class Device:
         self.old_firmware = False
         self.copies: dict[bytes, Copy] = {}
         self.routes = Routes()
-        self.budgets = Budgets()
-        self.rivals = Rivals()
-        self.slopes = Slopes()
+        self.failed_tags = FailedTags()
+        self.two_senders = TwoSenders()
+        self.jumps = JumpFilter()
+        self.streams = Streams(begin)
         self.values: dict[str, tuple[Value, float]] = {}
         self.written: dict[str, tuple[object, int]] = {}
-        self._authenticated: dict[bytes, Authenticated] = {}
-        self._claimed: dict[bytes, Claimed] = {}
         self._failures = 0
         self._failed_since = NEVER
         self._key_since: dict[bytes, float] = {}
@@ -139,7 +129,7 @@ class Device:
         before = [key.id for key in self.keys]
         self.keys = tuple(Bindkey(secret) for secret in entry.bindkey) if entry else ()
         if [key.id for key in self.keys] != before:
-            # Bytes that were believed without this key, or under another, stand for nothing now.
+            # Bytes that were believed without this key, or under another, prove nothing now.
             self.flush()
             self.copies.clear()
         if not self.keys:
@@ -150,7 +140,7 @@ class Device:
         self.rename()
 
     def rename(self) -> None:
-        """A device without a name is called after its model and the end of its MAC."""
+        """A device without a configured name is named after its model and the end of its MAC."""
         model = self.model.name if self.model else "device"
         self.name = (self.entry and self.entry.name) or f"{model} {self.address & 0xFFFF:04X}"
 
@@ -163,20 +153,6 @@ class Device:
         if self.model is None or model.product_id == self.product_id:
             return False
         return any(key.id in self._key_since for key in self.keys)
-
-    def authenticated(self, key_id: bytes) -> Authenticated:
-        """The v4/v5 frames under one bindkey."""
-        stream = self._authenticated.get(key_id)
-        if stream is None:
-            stream = self._authenticated[key_id] = self._stream(self.address, key_id)
-        return stream
-
-    def claimed(self, kind: bytes) -> Claimed:
-        """The frames that prove nothing, by the first byte of their identities."""
-        stream = self._claimed.get(kind)
-        if stream is None:
-            stream = self._claimed[kind] = CLAIMED[kind]()
-        return stream
 
     def keys_in_force(self, scheme: Scheme, heard: float) -> tuple[Bindkey, ...]:
         """The bindkeys of this scheme to try: the older ones retire a day after the newest first verified."""
@@ -206,23 +182,13 @@ class Device:
         self.key = KeyState.WRONG
         return True
 
-    def restore(self, identity: bytes, counter: int | None, heard: float, late: bool, lasting: bool) -> None:
-        """A row of the history, oldest first; ``lasting``: the device went on with it, and ``heard`` is when it was
-        heard last. Identities of reads and log entries are empty and passed over.
+    def restore(self, identity: bytes, heard: float, late: bool, last: float) -> None:
+        """A row of the history, oldest first. ``heard``: monotonic seconds of its first copy; ``last``: until when it
+        counts as heard.
         """
-        if len(identity) == AUTHENTICATED_BYTES and counter is not None:
-            self.authenticated(identity[:4]).restore(identity, counter, heard, late)
-            self._key_since.setdefault(identity[:4], heard)
-        elif len(identity) == CLAIMED_BYTES.get(identity[:1]):
-            self.claimed(identity[:1]).restore(identity, heard, late, lasting)
-
-    def lasting(self, now: float) -> list[tuple[bytes, float]]:
-        """``(identity, last heard)`` of the frames that it goes on with, newest first and at most
-        :data:`LASTING_KEPT`: when these lapse, no row says.
-        """
-        self.flush()
-        found = [frame for stream in self._claimed.values() for frame in stream.lasting(now)]
-        return sorted(found, key=lambda frame: frame[1], reverse=True)[:LASTING_KEPT]
+        key_id = self.streams.restore(identity, heard, late, last)
+        if key_id is not None:
+            self._key_since.setdefault(key_id, heard)
 
     def remember(self, data: bytes, copy: Copy) -> None:
         """Keep the exact bytes of a frame that decoded."""
@@ -233,7 +199,7 @@ class Device:
     def flush(self) -> None:
         """Tell the streams when the kept copies were last heard."""
         for copy in self.copies.values():
-            if copy.last > copy.told:
+            if copy.last > copy.noted:
                 copy.flush()
 
     def stale(self, values: Mapping[str, Value], stream: object, order: int) -> frozenset[str]:
@@ -254,7 +220,7 @@ class Device:
     def available(self, now: float) -> bool:
         """Heard by any proxy within its model's expected interval; sleepy models stay available once heard.
 
-        While we were not listening it may have spoken: from a start on, it has its interval anew.
+        At the start of the service the interval begins again, because the device may have been heard meanwhile.
         """
         if self.model is None or self.heard == NEVER:
             return False

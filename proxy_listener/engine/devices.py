@@ -1,33 +1,33 @@
 """All devices that have a state here: the listed ones, and the unlisted ones that were admitted.
 
 What comes in: the ``[[device]]`` entries, and the address of an unlisted device that sent a well-formed frame. What
-goes out: its :class:`Device`, as the history remembers it, or why it gets none. The rule of this file: strangers cost
-nothing. At most 256 are admitted a day, first come and at once; one that is not gets no state whatever it sends.
+goes out: its :class:`Device`, as the history remembers it, or why it gets none. At most 256 unlisted devices are
+admitted a day, in order of arrival; one that is not admitted takes no memory, whatever it sends.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from proxy_listener.engine.dedup import ANY, Authenticated
 from proxy_listener.engine.device import Device
+from proxy_listener.engine.memory import Memory
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.model.reading import Value
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus
 from proxy_listener.model.timing import DAY, NEVER
 
 ADMITTED_A_DAY = 256
 IN_MEMORY = 4096
-"""Listed devices and ten days of the most hostile radio; beyond it the unlisted ones longest unheard go, and come
-back from the history when they are heard again."""
+"""Devices in memory, at most: beyond it the unlisted ones longest unheard are dropped, and restored from the history
+when they are heard again. Ten days of the largest admission, and the listed devices."""
 
 NAMED = 3600.0
-"""Seconds for which a device stays what it was: anybody can send a frame of another product in its name (facts,
-threats-and-faults R8), and hardware behind a MAC does not change in an hour."""
+"""Seconds for which a device keeps its model: anyone can send a frame of another product in its name
+(docs/protocol/threats.md#r8), and the hardware behind a MAC does not change within an hour."""
 
 NoticeKind: TypeAlias = Literal[
     "admitted", "key_verified", "key_wrong", "key_missing", "guessing", "conflict", "room", "old_firmware"
@@ -43,60 +43,6 @@ class Notice(NamedTuple):
     detail: str
 
 
-class Known(Protocol):
-    """A row of the history, as far as the duplicate rule needs it."""
-
-    @property
-    def identity(self) -> bytes:
-        """What the frame is known by."""
-
-    @property
-    def counter(self) -> int | None:
-        """Its counter."""
-
-    @property
-    def time(self) -> float:
-        """Wall seconds, when it was last heard."""
-
-    @property
-    def late(self) -> bool:
-        """A newer frame was known when it came."""
-
-    @property
-    def lasting(self) -> bool:
-        """Its device went on with it: the time is that of the last copy."""
-
-
-class Memory(Protocol):
-    """What the listener asks of the history, and leaves with it."""
-
-    def known(self, mac: Address, identity: bytes) -> bool:
-        """Was this authenticated frame ever accepted?"""
-
-    def highest(self, mac: Address, key_id: bytes) -> int | None:
-        """The highest counter of a device's authenticated frames under this bindkey that were ever accepted: -1 where
-        there is none, None where the history cannot be read.
-        """
-
-    def newest(self, mac: Address) -> Iterable[Known]:
-        """The newest 64 identities of a device, and all that may not have lapsed, oldest first."""
-
-    def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
-        """The live state of a device when the service last ran: quantity -> (value, time)."""
-
-    def product(self, mac: Address) -> Model | None:
-        """The model that a device was last known as."""
-
-    def admitted(self, mac: Address) -> bool:
-        """Was this unlisted device admitted on an earlier day?"""
-
-    def admit(self, mac: Address, time: float) -> None:
-        """An unlisted device is admitted."""
-
-    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, payload: bytes) -> None:
-        """Keep an encrypted frame for when its bindkey arrives."""
-
-
 class Devices:
     """Devices by address. ``started`` and ``started_time``: monotonic and wall time at which listening begins."""
 
@@ -105,7 +51,7 @@ class Devices:
         memory: Memory,
         *,
         room: Callable[[str], str],
-        tell: Callable[[Notice], None],
+        notify: Callable[[Notice], None],
         started: float,
         started_time: float,
         admitted_today: int = 0,
@@ -114,9 +60,8 @@ class Devices:
         self.readable: set[Address] = set()
         """Those whose model is read over a connection."""
         self.memory = memory
-        self._stream = self._begin  # one for all devices: a bound method is made anew each time that it is asked for
         self.room = room
-        self._tell = tell
+        self._notify = notify
         self._started = started
         self._started_time = started_time
         self._admitted = admitted_today
@@ -164,7 +109,7 @@ class Devices:
         return self._restore(address, None, time, heard)
 
     def name(self, device: Device, model: Model, heard: float, *, proven: bool = False) -> None:
-        """What a frame says the device is. One that proves nothing changes nothing that was said lately."""
+        """Note what a frame says the device is. An unproven frame changes nothing that was said within the hour."""
         if model is device.model:
             device.named = heard
         elif proven or device.model is None or heard - device.named >= NAMED:
@@ -173,18 +118,18 @@ class Devices:
             self._take_model(device, model)
             device.rename()
             if first and device.entry is None:
-                self.tell("admitted", device, model.name)
+                self.notify("admitted", device, model.name)
 
     def moved(self, device: Device, before: str | None) -> None:
         """Another proxy is nearest now."""
         nearest = device.routes.nearest
         if nearest is not None and (before is None or self.room(before) != self.room(nearest)):
             was = f", before in {self.room(before)}" if before else ""
-            self.tell("room", device, f"in {self.room(nearest)}{was}")
+            self.notify("room", device, f"in {self.room(nearest)}{was}")
 
-    def tell(self, kind: NoticeKind, device: Device, detail: str = "") -> None:
+    def notify(self, kind: NoticeKind, device: Device, detail: str = "") -> None:
         """Pass a change on."""
-        self._tell(Notice(kind, device.address, device.name, detail))
+        self._notify(Notice(kind, device.address, device.name, detail))
 
     def statuses(self, now: float) -> list[DeviceStatus]:
         """Every device as it is, listed ones first, then by name."""
@@ -205,21 +150,15 @@ class Devices:
         device = self.by_address.get(address)
         return device is not None and device.heard != NEVER and not device.values and not device.readings
 
-    def lasting(self, now: float) -> Iterator[tuple[Address, bytes, float]]:
-        """``(mac, identity, last heard)`` of the frames that devices go on with."""
-        for address, device in self.by_address.items():
-            for identity, heard in device.lasting(now):
-                yield address, identity, heard
-
     def _restore(self, address: Address, entry: DeviceSettings | None, time: float, heard: float) -> Device:
         """As the history remembers it; ``time`` and ``heard``: wall and monotonic seconds now."""
-        device = self.by_address[address] = Device(address, entry, self._stream, self._started)
+        device = self.by_address[address] = Device(address, entry, partial(self._begin, address), self._started)
         for row in self.memory.newest(address):
             then = heard - max(0.0, time - row.time)
-            device.restore(row.identity, row.counter, then, row.late, row.lasting)
+            device.restore(row.identity, then, row.late, max(then, self._started))
             device.heard = max(device.heard, then)
         device.values.update(self.memory.latest(address))
-        if (model := self.memory.product(address)) is not None:
+        if (model := self.memory.model(address)) is not None:
             self._take_model(device, model)
         device.named = heard
         device.configure(entry)
@@ -230,10 +169,10 @@ class Devices:
         return Authenticated(partial(self.memory.known, address), self._started, ANY if highest is None else highest)
 
     def _make_room(self) -> None:
-        """Strangers go, longest unheard first; what is listed stays."""
-        strangers = [device for device in self.by_address.values() if device.entry is None]
-        strangers.sort(key=lambda device: device.heard)
-        for device in strangers[: max(1, len(strangers) // 4)]:
+        """Drop a quarter of the unlisted devices, longest unheard first."""
+        unlisted = [device for device in self.by_address.values() if device.entry is None]
+        unlisted.sort(key=lambda device: device.heard)
+        for device in unlisted[: max(1, len(unlisted) // 4)]:
             self._drop(device.address)
 
     def _drop(self, address: Address) -> None:

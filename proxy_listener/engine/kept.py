@@ -1,69 +1,50 @@
 """Encrypted frames that were kept without being read, once their bindkey is there.
 
-What comes in: a device and one kept frame. What goes out: its reading, or why there is none. The rule of this file:
-such a reading is late. It goes to history with its own time, moves no live state and fires no event; and it goes there
-once: what is known already is a repeat.
+What comes in: a device and one kept frame. What goes out: its reading, or why there is none. Such a reading is late: it
+goes to history with its own time, moves no live state and fires no event. It goes there once: a frame that is known
+already is a repeat.
 """
 
-from typing import Protocol
+from typing import Any
 
 from proxy_listener.engine.dedup import Authenticated
 from proxy_listener.engine.device import Device
 from proxy_listener.engine.listener import Listener
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import model_of
-from proxy_listener.formats.xiaomi.objects import read_objects
+from proxy_listener.engine.memory import KeptFrame
+from proxy_listener.formats import FORMATS
+from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.format import Format, Frame
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
 
 
-class Sealed(Protocol):
-    """A kept frame."""
-
-    @property
-    def time(self) -> float:
-        """Wall seconds, when it was heard."""
-
-    @property
-    def proxy(self) -> str:
-        """Through which proxy."""
-
-    @property
-    def rssi(self) -> int:
-        """How strong, dBm; 0 is unknown."""
-
-    @property
-    def data(self) -> bytes:
-        """Its service data."""
-
-
-def unseal(listener: Listener, device: Device, sealed: Sealed) -> Reading:
+def open_kept(listener: Listener, device: Device, kept: KeptFrame) -> Reading:
     """The reading of a kept frame. NoReadingError says why there is none."""
-    frame = parse_frame(sealed.data, device.address)
-    key, body = _opened(frame, device, sealed.data)
-    model = model_of(frame.product_id)
-    found = read_objects(body, model, strict=True)
+    form = FORMATS[kept.uuid]
+    frame = form.parse(kept.data, device.address)
+    key, body = _opened(form, frame, device, kept.data)
+    model = frame.model
+    found = form.read(body, model, True)
     listener.require_content(found, model)
     values, events, _ = found
-    authentic = key.scheme == "v4v5"
-    counter = frame.counter32 if authentic else frame.counter
-    identity = Authenticated.identity(key.id, counter, frame.tag) if authentic else b""
+    authentic = frame.scheme == "ccm"
+    identity = Authenticated.identity(key.id, frame.counter or 0, frame.tag) if authentic else b""
     if authentic:
         if listener.devices.memory.known(device.address, identity):
             raise NoReadingError(Outcome.REPEAT)
-        device.authenticated(key.id).reserve(counter)
+        device.streams.authenticated(key.id).reserve(frame.counter or 0)
     listener.devices.name(device, model, device.heard, proven=authentic)
     return Reading(
-        time=sealed.time,
+        time=kept.time,
         mac=device.address,
         name=device.name,
         model=model.name,
         source="advertisement",
-        proxy=sealed.proxy,
-        room=listener.devices.room(sealed.proxy),
-        rssi=sealed.rssi or None,
-        counter=counter,
+        proxy=kept.proxy,
+        room=listener.devices.room(kept.proxy),
+        rssi=kept.rssi or None,
+        counter=frame.counter,
         trust="authenticated" if authentic else "encrypted",
         late=True,
         values=values,
@@ -74,10 +55,10 @@ def unseal(listener: Listener, device: Device, sealed: Sealed) -> Reading:
     )
 
 
-def _opened(frame: Frame, device: Device, data: bytes) -> tuple[Bindkey, bytes]:
+def _opened(form: Format[Any], frame: Frame, device: Device, data: bytes) -> tuple[Bindkey, bytes]:
     for key in device.keys:
-        if key.scheme == frame.scheme:
-            body = open_frame(frame, data, device.address, key)
+        if key.scheme == frame.scheme and form.open is not None:
+            body = form.open(frame, data, device.address, key)
             if body is not None:
                 return key, body
     raise NoReadingError(Outcome.WRONG_BINDKEY if device.keys else Outcome.NO_BINDKEY)

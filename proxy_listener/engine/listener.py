@@ -1,47 +1,34 @@
-"""The hot path: an advertisement in, what became of it out.
+"""The hot path: what becomes of each advertisement.
 
-What comes in: the fields of one advertisement, from the proxy's callback, in one synchronous call chain. What goes
-out: an :class:`Outcome`, counted here, and readings through ``emit``. Of a thousand advertisements a second most are
-phones and nearly all others are copies, so these two leave first, after the fewest operations: :meth:`Listener.hear`.
-Fields are passed one by one, because making an object of them costs more than letting a foreign advertisement go.
+What comes in: the fields of an advertisement, as proxies deliver them. What goes out: an :class:`Outcome`, which is
+counted here, and readings through ``emit``. Of a thousand advertisements a second most come from phones and nearly all
+others are copies, so these two leave first, after the fewest operations: :meth:`Listener.hear`. Micro-optimisations
+(fields passed one by one, enumeration members bound to names) are confined to this file, ``formats/layout.py``,
+``formats/xiaomi/mibeacon.py`` and ``proxies/receive.py``; each was measured.
 
-The rule of this file: only what decoded, and where there is a bindkey verified, moves any state; and an address alone
-never decides that a device is foreign (a sensor may be heard first through a scan response that holds only its name).
+Only a frame that decoded, and where there is a bindkey verified, moves any state. An address alone never decides that a
+device is foreign: a sensor may be heard first through a scan response that holds only its name.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
-from proxy_listener.engine.dedup import ACCEPTED, FOREVER, NEW, REPLAY_AFTER, Judgement, Verdict
+from proxy_listener.engine.dedup import ACCEPTED, FOREVER, NEW, REPLAY_AFTER, SAME_MOMENT, Judgement, Verdict
 from proxy_listener.engine.device import Copy, Device
 from proxy_listener.engine.devices import Devices
+from proxy_listener.formats import FORMATS, find_ours
+from proxy_listener.formats.format import Format, Frame
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
-from proxy_listener.formats.xiaomi import hhcc, miscale
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, Frame, open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import model_of
-from proxy_listener.formats.xiaomi.objects import read_objects
-from proxy_listener.model.advertisement import (
-    BODY_COMPOSITION,
-    MIBEACON,
-    SERVICE_DATA_16,
-    TUYA,
-    WEIGHT_SCALE,
-    Address,
-    find_ours,
-    service_data,
-)
+from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, service_data
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, Trust
 from proxy_listener.model.status import KeyState
 
-RSSI_SECONDS = 2.0
-"""A copy of an authenticated frame says where the device is only so long after the first: later it may be a replay."""
-
-SKIPPED = 256
-"""Kinds of skipped things that are told apart: anybody can make up object ids."""
+SKIPPED_KINDS = 256
+"""Kinds of skipped things that are counted apart: anyone can invent object ids."""
 
 NOT_OURS, DECODED, REPEAT, LATE, REPLAY = (
     Outcome.NOT_OURS,
@@ -50,17 +37,16 @@ NOT_OURS, DECODED, REPEAT, LATE, REPLAY = (
     Outcome.LATE,
     Outcome.REPLAY,
 )
-"""Looking a member up in its enum takes a third of the time that a foreign advertisement may cost."""
+"""Looking a member up in its enumeration takes a third of the time that a foreign advertisement may cost."""
 
 _NOT_OURS, _REPEAT = int(NOT_OURS), int(REPEAT)
-"""Where the two are counted that most are: a plain number is the quicker index."""
+"""The two indexes that are counted most: a plain number is the quicker index."""
 
-NOTHING: frozenset[str] = frozenset()
-"""No quantities."""
+NO_QUANTITIES: frozenset[str] = frozenset()
 
 
-class Hearing(NamedTuple):
-    """The circumstances of one advertisement."""
+class Advert(NamedTuple):
+    """One advertisement that holds service data of ours. ``time``: wall seconds, ``heard``: monotonic seconds."""
 
     proxy: str
     address: Address
@@ -69,6 +55,18 @@ class Hearing(NamedTuple):
     data: bytes
     time: float
     heard: float
+
+
+class Judged(NamedTuple):
+    """A frame that decoded, and what the duplicate rule says of it. ``stream``: the rule's state that judged it."""
+
+    model: Model
+    found: Found
+    trust: Trust
+    counter: int | None
+    identity: bytes
+    judgement: Judgement
+    stream: object
 
 
 _new = tuple.__new__  # NamedTuple's own constructor is Python code and takes twice as long
@@ -85,12 +83,6 @@ class Listener:
         self.skipped: dict[str, int] = {}
         self._by_address = devices.by_address
         self._emit = emit
-        self._formats = {
-            MIBEACON: self._mibeacon,
-            WEIGHT_SCALE: self._uncounted,
-            BODY_COMPOSITION: self._uncounted,
-            TUYA: self._uncounted,
-        }
 
     def hear(
         self, proxy: str, address: Address, address_type: int, rssi: int, data: bytes, time: float, heard: float
@@ -101,7 +93,7 @@ class Listener:
             copy = device.copies.get(data)
             if copy is not None and heard - copy.last <= copy.ttl:
                 copy.last = heard
-                if copy.stream is None and heard - copy.first > RSSI_SECONDS:
+                if copy.stream is None and heard - copy.first > SAME_MOMENT:
                     outcome = REPLAY if heard - copy.first > REPLAY_AFTER else REPEAT
                     self.outcomes[outcome] += 1
                     return outcome
@@ -113,183 +105,160 @@ class Listener:
             self.outcomes[_NOT_OURS] += 1
             return NOT_OURS
         outcome = NOT_OURS
-        hearing = _new(Hearing, (proxy, address, address_type, rssi, data, time, heard))
+        advert = _new(Advert, (proxy, address, address_type, rssi, data, time, heard))
         for uuid, payload in service_data(data):
-            if look := self._formats.get(uuid):
+            form = FORMATS.get(uuid)
+            if form is not None:
                 try:
-                    outcome = look(self._by_address.get(address), hearing, uuid, payload)
+                    outcome = self._read(form, self._by_address.get(address), advert, uuid, payload)
                 except NoReadingError as error:
                     outcome = error.outcome
         self.outcomes[outcome] += 1
         return outcome
 
-    def let_go(self, count: int) -> None:
+    def count_foreign(self, count: int) -> None:
         """So many advertisements held no service data of ours: they are only counted."""
         self.outcomes[_NOT_OURS] += count
 
-    def _mibeacon(self, device: Device | None, hearing: Hearing, _uuid: int, payload: bytes) -> Outcome:
-        frame = parse_frame(payload, hearing.address)
+    def _read(self, form: Format[Any], device: Device | None, advert: Advert, uuid: int, payload: bytes) -> Outcome:
+        frame = form.parse(payload, advert.address)
         if not frame.body:
-            return self._sign_of_life(device, hearing, frame)
+            return self._sign_of_life(device, advert, frame)
         if frame.scheme != "plain":
-            return self._encrypted(device or self._admit(hearing), hearing, frame, payload)
-        if device is not None and not device.believes_plain():
-            return Outcome.DOWNGRADED
-        model = model_of(frame.product_id)
-        if device is not None and device.contradicts(model):
-            return Outcome.CONFLICT
-        found = read_objects(frame.body, model, False)
-        return self._claimed(device, hearing, model, found, frame.body, "claimed", frame.counter32)
+            return self._encrypted(form, device or self._admit(advert), advert, frame, uuid, payload)
+        model = frame.model
+        if device is not None:
+            if not device.believes_plain():
+                return Outcome.DOWNGRADED
+            if device.contradicts(model):
+                return Outcome.CONFLICT
+        found = form.read(frame.body, model, False)
+        return self._claimed(device, advert, frame, found, frame.body, "claimed")
 
-    def _uncounted(self, device: Device | None, hearing: Hearing, uuid: int, payload: bytes) -> Outcome:
-        """Mi scales and HHCCJCY10: no counter, no bindkey, no MAC inside."""
-        if device is not None and not device.believes_plain():
-            return Outcome.DOWNGRADED
-        model, found = (hhcc if uuid == TUYA else miscale).decode(uuid, payload)
-        if device is not None and device.contradicts(model):
-            return Outcome.CONFLICT
-        return self._claimed(device, hearing, model, found, payload, "claimed", None)
-
-    def _sign_of_life(self, device: Device | None, hearing: Hearing, frame: Frame) -> Outcome:
-        """A frame without objects may share its counter with one that has some: it never counts as known."""
-        if device is None and frame.version == 0:
+    def _sign_of_life(self, device: Device | None, advert: Advert, frame: Frame) -> Outcome:
+        """A frame without measurements may share its counter with one that has some: it never counts as known."""
+        if device is None and frame.silent:
             # All that a plant sensor with old firmware ever sends: its owner should learn that it is there.
-            device = self._admit(hearing)
+            device = self._admit(advert)
         if device is not None and not device.keys:
             if device.model is None:
-                self.devices.name(device, model_of(frame.product_id), hearing.heard)
-            self._alive(device, hearing)
-            self._locate(device, hearing.heard)
+                self.devices.name(device, frame.model, advert.heard)
+            self._alive(device, advert)
+            self._locate(device, advert.heard)
             # Of a listed device the read over a connection tells, with its firmware's version.
-            if frame.version == 0 and device.entry is None and not device.old_firmware:
+            if frame.silent and device.entry is None and not device.old_firmware:
                 device.old_firmware = True
-                self.devices.tell("old_firmware", device)
+                self.devices.notify("old_firmware", device)
         return Outcome.EMPTY
 
-    def _encrypted(self, device: Device, hearing: Hearing, frame: Frame, payload: bytes) -> Outcome:
-        model = model_of(frame.product_id)
+    def _encrypted(
+        self, form: Format[Any], device: Device, advert: Advert, frame: Frame, uuid: int, payload: bytes
+    ) -> Outcome:
         if not device.keys:
-            return self._sealed(device, hearing, model, payload)
-        scheme = frame.scheme
-        keys = device.keys_in_force(scheme, hearing.heard)
-        if not keys:
+            return self._keep(device, advert, frame.model, uuid, payload)
+        proxy, address, _, _, _, _, heard = advert
+        keys = device.keys_in_force(frame.scheme, heard)
+        if not keys or form.open is None:
             return Outcome.DOWNGRADED
-        if device.budgets.spent(hearing.proxy, hearing.heard):
-            if device.budgets.to_tell(hearing.heard):
-                self.devices.tell("guessing", device, hearing.proxy)
+        if device.failed_tags.exhausted(proxy, heard):
+            if device.failed_tags.report_due(heard):
+                self.devices.notify("guessing", device, proxy)
             return Outcome.GUESSING
         for key in keys:
-            body = open_frame(frame, payload, hearing.address, key)
+            body = form.open(frame, payload, address, key)
             if body is not None:
                 break
         else:
-            device.budgets.charge(hearing.proxy, hearing.heard)
-            if device.key_failed(hearing.heard):
-                self.devices.tell("key_wrong", device)
+            device.failed_tags.count(proxy, heard)
+            if device.key_failed(heard):
+                self.devices.notify("key_wrong", device)
             return Outcome.WRONG_BINDKEY
-        if device.key_verified(key.id, hearing.heard):
-            self.devices.tell("key_verified", device)
-        found = read_objects(body, model, True)
-        if scheme == "legacy":
-            return self._claimed(device, hearing, model, found, body, "encrypted", frame.counter)
-        return self._authenticated(device, hearing, model, found, frame, key)
+        if device.key_verified(key.id, heard):
+            self.devices.notify("key_verified", device)
+        found = form.read(body, frame.model, True)
+        if frame.scheme == "legacy":
+            return self._claimed(device, advert, frame, found, body, "encrypted")
+        return self._authenticated(device, advert, frame, found, key.id)
 
-    def _sealed(self, device: Device, hearing: Hearing, model: Model, payload: bytes) -> Outcome:
+    def _keep(self, device: Device, advert: Advert, model: Model, uuid: int, payload: bytes) -> Outcome:
         """An encrypted frame of a device without a bindkey is kept until there is one."""
         if device.model is None:
-            self.devices.name(device, model, hearing.heard)
-        self._alive(device, hearing)
-        self._locate(device, hearing.heard)
+            self.devices.name(device, model, advert.heard)
+        self._alive(device, advert)
+        self._locate(device, advert.heard)
         if device.key is not KeyState.MISSING:
             device.key = KeyState.MISSING
-            self.devices.tell("key_missing", device)
-        proxy, address, address_type, rssi, _, time, _ = hearing
-        self.devices.memory.seal(address, time, proxy, rssi, address_type, payload)
+            self.devices.notify("key_missing", device)
+        proxy, address, address_type, rssi, _, time, _ = advert
+        self.devices.memory.keep(address, time, proxy, rssi, address_type, uuid, payload)
         return Outcome.NO_BINDKEY
 
-    def _authenticated(
-        self, device: Device, hearing: Hearing, model: Model, found: Found, frame: Frame, key: Bindkey
-    ) -> Outcome:
-        self.require_content(found, model)
-        heard, counter, stream = hearing.heard, frame.counter32, device.authenticated(key.id)
-        identity = stream.identity(key.id, counter, frame.tag)
+    def _authenticated(self, device: Device, advert: Advert, frame: Frame, found: Found, key_id: bytes) -> Outcome:
+        self.require_content(found, frame.model)
+        heard, counter, stream = advert.heard, frame.counter or 0, device.streams.authenticated(key_id)
+        identity = stream.identity(key_id, counter, frame.tag)
         judgement = stream.judge(counter, identity, heard)
         if judgement.verdict > ACCEPTED:
-            if judgement.age <= RSSI_SECONDS:
-                self._alive(device, hearing, device.serial)
+            if judgement.age <= SAME_MOMENT:
+                self._alive(device, advert, device.serial)
             return _DROPPED[judgement.verdict]
-        device.remember(hearing.data, Copy(heard, heard, FOREVER, device.serial + 1))
-        return self._accept(device, hearing, model, found, judgement, stream, counter, "authenticated", identity)
+        device.remember(advert.data, Copy(heard, heard, FOREVER, device.serial + 1))
+        judged = _new(Judged, (frame.model, found, "authenticated", counter, identity, judgement, stream))
+        return self._accept(device, advert, judged)
 
     def _claimed(
-        self,
-        device: Device | None,
-        hearing: Hearing,
-        model: Model,
-        found: Found,
-        body: bytes,
-        trust: Trust,
-        counter: int | None,
+        self, device: Device | None, advert: Advert, frame: Frame, found: Found, body: bytes, trust: Trust
     ) -> Outcome:
-        """Plain and legacy frames: eight bits of counter or none, and nothing that proves them."""
+        """Plain and legacy frames: a counter of eight bits or none, and nothing that proves them."""
+        model, counter, heard = frame.model, frame.counter, advert.heard
         self.require_content(found, model)
-        device = device or self._admit(hearing)
+        device = device or self._admit(advert)
         device.flush()
-        stream = device.claimed(b"U" if counter is None else b"C" if model.constant else b"P")
-        place, digest, heard = counter or 0, crc32(body), hearing.heard
+        stream = device.streams.claimed(counted=counter is not None, constant=model.constant)
+        place, digest = counter or 0, crc32(body)
         judgement = stream.judge(place, digest, heard)
         new = judgement.verdict <= ACCEPTED
         if stream.ttl:
             copy = Copy(heard, heard, stream.ttl, device.serial + new, stream, place, digest, heard)
-            device.remember(hearing.data, copy)
+            device.remember(advert.data, copy)
         if not new:
-            self._alive(device, hearing)
+            self._alive(device, advert)
             return _DROPPED[judgement.verdict]
-        if counter is not None and not model.constant and device.rivals.show(counter, heard):
-            self.devices.tell("conflict", device, hearing.proxy)
+        if counter is not None and not model.constant and device.two_senders.detected(counter, heard):
+            self.devices.notify("conflict", device, advert.proxy)
         identity = stream.identity(place, digest)
-        return self._accept(device, hearing, model, found, judgement, stream, counter, trust, identity)
+        return self._accept(device, advert, _new(Judged, (model, found, trust, counter, identity, judgement, stream)))
 
-    def _accept(
-        self,
-        device: Device,
-        hearing: Hearing,
-        model: Model,
-        found: Found,
-        judgement: Judgement,
-        stream: object,
-        counter: int | None,
-        trust: Trust,
-        identity: bytes,
-    ) -> Outcome:
-        """A frame that nobody delivered before: it moves the device's state and becomes a reading."""
-        values, events, _ = found
+    def _accept(self, device: Device, advert: Advert, judged: Judged) -> Outcome:
+        """A frame that was not known: it moves the device's state and becomes a reading."""
+        model, (values, events, _), trust, counter, identity, judgement, stream = judged
+        proxy, address, _, rssi, _, time, heard = advert
         late = judgement.verdict is not NEW
-        self.devices.name(device, model, hearing.heard, proven=trust == "authenticated")
+        self.devices.name(device, model, heard, proven=trust == "authenticated")
         device.serial += 1
         device.readings += 1
         device.trust = trust
         if not late:
             device.counter = counter
-        self._alive(device, hearing, device.serial)
-        stale = NOTHING
+        self._alive(device, advert, device.serial)
+        stale = NO_QUANTITIES
         if late:
             stale = device.stale(values, stream, judgement.order)
         elif trust == "claimed":
-            stale = device.slopes.leaping(values, hearing.heard)
-        device.write(values, stale, hearing.time, stream, judgement.order)
-        self._locate(device, hearing.heard)
-        room = self.devices.room(device.routes.nearest or hearing.proxy)
+            stale = device.jumps.jumped(values, heard)
+        device.write(values, stale, time, stream, judgement.order)
+        self._locate(device, heard)
+        room = self.devices.room(device.routes.nearest or proxy)
         # In the order of its fields, because keywords take as long again as all else in making it.
         reading = Reading(
-            hearing.time,
-            device.address,
+            time,
+            address,
             device.name,
             model.name,
             "advertisement",
-            hearing.proxy,
+            proxy,
             room,
-            hearing.rssi or None,
+            rssi or None,
             counter,
             trust,
             late,
@@ -303,7 +272,7 @@ class Listener:
         return LATE if late else DECODED
 
     def require_content(self, found: Found, model: Model) -> None:
-        """NoReadingError where a frame with objects gave no value and no event. What was skipped is counted."""
+        """NoReadingError where a frame with a body gave no value and no event. What was skipped is counted."""
         values, events, skipped = found
         if skipped is not NOTHING_SKIPPED:
             self._count_skipped(skipped)
@@ -323,21 +292,21 @@ class Listener:
         if skipped.short:
             names.append("object cut off")
         for name in names:
-            if name in self.skipped or len(self.skipped) < SKIPPED:
+            if name in self.skipped or len(self.skipped) < SKIPPED_KINDS:
                 self.skipped[name] = self.skipped.get(name, 0) + 1
 
-    def _alive(self, device: Device, hearing: Hearing, serial: int = 0) -> None:
-        """A well-formed frame, be it a reading or not, says that the device lives, and where."""
-        device.heard = hearing.heard
-        device.routes.note(hearing.proxy, hearing.rssi, hearing.heard, serial, hearing.address_type)
+    def _alive(self, device: Device, advert: Advert, serial: int = 0) -> None:
+        """A well-formed frame says that the device lives, and where; also one that is no reading."""
+        device.heard = advert.heard
+        device.routes.note(advert.proxy, advert.rssi, advert.heard, serial, advert.address_type)
 
     def _locate(self, device: Device, heard: float) -> None:
         nearest = device.routes.nearest
         if device.routes.settle(heard):
             self.devices.moved(device, nearest)
 
-    def _admit(self, hearing: Hearing) -> Device:
-        return self.devices.admit(hearing.address, hearing.time, hearing.heard)
+    def _admit(self, advert: Advert) -> Device:
+        return self.devices.admit(advert.address, advert.time, advert.heard)
 
 
 _DROPPED = {Verdict.REPEAT: Outcome.REPEAT, Verdict.REPLAY: Outcome.REPLAY, Verdict.HELD: Outcome.HELD}

@@ -1,1 +1,21 @@
-"""Payload bytes of advertisements -> measurements. Pure: no clock, no network, no log."""
+"""Payload bytes of advertisements -> measurements. Pure: no clock, no network, no log.
+
+THE TABLE of formats: UUID of the service data -> format. What recognises an advertisement as ours, what explains a
+frame, and the list of formats in the documentation derive from it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy_listener.formats import xiaomi
+from proxy_listener.formats.format import Format
+from proxy_listener.formats.xiaomi import model_named
+from proxy_listener.formats.xiaomi.mibeacon import UUID as MAIN_UUID
+from proxy_listener.model.advertisement import prefilter
+
+__all__ = ["FORMATS", "MAIN_UUID", "find_ours", "model_named"]
+
+FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS}
+
+find_ours = prefilter(FORMATS)
+"""Whether an advertising payload holds service data of one of the formats; None where it does not."""

@@ -1,13 +1,13 @@
-"""The cells of the object table: what the bytes of one object mean, said once, compiled to a reader at import.
+"""The cells of object tables: what the bytes of one object mean, said once, compiled to a reader at import.
 
 ::
 
     layout(i16(TEMPERATURE, per=10), u16(HUMIDITY, per=10))     s16 LE, 0.1 °C; u16 LE, 0.1 %: four bytes
     codes({1: says(opening=True), 2: says(opening=False)})      one byte, each value with what it says
-    function(lock, 9)                                           where data ends
+    function(lock, 9)                                           a Python function, for all else
 
-In: one whole object. Out: its values and events. The rule of this file: an object gives all of its values or none. A
-reader that finds one outside its range raises :class:`Implausible`.
+In: one whole object. Out: its values and events. An object gives all of its values or none: a reader that finds one
+outside its range raises :class:`Implausible`.
 """
 
 import struct
@@ -44,7 +44,17 @@ NOTHING_SKIPPED = Skipped()
 """Of nearly every frame: one for all, because making it would cost as much as reading an object."""
 
 Found: TypeAlias = tuple[Values, Events, Skipped]
-"""What objects say. A plain tuple, because one is made for every frame: a class of any kind takes thrice the time."""
+"""What a body says. A plain tuple, because one is made for every frame, and a class takes three times as long."""
+
+
+class Decoded(NamedTuple):
+    """:data:`Found` with names, for everything but the hot path."""
+
+    values: Values
+    events: Events = ()
+    skipped: Skipped = NOTHING_SKIPPED
+
+
 Reader: TypeAlias = Callable[[bytes], Found]
 """``read(object)``: one object with its header, exactly as long as that says, and of a length that its row has."""
 Meaning: TypeAlias = Callable[[bytes], tuple[Values, Events]]
@@ -70,7 +80,7 @@ class Field:
 
 
 @attrs.frozen(eq=False)
-class Row:
+class ObjectRow:
     """One object: the lengths its data may have, how it is read; the fields of a layout, the codes of a byte."""
 
     lengths: frozenset[int]
@@ -166,16 +176,16 @@ _FLOAT = struct.Struct("<f")
 _SIZES = {"": 0, "B": 1, "b": 1, "h": 2, "H": 2, "I": 4, "f": 4, "u24": 3, "?": 1}
 
 
-def layout(*fields: Field) -> Row:
+def layout(*fields: Field) -> ObjectRow:
     """The fields, in order, little endian, nothing between or behind them."""
     length = sum(_SIZES[field.format] for field in fields)
     carried = [field for field in fields if field.format]
     constants: Values = {field.quantity.name: field.constant for field in fields if field.constant is not None}
     read = _one(*carried) if len(carried) == 1 else _many(carried)
-    return Row(frozenset({length}), _with(read, constants) if constants else read, fields)
+    return ObjectRow(frozenset({length}), _with(read, constants) if constants else read, fields)
 
 
-def codes(table: Mapping[int, Code], *lengths: int) -> Row:
+def codes(table: Mapping[int, Code], *lengths: int) -> ObjectRow:
     """One byte with what each of its values says; an unlisted value is implausible. Further bytes are not read."""
     name = next((name for code in table.values() for name in code.values), "event")
 
@@ -185,22 +195,22 @@ def codes(table: Mapping[int, Code], *lengths: int) -> Row:
             raise Implausible(name, f"code {payload[HEADER]}")
         return {**code.values}, code.events, NOTHING_SKIPPED
 
-    return Row(frozenset(lengths or (1,)), read, codes=table)
+    return ObjectRow(frozenset(lengths or (1,)), read, codes=table)
 
 
-def function(meaning: Meaning, *lengths: int) -> Row:
+def function(meaning: Meaning, *lengths: int) -> ObjectRow:
     """Bytes whose meaning depends on each other."""
 
     def read(payload: bytes) -> Found:
         values, events = meaning(payload[HEADER:])
         return values, events, NOTHING_SKIPPED
 
-    return Row(frozenset(lengths), read)
+    return ObjectRow(frozenset(lengths), read)
 
 
-def nothing(*lengths: int) -> Row:
+def nothing(*lengths: int) -> ObjectRow:
     """A known object of which nothing is published."""
-    return Row(frozenset(lengths), lambda _payload: ({}, (), NOTHING_SKIPPED))
+    return ObjectRow(frozenset(lengths), lambda _payload: ({}, (), NOTHING_SKIPPED))
 
 
 def _with(inner: Reader, constants: Values) -> Reader:

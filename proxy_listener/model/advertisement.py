@@ -10,7 +10,7 @@ The rule of this file: a length that points outside the payload ends the walk; w
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 import attrs
@@ -26,19 +26,25 @@ ADDRESS_TYPES = ("public", "random")
 SERVICE_DATA_16 = 0x16
 """Bluetooth Assigned Numbers, section 2.3: Service Data, 16-bit UUID."""
 
-MIBEACON = 0xFE95
-WEIGHT_SCALE = 0x181D
-BODY_COMPOSITION = 0x181B
-TUYA = 0xFD50
-"""UUIDs: Xiaomi's own; the SIG's two scale services, which the Mi scales fill with their own bytes; Tuya's, which
-HHCCJCY10 uses (facts: xiaomi-devices)."""
 
-find_ours = re.compile(
-    b"\x16(?:%s)"
-    % b"|".join(re.escape(uuid.to_bytes(2, "little")) for uuid in (MIBEACON, WEIGHT_SCALE, BODY_COMPOSITION, TUYA))
-).search
-"""Service data of a UUID that is ours, wherever it stands; None where a payload holds none. Half of all payloads hold
-no byte 0x16, and looking for one byte is the cheapest question there is."""
+def prefilter(uuids: Iterable[int]) -> Callable[[bytes], re.Match[bytes] | None]:
+    """A search for service data of these UUIDs, wherever it stands in a payload; None where a payload holds none.
+
+    Half of all payloads hold no byte 0x16, and looking for one byte is the cheapest question there is.
+    """
+    ours = b"|".join(re.escape(uuid.to_bytes(2, "little")) for uuid in uuids)
+    return re.compile(b"\\x16(?:%s)" % ours).search
+
+
+@attrs.frozen
+class ForeignFilter:
+    """Lets foreign advertisements leave where they arrive.
+
+    ``find`` is None of a payload without service data of ours (:func:`prefilter`); ``count`` takes how many there were.
+    """
+
+    find: Callable[[bytes], object]
+    count: Callable[[int], object]
 
 
 @attrs.frozen

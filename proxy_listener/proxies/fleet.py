@@ -13,7 +13,7 @@ import attrs
 import structlog
 from zeroconf.asyncio import AsyncZeroconf
 
-from proxy_listener.model.advertisement import Address
+from proxy_listener.model.advertisement import Address, ForeignFilter
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.status import ProxyState, ProxyStatus
 from proxy_listener.model.timing import NEVER
@@ -22,7 +22,7 @@ from proxy_listener.proxies.client import ConnectLimits, silence_libraries
 from proxy_listener.proxies.discovery import Discovery, Sighting
 from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy, Shared
-from proxy_listener.proxies.receive import CountForeign, Hear, Receiver
+from proxy_listener.proxies.receive import Hear, Receiver
 from proxy_listener.proxies.states import STATES, Diagnosis
 from proxy_listener.proxies.timing import ProxyTiming
 from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, refused_status
@@ -45,7 +45,7 @@ def _ignore(_status: ProxyStatus) -> None:
 class Fleet:
     """Builds proxies and runs them. ``state``: the state directory, for what is known of nodes from earlier runs.
 
-    With ``count_foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
+    With ``foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Fleet:
         proxies: Sequence[ProxySettings],
         hear: Hear,
         *,
-        count_foreign: CountForeign | None = None,
+        foreign: ForeignFilter | None = None,
         state: Path | None = None,
         timing: ProxyTiming | None = None,
         changed: Callable[[ProxyStatus], None] = _ignore,
@@ -62,8 +62,8 @@ class Fleet:
         self.discovery = discovery
         self._known = KnownNodes(state)
         self._timing = timing or ProxyTiming()
-        self._hear, self._count_foreign = hear, count_foreign
-        self._service_hear = hear, count_foreign
+        self._hear, self._foreign = hear, foreign
+        self._service_hear = hear, foreign
         self._entries = tuple(proxies)
         self._proxies: dict[str, Proxy] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -143,10 +143,10 @@ class Fleet:
 
     def listen(self, hear: Hear) -> None:
         """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets foreign ones, too."""
-        own, count_foreign = self._service_hear
-        self._hear, self._count_foreign = hear, count_foreign if hear == own else None
+        own, foreign = self._service_hear
+        self._hear, self._foreign = hear, foreign if hear == own else None
         for proxy in self:
-            proxy.receiver.hear, proxy.receiver.count_foreign = self._hear, self._count_foreign
+            proxy.receiver.hear, proxy.receiver.foreign = self._hear, self._foreign
 
     async def _save(self) -> None:
         if not self._known.changed:
@@ -161,7 +161,7 @@ class Fleet:
         loop = asyncio.get_running_loop()
         if entry is not None:
             mac = entry.mac or self._known.bound(entry.name)
-        receiver = Receiver(name, self._hear, self._timing, loop.time, self._count_foreign)
+        receiver = Receiver(name, self._hear, self._timing, loop.time, self._foreign)
         proxy = Proxy(receiver, self._shared, self.discovery, entry, mac)
         self._proxies[name] = proxy
         self._index.add(proxy, entry, mac)

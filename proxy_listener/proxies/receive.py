@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from proxy_listener.model.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16, find_ours
+from proxy_listener.model.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16, ForeignFilter
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.proxies.flood import FloodDetector
 from proxy_listener.proxies.timing import ProxyTiming
@@ -21,8 +21,6 @@ log = structlog.get_logger()
 Hear: TypeAlias = Callable[[str, int, int, int, bytes, float, float], Outcome]
 """``hear(proxy, address, address_type, rssi, data, time, heard)``, synchronous, once per advertisement."""
 
-CountForeign: TypeAlias = Callable[[int], object]
-"""``count_foreign(count)``: so many advertisements have no service data that any format reads."""
 
 LONGEST = 255
 """Bytes of data; firmware sends 62 at most (31 advertised, 31 of the scan response)."""
@@ -44,7 +42,7 @@ _NOT_OURS, _REFUSED, _LAST = int(Outcome.NOT_OURS), int(Outcome.REFUSED), max(Ou
 class Receiver:
     """Counts what one proxy hears and passes it on, over its sessions.
 
-    With ``count_foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
+    With ``foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
     """
 
     def __init__(
@@ -53,11 +51,11 @@ class Receiver:
         hear: Hear,
         timing: ProxyTiming,
         clock: Callable[[], float],
-        count_foreign: CountForeign | None = None,
+        foreign: ForeignFilter | None = None,
     ) -> None:
         self.name = name
         self.hear = hear
-        self.count_foreign = count_foreign
+        self.foreign = foreign
         self._timing = timing
         self._clock = clock
         self.count = 0
@@ -96,14 +94,15 @@ class Receiver:
             advertisements = advertisements[:allowed]
         wall = time.time()
         name, hear, outcomes = self.name, self.hear, self.outcomes
-        filtering, foreign = self.count_foreign is not None, 0
+        filter_, foreign = self.foreign, 0
+        find = filter_.find if filter_ else None
         for advertisement in advertisements:
             data = advertisement.data
             if len(data) > LONGEST:
                 self._refuse(len(data))
                 continue
             # Most of what is on air: its other fields are not even read.
-            if filtering and (SERVICE_DATA_16 not in data or find_ours(data) is None):
+            if find is not None and (SERVICE_DATA_16 not in data or find(data) is None):
                 foreign += 1
                 continue
             address = advertisement.address
@@ -116,9 +115,9 @@ class Receiver:
                 outcomes[hear(name, address, kind, rssi, data, wall, heard)] += 1
             except Exception as error:  # noqa: BLE001  the others of the message are handled all the same
                 self._failed(error)
-        if foreign and self.count_foreign is not None:
+        if foreign and filter_ is not None:
             outcomes[_NOT_OURS] += foreign
-            self.count_foreign(foreign)
+            filter_.count(foreign)
 
     def _allowed(self, count: int, heard: float) -> int:
         """Count a message; how many of its advertisements are handled."""

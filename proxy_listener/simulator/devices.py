@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import attrs
 
-from proxy_listener.model.advertisement import MIBEACON, PUBLIC, Address, mac_text
+from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
+from proxy_listener.model.advertisement import PUBLIC, Address, mac_text
 from proxy_listener.model.secret import Secret
 from proxy_listener.simulator.frames import advertisement, frame
 from proxy_listener.simulator.ground_truth import GroundTruth, Origin, SentFrame

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from proxy_listener.formats.layout import Field, Row
-from proxy_listener.model.advertisement import MIBEACON, SERVICE_DATA_16, Address
+from proxy_listener.formats.layout import Field, ObjectRow
+from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
+from proxy_listener.model.advertisement import SERVICE_DATA_16, Address
 
 FLAGS = b"\x02\x01\x06"
 """General discoverable, no BR/EDR: what every device here sends first."""
@@ -32,7 +33,7 @@ def obj(object_id: int, data: bytes) -> bytes:
     return struct.pack("<HB", object_id, len(data)) + data
 
 
-def values(object_id: int, row: Row, numbers: Iterable[float]) -> bytes:
+def values(object_id: int, row: ObjectRow, numbers: Iterable[float]) -> bytes:
     """An object of a plain layout, from its values in the row's order (fields that carry no bytes are left out)."""
     carried = [field for field in row.fields if field.format]
     return obj(object_id, b"".join(_packed(field, number) for field, number in zip(carried, numbers, strict=True)))

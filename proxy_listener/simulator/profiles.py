@@ -12,7 +12,9 @@ from random import Random
 
 import attrs
 
-from proxy_listener.model.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
+from proxy_listener.formats.xiaomi.hhcc import UUID as TUYA
+from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
+from proxy_listener.formats.xiaomi.miscale import BODY_COMPOSITION, WEIGHT_SCALE
 from proxy_listener.model.reading import Event, Value
 from proxy_listener.simulator.frames import hhccjcy10, obj, scale_v1, scale_v2
 

@@ -15,7 +15,8 @@ from sender import made
 
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.listener import Listener
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
+from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.xiaomi.mibeacon import open_frame, parse_frame
 from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
 from proxy_listener.model.advertisement import mac_text, service_data
@@ -51,7 +52,7 @@ class Nothing:
         del mac
         return {}
 
-    def product(self, mac: int) -> Model | None:
+    def model(self, mac: int) -> Model | None:
         del mac
         return None
 
@@ -62,13 +63,13 @@ class Nothing:
     def admit(self, mac: int, time: float) -> None:
         del mac, time
 
-    def seal(self, mac: int, time: float, proxy: str, rssi: int, address_type: int, payload: bytes) -> None:
-        del mac, time, proxy, rssi, address_type, payload
+    def keep(self, mac: int, time: float, proxy: str, rssi: int, address_type: int, uuid: int, payload: bytes) -> None:
+        del mac, time, proxy, rssi, address_type, uuid, payload
 
 
 def listener(house: list[Sensor], readings: list[Reading]) -> Listener:
     """The hot path with these devices listed."""
-    devices = Devices(Nothing(), room=lambda proxy: proxy, tell=lambda notice: None, started=0.0, started_time=WALL)
+    devices = Devices(Nothing(), room=lambda proxy: proxy, notify=lambda notice: None, started=0.0, started_time=WALL)
     entries = [DeviceSettings(one.mac, bindkey=(Secret(one.key.hex()),) if one.key else ()) for one in house]
     devices.configure(entries, "emit")
     return Listener(devices, readings.append)

@@ -109,7 +109,7 @@ async def test_the_running_service_counts_what_its_rooms_hear(tmp_path):
         heard = time.monotonic()
         for number, rooms in enumerate([("kitchen", "hall")] * 2 + [("kitchen",)] * 8 + [("hall",)] * 2):
             if number == 10:
-                running.engine.note_hearing(time.time())
+                running.pipeline.record_reception(time.time())
             for room in rooms:
                 say(running, room, number, heard + number)
         async with asyncio.timeout(10.0):
@@ -143,7 +143,7 @@ async def test_the_running_service_counts_what_its_rooms_hear(tmp_path):
 def say(running, room, number, heard):
     payload = frames.frame(0x0098, number + 1, frames.obj(0x1004, (200 + number).to_bytes(2, "little")), mac=DOOR)
     data = frames.advertisement(payload)
-    running.engine.hear(room, DOOR, PUBLIC, -60, data, time.time(), heard)
+    running.pipeline.hear(room, DOOR, PUBLIC, -60, data, time.time(), heard)
 
 
 def row(room, heard, alone, devices, lost, *, hears_nothing=False):

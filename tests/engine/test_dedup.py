@@ -1,10 +1,9 @@
 """The four duplicate rules by themselves: what the truth table, which goes through the listener, cannot reach."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.engine.dedup import ANY, Authenticated, Constant, Plain, Uncounted, Verdict
+from proxy_listener.engine.dedup import ANY, Authenticated, Constant, Plain, Streams, Uncounted, Verdict, counter_of
 
 
 def identity(counter: int) -> bytes:
@@ -37,7 +36,7 @@ def test_an_identity_is_accepted_exactly_once_whatever_the_order_and_the_time(he
     now, accepted = 0.0, []
     for n, (counter, pause) in enumerate(heard):
         if n == restart:
-            highest = max(int.from_bytes(name[4:8], "big") for name in history.identities) if accepted else -1
+            highest = max(map(counter_of, history.identities)) if accepted else -1
             rule = Authenticated(history.identities.__contains__, 0.0, highest)
         now += pause
         if history.judge(rule, counter, now) <= Verdict.LATE:
@@ -146,36 +145,35 @@ def test_of_payloads_without_counter_the_last_256_are_kept():
     assert rule.judge(0, 0, 1.0).verdict is Verdict.NEW
 
 
-@pytest.mark.parametrize("rule", [Plain(), Uncounted()], ids=["plain", "uncounted"])
-def test_a_frame_lasts_once_its_device_went_on_with_it_for_twenty_seconds(rule):
-    """What lasts is told with the time of its last copy, until it lapses or another frame takes its place."""
-    rule.judge(7, 99, 0.0)
-    rule.judge(8, 98, 0.0)
-    rule.touch(7, 99, 19.5)
-    rule.touch(8, 98, 10.0)
-    assert list(rule.lasting(20.0)) == []
-    rule.touch(7, 99, 20.5)
-    assert list(rule.lasting(70.0)) == [(rule.identity(7, 99), 20.5)]
-    rule.touch(8, 98, 5000.0, unbroken=True)
-    assert list(rule.lasting(5001.0)) == [(rule.identity(8, 98), 5000.0)]
-    for digest in range(1000, 1257):
-        rule.judge(8, digest, 5002.0)
-    assert list(rule.lasting(5003.0)) == []
-
-
-def test_payloads_that_take_turns_under_one_counter_last_together():
-    rule = Plain()
-    for heard in range(0, 91, 10):
-        rule.judge(7, 1 + heard // 10 % 2, float(heard))
-    assert sorted(rule.lasting(91.0)) == [(rule.identity(7, 1), 80.0), (rule.identity(7, 2), 90.0)]
-
-
-def test_what_is_restored_from_rows_is_known_again():
+def test_what_is_restored_from_rows_counts_as_heard_at_the_start():
+    """A row has only the time of its first copy, which may be hours ago."""
     plain, uncounted, constant = Plain(), Uncounted(), Constant()
-    plain.restore(Plain.identity(7, 99), -10.0, False, False)
-    uncounted.restore(Uncounted.identity(0, 99), -10.0, False, False)
-    constant.restore(Constant.identity(0, 99), -10.0, False, False)
-    assert plain.judge(7, 99, 1.0).verdict is Verdict.REPEAT
+    plain.restore(Plain.identity(7, 99), -10.0, False, 0.0)
+    plain.restore(Plain.identity(6, 97), -9000.0, True, 0.0)
+    uncounted.restore(Uncounted.identity(0, 99), -9000.0, False, 0.0)
+    constant.restore(Constant.identity(0, 99), -10.0, False, 0.0)
+    assert plain.judge(7, 99, 299.0).verdict is Verdict.REPEAT
+    assert plain.judge(6, 97, 299.0).verdict is Verdict.REPEAT
     assert plain.judge(6, 98, 1.0).verdict is Verdict.LATE
-    assert uncounted.judge(0, 99, 1.0).verdict is Verdict.REPEAT
+    assert uncounted.judge(0, 99, 599.0).verdict is Verdict.REPEAT
     assert constant.judge(0, 99, 1.0).verdict is Verdict.REPEAT
+
+
+def test_an_identity_finds_its_own_stream_again():
+    """Also where a random bindkey id begins with the letter of another kind; what is no identity is passed over."""
+    begun = []
+    streams = Streams(lambda key_id: begun.append(key_id) or Authenticated(lambda _: False, 0.0))
+    key_id = b"P\x01\x02\x03"
+    assert streams.restore(Authenticated.identity(key_id, 500, b"tag!"), 0.0, False, 0.0) == key_id
+    assert streams.authenticated(key_id).hi == 500
+    assert begun == [key_id]
+    for identity in (b"", b"P", b"X12345", b"U123456789"):
+        assert streams.restore(identity, 0.0, False, 0.0) is None
+    assert streams.restore(Plain.identity(3, 77), 0.0, False, 0.0) is None
+    assert streams.claimed(counted=True, constant=False).judge(3, 77, 1.0).verdict is Verdict.REPEAT
+    assert streams.claimed(counted=True, constant=True).judge(3, 77, 1.0).verdict is Verdict.NEW
+
+
+def test_the_counter_of_an_identity():
+    """Between the bindkey's id and the tag."""
+    assert counter_of(Authenticated.identity(b"abcd", 0x12345678, b"tag!")) == 0x12345678

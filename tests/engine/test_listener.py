@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.listening import MAC, Air
 
-from proxy_listener.engine.kept import unseal
-from proxy_listener.history import Sealed
-from proxy_listener.model.advertisement import find_ours
+from proxy_listener.engine.kept import open_kept
+from proxy_listener.engine.memory import KeptFrame
+from proxy_listener.formats import find_ours
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
@@ -61,8 +61,8 @@ def test_what_was_let_go_before_it_came_here_is_counted_as_if_it_had_been_heard(
     air, spared = Air(), Air()
     for _ in range(5):
         air.listener.hear("kitchen", 0x7A1122334455, 1, -70, IPHONE, 0.0, 1.0)
-    spared.listener.let_go(2)
-    spared.listener.let_go(3)
+    spared.listener.count_foreign(2)
+    spared.listener.count_foreign(3)
     assert spared.listener.outcomes == air.listener.outcomes
 
 
@@ -158,12 +158,12 @@ def test_a_frame_read_after_its_key_came_is_not_read_again_from_a_room_that_is_l
     air.devices.configure([entry()], "emit")
     assert air.say(encrypted(5)) is Outcome.DECODED
     device = air.devices.by_address[MAC]
-    kept = Sealed(0, MAC, air.wall, "kitchen", -60, 0, air.memory.sealed[0])
-    air.emit(unseal(air.listener, device, kept))
+    kept = KeptFrame(0, MAC, air.wall, "kitchen", -60, 0, 0xFE95, air.memory.sealed[0])
+    air.emit(open_kept(air.listener, device, kept))
     assert air.say(encrypted(7), proxy="hall", after=5) is Outcome.REPLAY
     assert air.say(encrypted(8)) is Outcome.DECODED
     with pytest.raises(NoReadingError) as raised:
-        unseal(air.listener, device, kept)
+        open_kept(air.listener, device, kept)
     assert raised.value.outcome is Outcome.REPEAT
 
 

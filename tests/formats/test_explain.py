@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_listener.formats.explain import examine, explain, text
-from proxy_listener.model.advertisement import MIBEACON, WEIGHT_SCALE, parse_mac
+from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
+from proxy_listener.formats.xiaomi.miscale import WEIGHT_SCALE
+from proxy_listener.model.advertisement import parse_mac
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 from proxy_listener.simulator import frames

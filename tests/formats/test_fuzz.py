@@ -13,12 +13,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from support.decoding import decode
 
-from proxy_listener.formats.xiaomi import hhcc, miscale
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
+from proxy_listener.formats import FORMATS
+from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.xiaomi.models import MODELS, model_of
-from proxy_listener.formats.xiaomi.objects import decode_objects, rows_of
-from proxy_listener.model.advertisement import MIBEACON, parse_mac, service_data
+from proxy_listener.formats.xiaomi.objects import rows_of
+from proxy_listener.model.advertisement import parse_mac, service_data
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.secret import Secret
@@ -106,17 +107,8 @@ class Structured:
 def hear(payload, address, key):
     """What the listener does with it: every service data of ours."""
     for uuid, data in service_data(payload):
-        if uuid == MIBEACON:
-            frame = parse_frame(data, address)
-            body = frame.body
-            if body and frame.encrypted:
-                body = open_frame(frame, data, address, key) if key else b""
-            if body:
-                yield decode_objects(body, model_of(frame.product_id), strict=frame.encrypted)
-        elif uuid in {0x181D, 0x181B}:
-            yield miscale.decode(uuid, data)[1]
-        elif uuid == 0xFD50:
-            yield hhcc.decode(uuid, data)[1]
+        if uuid in FORMATS and (found := decode(uuid, data, address, key)):
+            yield found[1]
 
 
 def out_of_range(values):

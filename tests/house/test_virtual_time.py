@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 from support.attackers import forgeries, replays
+from support.decoding import decode
 from support.virtual_time import Network, in_virtual_time
 
-from proxy_listener.formats.xiaomi import hhcc, miscale
-from proxy_listener.formats.xiaomi.mibeacon import Bindkey, open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import model_of
-from proxy_listener.formats.xiaomi.objects import decode_objects
+from proxy_listener.formats import FORMATS
+from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.xiaomi.mibeacon import open_frame, parse_frame
 from proxy_listener.model.advertisement import RANDOM, mac_text, service_data
 from proxy_listener.simulator.ground_truth import Origin
 from proxy_listener.simulator.house import House
@@ -64,7 +64,7 @@ def test_every_heard_frame_decodes_to_what_the_truth_says():
         device = devices.get(frame.mac)
         if device is None:
             continue
-        decoded, counter = decode(device, frame.data)
+        decoded, counter = said(device, frame.data)
         assert counter == frame.counter
         assert decoded.values.items() >= dict(frame.values).items(), mac_text(frame.mac)
         assert tuple(decoded.events) == frame.events
@@ -72,16 +72,11 @@ def test_every_heard_frame_decodes_to_what_the_truth_says():
     assert len(checked) == 10
 
 
-def decode(device, data):
+def said(device, data):
+    """What a frame says, and its counter."""
     ((uuid, payload),) = service_data(data)
-    if uuid == 0xFE95:
-        frame = parse_frame(payload)
-        body, counter = frame.body, frame.counter
-        if frame.encrypted:
-            body = open_frame(frame, payload, device.mac, Bindkey(device.bindkey))
-            counter = frame.counter32
-        return decode_objects(body, model_of(frame.product_id), strict=frame.encrypted), counter
-    return (hhcc if uuid == 0xFD50 else miscale).decode(uuid, payload)[1], None
+    key = Bindkey(device.bindkey) if device.bindkey else None
+    return decode(uuid, payload, device.mac, key)[1], FORMATS[uuid].parse(payload, None).counter
 
 
 def test_attacks_and_restarts_are_in_the_truth():
@@ -98,7 +93,7 @@ def test_attacks_and_restarts_are_in_the_truth():
     for frame in forged:
         ((_, payload),) = service_data(frame.data)
         parsed = parse_frame(payload)
-        if parsed.encrypted and parsed.version >= 4 and frame.mac in devices:
+        if parsed.scheme == "ccm" and frame.mac in devices:
             assert open_frame(parsed, payload, frame.mac, Bindkey(devices[frame.mac].bindkey)) is None
     assert len(heard.truth.restarts) == 4
     for mac, time, counter in heard.truth.restarts:

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from support import edge
 from support.listening import MAC, Air
 
-from proxy_listener.model.advertisement import BODY_COMPOSITION, MIBEACON, TUYA, WEIGHT_SCALE
+from proxy_listener.formats import find_ours
+from proxy_listener.formats.xiaomi.hhcc import UUID as TUYA
+from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
+from proxy_listener.formats.xiaomi.miscale import BODY_COMPOSITION, WEIGHT_SCALE
+from proxy_listener.model.advertisement import ForeignFilter
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.receive import Receiver
@@ -22,7 +26,13 @@ class House:
         self.now = 0.0
         self.heard = []
         self.raises = set()
-        self.receiver = Receiver("kitchen", self.hear, ProxyTiming(), lambda: self.now, count_foreign)
+        self.receiver = Receiver(
+            "kitchen",
+            self.hear,
+            ProxyTiming(),
+            lambda: self.now,
+            ForeignFilter(find_ours, count_foreign) if count_foreign else None,
+        )
 
     def hear(self, *call):
         if call[1] in self.raises:
@@ -188,7 +198,7 @@ SENSOR = [
 def heard_with(messages, *, sparing):
     """What comes of these messages, with what is foreign let go at the edge or not."""
     air = Air()
-    count_foreign = air.listener.let_go if sparing else None
+    count_foreign = ForeignFilter(find_ours, air.listener.count_foreign) if sparing else None
     receiver = Receiver("kitchen", air.listener.hear, ProxyTiming(), lambda: air.now, count_foreign)
     for advertisements in messages:
         receiver.raw(message(advertisements))
@@ -276,7 +286,7 @@ async def test_who_listens_in_hears_what_the_listener_lets_go():
             edge.NO_MDNS,
             [edge.entry(node)],
             house.hear,
-            count_foreign=gone.append,
+            foreign=ForeignFilter(find_ours, gone.append),
             timing=edge.FAST,
             changed=house.changed,
         )

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import attrs
 
+from proxy_listener.engine.dedup import counter_of
 from proxy_listener.engine.devices import Devices, Notice
 from proxy_listener.engine.listener import Listener
 from proxy_listener.formats.xiaomi.models import model_of
@@ -22,7 +23,6 @@ class Row:
     counter: int | None
     time: float
     late: bool
-    lasting: bool = False
 
 
 class SetMemory:
@@ -42,7 +42,7 @@ class SetMemory:
 
     def highest(self, mac, key_id):
         mine = [identity for whose, identity in self.identities if whose == mac and identity.startswith(key_id)]
-        return max((int.from_bytes(identity[4:8], "big") for identity in mine), default=-1)
+        return max(map(counter_of, mine), default=-1)
 
     def newest(self, mac):
         return self.rows[mac][-64:]
@@ -50,7 +50,7 @@ class SetMemory:
     def latest(self, mac):
         return {}
 
-    def product(self, mac):
+    def model(self, mac):
         return model_of(self.models[mac]) if mac in self.models else None
 
     def admitted(self, mac):
@@ -59,7 +59,7 @@ class SetMemory:
     def admit(self, mac, time):
         self.unlisted.add(mac)
 
-    def seal(self, mac, time, proxy, rssi, address_type, payload):
+    def keep(self, mac, time, proxy, rssi, address_type, uuid, payload):
         self.sealed.append(payload)
 
     def append(self, reading: Reading) -> None:
@@ -86,7 +86,7 @@ class Air:
         self.devices = Devices(
             self.memory,
             room=str.title,
-            tell=self.notices.append,
+            notify=self.notices.append,
             started=now,
             started_time=self.wall + now,
         )

@@ -1,1 +1,37 @@
 """The formats of Xiaomi devices: MiBeacon, the Mi scales, HHCCJCY10."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from proxy_listener.formats.format import Format
+from proxy_listener.formats.xiaomi import hhcc, mibeacon, miscale
+from proxy_listener.formats.xiaomi.mibeacon_drawing import draw
+from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, model_of
+from proxy_listener.formats.xiaomi.objects import read_objects
+from proxy_listener.model.models import Model
+
+MIBEACON = Format(
+    "MiBeacon",
+    mibeacon.parse_frame,
+    read_objects,
+    draw,
+    lambda payload: len(payload) > 3 and model_of(payload[2] | payload[3] << 8).known,
+    mibeacon.open_frame,
+)
+
+FORMATS: Mapping[int, Format[Any]] = {
+    mibeacon.UUID: MIBEACON,
+    miscale.WEIGHT_SCALE: miscale.FORMAT_V1,
+    miscale.BODY_COMPOSITION: miscale.FORMAT_V2,
+    hhcc.UUID: hhcc.FORMAT,
+}
+"""UUID of the service data -> format."""
+
+_BY_NAME = {model.name: model for model in (*MODELS.values(), SCALE_V1, SCALE_V2, HHCCJCY10)}
+_UNKNOWN_PRODUCT = re.compile("0x[0-9A-F]{4}")
+
+
+def model_named(name: str) -> Model | None:
+    """The model that calls itself so; of a name such as ``0x5A5A`` the unknown product of that id."""
+    return _BY_NAME.get(name) or (model_of(int(name, 16)) if _UNKNOWN_PRODUCT.fullmatch(name) else None)

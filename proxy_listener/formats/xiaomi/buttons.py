@@ -8,14 +8,14 @@
 The rule of this file: a button that the model does not have fires nothing; the frame is implausible.
 """
 
-from proxy_listener.formats.layout import Events, Implausible, Meaning, Row, Values, function
+from proxy_listener.formats.layout import Events, Implausible, Meaning, ObjectRow, Values, function
 from proxy_listener.model.models import Buttons
 from proxy_listener.model.reading import Event
 
 DIMMER = "dimmer"
 
 
-def pressed(buttons: Buttons) -> Row:
+def pressed(buttons: Buttons) -> ObjectRow:
     """0x1001 of a model with buttons."""
 
     def meaning(data: bytes) -> tuple[Values, Events]:
@@ -27,7 +27,7 @@ def pressed(buttons: Buttons) -> Row:
     return function(meaning, 3)
 
 
-def press_event(buttons: Buttons, kind: str) -> Row:
+def press_event(buttons: Buttons, kind: str) -> ObjectRow:
     """A MIoT event whose id says which press it was: ``kind``; its byte, if it has one, which button."""
     lengths = (0, 1) if buttons.whatever or buttons.numbered else (1,)
 

@@ -1,4 +1,4 @@
-"""MiBeacon: the frame that Xiaomi devices send as service data 0xFE95. In: bytes. Out: a Frame, its objects in plain.
+"""MiBeacon: the frame that Xiaomi devices send as service data 0xFE95. In: bytes. Out: a frame, its objects decrypted.
 
 ::
 
@@ -18,26 +18,27 @@
     v2/v3   the CCM keystream alone, no tag; AES key = k[0:6] + 8d3d3c97 + k[6:12],
             nonce = control, product id, counter, extended counter, MAC reversed without its last byte
 
-The rule of this file: nothing here is believed. A v4/v5 tag proves a frame; of v2/v3, which proves nothing, only button
-presses of products known to use it come out.
+A v4/v5 tag proves its frame. The v2/v3 encryption proves nothing, so only button presses of products that are known to
+use it are opened. See docs/protocol/mibeacon.md and docs/protocol/mibeacon-encryption.md.
 """
 
 import struct
-from hashlib import sha256
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.format import Frame
 from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.model.secret import Secret
+
+UUID: Final = 0xFE95
 
 ENCRYPTED: Final = 1 << 3
 HAS_MAC: Final = 1 << 4
@@ -48,7 +49,7 @@ CAPABILITY_IO: Final = 1 << 5
 
 ASSOCIATED_DATA: Final = b"\x11"
 LEGACY_MIDDLE: Final = bytes.fromhex("8d3d3c97")
-"""The four bytes that Xiaomi puts in the middle of a 12-byte key (facts: xiaomi-encryption, section 4)."""
+"""The four bytes in the middle of a 12-byte key: docs/protocol/mibeacon-encryption.md."""
 
 HHCCJCY01: Final = 0x0098
 
@@ -60,82 +61,20 @@ LEGACY_TAIL: Final = 4
 PRESS = b"\x01\x10\x03"
 """Object 0x1001 with its 3 bytes: all that devices with v2/v3 encryption send in it."""
 
-Scheme = Literal["plain", "legacy", "v4v5"]
 
-
-class Bindkey:
-    """A device's key with its ciphers prepared: 24 hex digits are a v2/v3 key, 32 a v4/v5 one.
-
-    ``id``: four bytes that name the key in a history without revealing it. ``unseal(nonce, ciphertext and tag,
-    associated data)`` raises InvalidTag; None for a v2/v3 key.
-    """
-
-    __slots__ = ("_legacy", "id", "scheme", "unseal")
-
-    def __init__(self, secret: Secret) -> None:
-        try:
-            key = bytes.fromhex(secret.reveal())
-        except ValueError:
-            key = b""
-        if len(key) not in {12, 16}:
-            # From None: the original error quotes the text.
-            raise ValueError(f"{len(secret)} characters, expected 24 or 32 hex digits") from None
-        self.id = sha256(b"proxy-listener bindkey " + key).digest()[:4]
-        self.scheme: Scheme = "legacy" if len(key) == 12 else "v4v5"
-        self._legacy = AES(key[:6] + LEGACY_MIDDLE + key[6:]) if len(key) == 12 else None
-        self.unseal = AESCCM(key, tag_length=4).decrypt if len(key) == 16 else None
-
-    def keystream(self, nonce: bytes, text: bytes) -> bytes:
-        """v2/v3 ciphertext -> plaintext, or back. CCM's counter blocks: flags (1), nonce, a counter from 1 on."""
-        assert self._legacy is not None
-        return Cipher(self._legacy, CTR(b"\x01" + nonce + b"\x00\x01")).encryptor().update(text)
-
-    def __repr__(self) -> str:
-        return "***"
-
-
-# Neither frozen nor made with arguments: one is made for every frame heard, and to set slots is what costs least.
+# Neither frozen nor made with arguments: one is made for every frame heard, and setting slots costs least.
 @attrs.define(init=False, weakref_slot=False)
-class Frame:
-    """A frame whose header was read. ``body``: the objects, plain or ciphertext; empty where the frame has none.
+class MibeaconFrame(Frame):
+    """A MiBeacon frame whose header was read.
 
-    ``counter32``: the counter, with an encrypted frame's extended counter as its upper 24 bits. ``mac``: the one inside
-    the frame, None where it has none. ``start``: where in the service data the body begins. ``tag``: of v4/v5.
+    ``counter``: eight bits; of v4/v5 with the extended counter as the upper 24. ``start``: where in the service data
+    the body begins.
     """
 
-    control: int
-    product_id: int
-    counter32: int
-    mac: Address | None
-    capability: int | None
-    scheme: Scheme
-    start: int
-    body: bytes
-    tag: bytes
-
-    @property
-    def encrypted(self) -> bool:
-        """Its body is ciphertext."""
-        return self.scheme != "plain"
-
-    @property
-    def counter(self) -> int:
-        """The eight bits of it that every frame has."""
-        return self.counter32 & 0xFF
-
-    @property
-    def version(self) -> int:
-        """Versions up to 3 encrypt the legacy way, from 4 with a tag."""
-        return self.control >> 12
-
-    @property
-    def extended(self) -> int | None:
-        """The 24 further bits of an encrypted frame's counter.
-
-        CGG1-ENCRYPTED is said to fill the three bytes in another order; the one frame known (00 0E 00) reads the same
-        either way, so it is read like every other product's.
-        """
-        return self.counter32 >> 8 if self.encrypted else None
+    control: int = attrs.field(init=False)
+    product_id: int = attrs.field(init=False)
+    capability: int | None = attrs.field(init=False)
+    start: int = attrs.field(init=False)
 
     @property
     def wide(self) -> bool:
@@ -154,10 +93,6 @@ _HEAD_ALONE = struct.Struct("<HHBIH").unpack_from
 
 _TAIL = struct.Struct("<I4s").unpack_from
 """The extended counter as the upper bytes of four, of which the lowest is the last of the ciphertext; the tag."""
-
-_LEGACY_TAIL = struct.Struct("<I").unpack_from
-"""The extended counter, and above it the unused byte."""
-
 _NONCE = struct.Struct("<QI").pack
 """v4/v5, 12 bytes: the product id is above the 48 bits of the MAC, the extended counter above the counter."""
 
@@ -165,13 +100,13 @@ _FORM = MESH | HAS_OBJECTS | HAS_CAPABILITY | HAS_MAC
 _USUAL_FORM = HAS_OBJECTS | HAS_MAC
 
 
-def parse_frame(data: bytes, address: Address | None = None) -> Frame:
+def parse_frame(data: bytes, address: Address | None = None) -> MibeaconFrame:
     """Service data 0xFE95 -> its frame. With an ``address``, a MAC inside that differs is WRONG_MAC.
 
     A frame without objects has an empty body: a sign of life. So has HHCCJCY01's with firmware up to 2.7, the only
     frames of version 0 that are known; other frames of versions 0 and 1 are NOT_A_FRAME.
     """
-    # Here is the short way, which gives up wherever something is odd; _any_frame reads every form, and refuses.
+    # The fast path: it handles the usual forms, and leaves every other form and every refusal to _any_frame.
     if len(data) < _HEAD_SIZE:
         return _sign_of_life(data, address)
     control, product_id, counter, mac = _HEAD(data)
@@ -183,29 +118,31 @@ def parse_frame(data: bytes, address: Address | None = None) -> Frame:
         start, mac, capability = optional
     if mac != address and mac is not None and address is not None:
         return _any_frame(data, address)
-    frame = Frame()
+    frame = MibeaconFrame()
     if not control & ENCRYPTED:
         frame.body = body = data[start:]
         frame.scheme = "plain"
-        frame.counter32 = counter
+        frame.counter = counter
         frame.tag = b""
     elif control >= 0x4000:
         frame.body = body = data[start:-7]
-        frame.scheme = "v4v5"
+        frame.scheme = "ccm"
         word, frame.tag = _TAIL(data, -8)
-        frame.counter32 = word & 0xFFFFFF00 | counter
+        frame.counter = word & 0xFFFFFF00 | counter
     else:
         frame.body = body = data[start:-4]
         frame.scheme = "legacy"
-        frame.counter32 = _LEGACY_TAIL(data, -4)[0] << 8 & 0xFFFFFF00 | counter
+        frame.counter = counter
         frame.tag = b""
     if len(body) < OBJECT_HEADER:
         return _any_frame(data, address)
     frame.control = control
     frame.product_id = product_id
+    frame.model = model_of(product_id)
     frame.mac = mac
     frame.capability = capability
     frame.start = start
+    frame.silent = False
     return frame
 
 
@@ -220,7 +157,7 @@ def _optional(data: bytes, control: int, mac: Address) -> tuple[int, Address | N
     return None if capability & CAPABILITY_IO else (start + 1, found, capability)
 
 
-def _sign_of_life(data: bytes, address: Address | None) -> Frame:
+def _sign_of_life(data: bytes, address: Address | None) -> MibeaconFrame:
     """A frame too short for a MAC and an object: usually a header with a MAC, and with a capability or not."""
     size = len(data)
     if size < 11:
@@ -236,26 +173,28 @@ def _sign_of_life(data: bytes, address: Address | None) -> Frame:
         or (mac != address and address is not None)
     ):
         return _any_frame(data, address)
-    frame = Frame()
+    frame = MibeaconFrame()
     frame.control = control
     frame.product_id = product_id
-    frame.counter32 = counter
+    frame.model = model_of(product_id)
+    frame.counter = counter
     frame.mac = mac
     frame.capability = capability
     frame.scheme = "plain"
     frame.start = size
     frame.body = frame.tag = b""
+    frame.silent = control < 0x1000
     return frame
 
 
-def _any_frame(data: bytes, address: Address | None) -> Frame:
+def _any_frame(data: bytes, address: Address | None) -> MibeaconFrame:
     """The same for a frame of any form, and every refusal."""
     size = len(data)
     if size < 5:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, a header has 5")
-    frame = Frame()
-    control, frame.product_id, frame.counter32, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
-    frame.control = control
+    frame = MibeaconFrame()
+    control, frame.product_id, frame.counter, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
+    frame.control, frame.model, frame.silent = control, model_of(frame.product_id), control < 0x1000
     if control & MESH or control < 0x2000:
         _check_version(control, frame.product_id)
     start, frame.mac, frame.capability, wide = 5, None, None, False
@@ -301,28 +240,31 @@ def _walks(data: bytes, at: int) -> bool:
     return at == len(data)
 
 
-def _read_sealed(frame: Frame, data: bytes) -> None:
+def _read_sealed(frame: MibeaconFrame, data: bytes) -> None:
     v4v5 = frame.control >= 0x4000
     end = len(data) - (SEALED_TAIL if v4v5 else LEGACY_TAIL)
     if end - frame.start < OBJECT_HEADER:
         # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285, #322). No key
         # was tried on them, so they are no sign of a wrong one.
         raise DecodeError(Outcome.MALFORMED, f"{len(data) - frame.start} encrypted bytes, too few to hold an object")
-    frame.scheme = "v4v5" if v4v5 else "legacy"
     frame.body = data[frame.start : end]
-    frame.counter32 |= int.from_bytes(data[end : end + 3], "little") << 8
-    frame.tag = data[end + 3 :] if v4v5 else b""
+    if v4v5:
+        frame.scheme = "ccm"
+        frame.counter = int.from_bytes(data[end : end + 3], "little") << 8 | data[4]
+        frame.tag = data[end + 3 :]
+    else:
+        frame.scheme = "legacy"
 
 
-def open_frame(frame: Frame, data: bytes, address: Address, key: Bindkey) -> bytes | None:
-    """The objects of an encrypted frame in plain; None where the key does not fit. ``data``: the same service data.
+def open_frame(frame: MibeaconFrame, data: bytes, address: Address, key: Bindkey) -> bytes | None:
+    """The decrypted objects of an encrypted frame; None where the key does not fit. ``data``: the same service data.
 
     DecodeError DOWNGRADED for a scheme that is not the key's, or v2/v3 from a product that is not known to use it.
     """
     unseal = key.unseal
-    if unseal is None or frame.scheme != "v4v5":
+    if unseal is None or frame.scheme != "ccm":
         return _open_legacy(frame, data, address, key)
-    nonce = _NONCE(address | frame.product_id << 48, frame.counter32)
+    nonce = _NONCE(address | frame.product_id << 48, frame.counter or 0)
     try:
         return unseal(nonce, frame.body + frame.tag, ASSOCIATED_DATA)
     except InvalidTag:
@@ -335,14 +277,21 @@ def open_frame(frame: Frame, data: bytes, address: Address, key: Bindkey) -> byt
         return None
 
 
-def _open_legacy(frame: Frame, data: bytes, address: Address, key: Bindkey) -> bytes | None:
+def keystream(key: Bindkey, nonce: bytes, text: bytes) -> bytes:
+    """v2/v3 ciphertext -> plaintext, or back. CCM's counter blocks: flags (1), nonce, a counter from 1 on."""
+    secret = key.reveal()
+    cipher = Cipher(AES(secret[:6] + LEGACY_MIDDLE + secret[6:]), CTR(b"\x01" + nonce + b"\x00\x01"))
+    return cipher.encryptor().update(text)
+
+
+def _open_legacy(frame: MibeaconFrame, data: bytes, address: Address, key: Bindkey) -> bytes | None:
     if frame.scheme != "legacy" or key.scheme != "legacy":
         raise DecodeError(Outcome.DOWNGRADED, f"{frame.scheme} frame, {key.scheme} key")
-    if not model_of(frame.product_id).legacy:
+    if not frame.model.legacy:
         raise DecodeError(Outcome.DOWNGRADED, f"product 0x{frame.product_id:04X} is not known to use v2/v3 encryption")
     nonce = data[:5] + data[-4:-1] + address.to_bytes(6, "little")[:5]
     for body in (frame.body, frame.body[1:]) if frame.wide else (frame.body,):
-        plain = key.keystream(nonce, body)
+        plain = keystream(key, nonce, body)
         if len(plain) == 6 and plain.startswith(PRESS) and plain[5] <= 4:
             return plain
     return None

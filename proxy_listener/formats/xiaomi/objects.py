@@ -13,17 +13,18 @@ Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENT
 
 from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from proxy_listener.formats.layout import (
     HEADER,
     NOTHING_SKIPPED,
     Code,
+    Decoded,
     Events,
     Found,
     Implausible,
+    ObjectRow,
     Reader,
-    Row,
     Skipped,
     Values,
     codes,
@@ -112,7 +113,7 @@ _OPENING = {
 
 _ASLEEP = {0: says(asleep=False), 1: says(asleep=True), 2: fires("button", "double_press")}
 
-_STANDARD: Mapping[int, Row] = {
+_STANDARD: Mapping[int, ObjectRow] = {
     0x0003: function(states.motion_detected, 1),
     0x0006: function(locks.fingerprint, 5),
     0x0007: codes(_DOOR, 1, 5),
@@ -170,7 +171,7 @@ _STANDARD: Mapping[int, Row] = {
     0x5414: nothing(1),  # mode
 }
 
-_PROPERTIES: Mapping[int, Row] = {
+_PROPERTIES: Mapping[int, ObjectRow] = {
     1001: layout(f32(TEMPERATURE)),
     1002: layout(u8(HUMIDITY)),
     1003: layout(u8(BATTERY)),
@@ -181,14 +182,14 @@ _PROPERTIES: Mapping[int, Row] = {
     1078: layout(flag(OCCUPANCY)),
 }
 
-_EVENTS: Mapping[int, Row] = {
+_EVENTS: Mapping[int, ObjectRow] = {
     1001: function(states.low_battery, 0, 1),
     1008: layout(f32(ILLUMINANCE), sets(MOTION, to=True)),
 }
 
 _PRESSES: Mapping[int, str] = {1012: "press", 1013: "double_press", 1014: "long_press"}
 
-_PILLOW: Mapping[int, Row] = {
+_PILLOW: Mapping[int, ObjectRow] = {
     0x4810: codes(_ASLEEP),
     0x4811: layout(flag(SNORING)),
     0x4E16: codes({1: says(bed_occupancy=True)}),
@@ -200,7 +201,7 @@ _PILLOW: Mapping[int, Row] = {
 
 _S400 = {0x6E16: function(bodies.s400, 9)}
 
-_BAND: Mapping[int, Row] = {
+_BAND: Mapping[int, ObjectRow] = {
     0x5422: codes(
         {0: says(charging_state="Charging"), 1: says(charging_state="Not Charging"), 2: says(charging_state="Full")}
     ),
@@ -208,9 +209,9 @@ _BAND: Mapping[int, Row] = {
     0x6461: codes({0: says(wearing=True), 1: says(wearing=False)}),
 }
 
-_WATER: Mapping[int, Row] = {0x4806: layout(flag(BOTTOM_SUBMERSION))}
+_WATER: Mapping[int, ObjectRow] = {0x4806: layout(flag(BOTTOM_SUBMERSION))}
 
-_OF_MODEL: Mapping[str, Mapping[int, Row]] = {
+_OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "CGPR1": {0x000F: layout(u24(ILLUMINANCE), sets(MOTION, to=True))},
     "DSL-C08": {
         # Lifting the handle outside locks it, and is told with the object that elsewhere says "armed" only.
@@ -259,15 +260,15 @@ def miot_id(service: int, number: int, *, event: bool) -> int:
     return 0x4000 + service * 1024 + (512 if event else 0) + number - 1000
 
 
-def _standard() -> dict[int, Row]:
-    rows: dict[int, Row] = {}
+def _standard() -> dict[int, ObjectRow]:
+    rows: dict[int, ObjectRow] = {}
     for service in range(1, 16):
         rows |= {miot_id(service, number, event=False): row for number, row in _PROPERTIES.items()}
         rows |= {miot_id(service, number, event=True): row for number, row in _EVENTS.items()}
     return {**rows, **_STANDARD}
 
 
-def _buttons(buttons: Buttons) -> dict[int, Row]:
+def _buttons(buttons: Buttons) -> dict[int, ObjectRow]:
     rows = {0x1001: pressed(buttons)} if buttons.classic or buttons.numbered else {}
     if not buttons.classic:
         for number, kind in _PRESSES.items():
@@ -276,7 +277,7 @@ def _buttons(buttons: Buttons) -> dict[int, Row]:
     return rows
 
 
-def rows_of(model: Model) -> Mapping[int, Row]:
+def rows_of(model: Model) -> Mapping[int, ObjectRow]:
     """Every object that a model may send: object id -> row."""
     own = _OF_MODEL.get(model.name, {})
     return {**_ROWS, **(_buttons(model.buttons) if model.buttons else {}), **own}
@@ -291,7 +292,7 @@ def _entry(object_id: int, length: int, read: Reader) -> tuple[bytes, tuple[Read
     return object_id.to_bytes(2, "little") + bytes([length]), (read, HEADER + length)
 
 
-def _readers(rows: Mapping[int, Row]) -> Readers:
+def _readers(rows: Mapping[int, ObjectRow]) -> Readers:
     return dict(_entry(object_id, length, row.read) for object_id, row in rows.items() for length in row.lengths)
 
 
@@ -307,14 +308,6 @@ _STANDARD_READERS = _readers(_ROWS)
 _STRANGER = _readers(_ROWS | _buttons(NUMBERED))
 _READERS: Mapping[int | None, Readers] = {product_id: _readers_of(model) for product_id, model in MODELS.items()}
 """Most models send standard objects only, and share the look-up of those."""
-
-
-class Decoded(NamedTuple):
-    """What a frame's objects say, by name: for all who are in no hurry."""
-
-    values: Values
-    events: Events = ()
-    skipped: Skipped = NOTHING_SKIPPED
 
 
 def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
