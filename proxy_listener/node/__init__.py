@@ -1,5 +1,5 @@
-"""The device half of ESPHome's native API: what a Bluetooth proxy is made of, so that one can be served from here.
+"""An ESPHome node with a Bluetooth proxy, as a server of the native API.
 
-Advertisements and an :class:`~proxy_listener.node.air.Air` go in; a TCP server comes out that any client of the
-native API takes for an ESPHome node.
+Advertisements and an :class:`~proxy_listener.node.air.Air` go in; a TCP server comes out that clients of the native API
+cannot distinguish from an ESPHome node.
 """

@@ -1,7 +1,7 @@
-"""What is around a node's radio: peripherals that can be connected to. The node's side of that is written here.
+"""The peripherals that a node's radio can connect to, as protocols.
 
-The rule of this file: the node says which peripheral and which handle; who is in reach, and what it answers, is the
-air's business. Whoever serves a node (a simulator, a relay of other proxies) implements :class:`Air`.
+The owner of a node (the simulator, a relay of other proxies) implements :class:`Air` and :class:`Link`: the node passes
+addresses and handles, and does not know what is in reach.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ CLIENT_CONFIGURATION = 0x2902
 """UUID of the descriptor that a client writes to get notifications."""
 
 INVALID_HANDLE, INSUFFICIENT_RESOURCES, BUSY, NOT_CONNECTED = 1, 17, 132, -1
-"""Codes of GATT errors: ATT's own; Bluedroid's GATT_BUSY; ESPHome's for an operation without a link."""
+"""GATT errors: two of ATT; Bluedroid's GATT_BUSY; ESPHome's code for an operation without a link."""
 
 OPEN_FAILED, OPEN_CANCELLED = 133, 0x100
 TIMED_OUT, HUNG_UP_BY_PEER, HUNG_UP_BY_US = 0x08, 0x13, 0x16
-"""Why there is no link: Bluedroid's catch-all 133 and its ESP_GATT_CONN_CONN_CANCEL, and HCI reasons."""
+"""Why there is no link: Bluedroid's general error 133 and its ESP_GATT_CONN_CONN_CANCEL, and HCI reasons."""
 
 
 @attrs.frozen
@@ -54,7 +54,7 @@ class GattService:
 
 
 class OpenError(ProxyListenerError):
-    """The link was not made; ``code`` is what the client is told."""
+    """The link was not made; ``code`` is sent to the client."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"open failed with {code}")
@@ -70,41 +70,41 @@ class OperationError(ProxyListenerError):
 
 
 class Link(Protocol):
-    """An open connection to one peripheral. Operations raise OperationError, or never answer."""
+    """An open connection to one peripheral. Operations raise OperationError; they may also never return."""
 
     mtu: int
 
     async def services(self) -> Sequence[GattService]:
-        """What the peripheral has."""
+        """The peripheral's services."""
 
     async def read(self, handle: int) -> bytes:
         """The value of a characteristic or descriptor."""
 
     async def write(self, handle: int, data: bytes, response: bool) -> None:
-        """Write a characteristic or descriptor, waiting for its answer or not."""
+        """Write a characteristic or descriptor. ``response``: wait for the acknowledgement."""
 
     def close(self) -> None:
-        """End it. Tells nobody: the one who closes knows."""
+        """End it. ``lost`` is not called."""
 
 
 Lost: TypeAlias = Callable[[int], None]
-"""Called once, with an HCI reason, when the peripheral or the distance ended a link."""
+"""Called once, with an HCI reason, when the peripheral or the radio ended a link."""
 Notified: TypeAlias = Callable[[int, bytes], None]
 """Called with handle and value."""
 
 
 class Air(Protocol):
-    """All peripherals that might be in reach of a node's radio."""
+    """All peripherals in reach of a node's radio."""
 
     async def open(self, address: int, address_type: int, lost: Lost, notified: Notified) -> Link:
-        """A link to that peripheral. Raises OpenError; waits for ever for one that is not there."""
+        """A link to that peripheral. Raises OpenError; never returns if the peripheral is absent."""
 
 
 class Vacuum:
-    """An air without peripherals: every open runs into the node's own limit."""
+    """No peripherals: every open ends by the node's own time limit."""
 
     async def open(self, address: int, address_type: int, lost: Lost, notified: Notified) -> Link:
-        """Never."""
+        """As :meth:`Air.open`."""
         del address, address_type, lost, notified
         never: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         return await never

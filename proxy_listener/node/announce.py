@@ -1,7 +1,4 @@
-"""A node's mDNS record, as ESPHome announces it.
-
-The rule of this file: the TXT record says what the firmware's generation says, and never "Bluetooth proxy".
-"""
+"""A node's mDNS record, as its generation of ESPHome announces it. It does not say that the node is a proxy."""
 
 from ipaddress import ip_address
 from zlib import crc32

@@ -1,8 +1,7 @@
-"""What one generation of ESPHome firmware does, as a value, and the generations that matter.
+"""What one generation of ESPHome firmware does, as a value, and the generations that differ.
 
-The rule of this file: a difference between generations is a field here and nowhere an ``if`` on a version number.
-Sources: the firmware's C++ of nineteen releases from 2023.4 to 2026.10, and measurements against it (facts:
-esphome-proxy).
+Invariant: a difference between generations is a field here, never an ``if`` on a version number.
+Sources: docs/protocol/esphome-proxy.md, from the firmware's C++ of the releases from 2023.6 to 2026.10.
 """
 
 from enum import Enum, IntFlag, auto
@@ -24,7 +23,7 @@ class Feature(IntFlag):
 
 
 class Login(Enum):
-    """When a session needs an AuthenticationRequest after its hello. When it does not, none is answered either."""
+    """When a session needs an AuthenticationRequest after its hello. If it needs none, it answers none."""
 
     ALWAYS = auto()
     WHERE_SET = auto()  # a password is set
@@ -35,9 +34,10 @@ class Login(Enum):
 class Firmware:
     """One generation.
 
-    ``legacy_version`` is what stood for the flags before API 1.9. ``newest_wins``: a further subscriber takes the
-    stream; otherwise it is refused without a word. ``clients``: API clients at once, None where memory is the limit.
-    ``batch`` and ``flush``: advertisements, seconds; ``busy_flush`` is the interval while traffic goes on.
+    ``legacy_version``: the field that preceded the flags. ``newest_wins``: a further subscriber takes the stream;
+    otherwise it is refused silently. ``clients``: API clients at once, None where memory is the limit.
+    ``batch``: advertisements in a message. ``flush``: seconds from the first of them to sending; ``busy_flush`` while
+    the last message is not older than that.
     """
 
     version: str
@@ -51,22 +51,21 @@ class Firmware:
     flush: float = 0.1
     busy_flush: float = 0.1
     login: Login = Login.NEVER
-    guards_unknown: bool = True  # a request that it does not know ends a session that is not logged in
+    guards_unknown: bool = True  # an unknown request ends a session that is not logged in
     long_hello: bool = False  # the hello's server_info is more than the version
-    parsed: bool = False  # serves one parsed message per advertisement to those who do not ask for raw ones
-    tells_allocated: bool = True  # ConnectionsFree names the addresses
+    tells_allocated: bool = True  # ConnectionsFree lists the addresses
     answers_allocated: bool = True  # also in the answer to a request for it
     says_stopped: bool = False  # between STOPPING and IDLE
     tells_configured_mode: bool = True  # the scanner's state names the YAML's mode too
-    seeks_untyped: bool = False  # a connect without an address type waits to hear the device; since, it is refused
+    seeks_untyped: bool = False  # a connect without an address type waits for the device; newer firmware refuses it
     tells_pairing: bool = False  # an unpair request has an answer of its own, a pair request without a link has one
     hello_mac: bool = True  # the Noise server hello carries the MAC (since 2025.4)
-    announces_encryption: bool = True  # the TXT record says that a key is set
+    announces_encryption: bool = True  # the TXT record says whether a key is set
     reports_drop_twice: bool = False  # a passive drop gives connected=False two times
     frees_unopened: bool = False  # a disconnect request before the open began frees the slot immediately
-    frees_at_once: bool = False  # one during the open does, too
+    frees_at_once: bool = False  # so does one during the open
     one_operation: bool = False  # a second GATT operation on a connection is refused as busy
-    cached_mtu_known: bool = False  # a with-cache connect reports 23; before, what was negotiated last
+    cached_mtu_known: bool = False  # a connect with cache reports 23; older firmware the MTU negotiated last
     silent_when_passive: bool = False  # a passive node answers no connection request at all
     provisionable: bool = False  # without a key it also accepts Noise with the all-zero key
 
@@ -100,15 +99,15 @@ class Firmware:
 class NodeTiming:
     """Seconds. The defaults are the firmware's."""
 
-    open: float = 20.0  # Bluedroid's wait for an absent device
+    open: float = 20.0  # Bluedroid waits so long for an absent device
     scanner_step: float = 0.03  # between two scanner states
     scan_cycle: float = 300.0  # the scan is stopped and restarted this often
     discovery: float = 0.25  # MTU exchange and service discovery of an uncached connect
     hang_up: float = 0.05  # from a disconnect request to the link being closed
     drop_again: float = 0.15  # between the two reports of one drop
-    teardown: float = 0.1  # from the stream holder's leaving to its links being closed
-    operation: float = 30.0  # Bluedroid drops a link whose peer does not answer
-    ping: float = 60.0  # of silence, then the node asks
+    teardown: float = 0.1  # from the end of the stream holder's session to the end of its links
+    operation: float = 30.0  # after it Bluedroid drops a link whose peer does not answer
+    ping: float = 60.0  # of silence, then the node sends a ping
     reap: float = 150.0  # of silence, then the client is dropped
     handshake: float = 60.0  # for a session to be authenticated
     farewell: float = 0.5  # for a client to answer a DisconnectRequest
@@ -116,10 +115,10 @@ class NodeTiming:
 
 _CURRENT = Feature(255)
 
-PARSED = Firmware(
-    "2023.4.4",
-    (1, 7),
-    Feature(0),
+FIRST_RAW = Firmware(
+    "2023.6.5",
+    (1, 9),
+    Feature(63),
     legacy_version=5,
     clients=None,
     flush=0.016,
@@ -127,16 +126,13 @@ PARSED = Firmware(
     login=Login.ALWAYS,
     guards_unknown=False,
     long_hello=True,
-    parsed=True,
     tells_allocated=False,
     seeks_untyped=True,
     hello_mac=False,
     announces_encryption=False,
     reports_drop_twice=True,
 )
-"""The last generation but one without raw advertisements."""
-
-FIRST_RAW = attrs.evolve(PARSED, version="2023.6.5", api=(1, 9), flags=Feature(63))
+"""The first generation with raw advertisements. Older ones are not served."""
 
 ESPHOME_2025_6 = Firmware(
     "2025.6.3",
@@ -148,7 +144,6 @@ ESPHOME_2025_6 = Firmware(
     login=Login.ALWAYS,
     guards_unknown=False,
     long_hello=True,
-    parsed=True,
     answers_allocated=False,
     says_stopped=True,
     tells_configured_mode=False,
@@ -173,7 +168,6 @@ ESPHOME_2026_8 = Firmware(
 ESPHOME_2026_10 = attrs.evolve(ESPHOME_2026_8, version="2026.10.0", api=(1, 19), frees_at_once=True, provisionable=True)
 
 GENERATIONS = {
-    "2023.4": PARSED,
     "2023.6": FIRST_RAW,
     "2025.6": ESPHOME_2025_6,
     "2025.12": ESPHOME_2025_12,

@@ -1,6 +1,6 @@
 """GATT requests of the native API -> operations on a link, and a peripheral's services -> messages.
 
-The rule of this file: a table from the request's class to the operation; nothing here knows slots or sessions.
+Pure apart from the operations on the link: slots and sessions are not known here.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""A node's connections to devices: slots, opens, GATT operations, and what the stream holder is told of each.
+"""A node's connections to devices: slots, opens, GATT operations, and the messages about them.
 
-Requests come in from sessions; every answer goes to :attr:`tell`, which is the stream holder and nobody else, as in
-the firmware. The rule of this file: a slot is taken by a request and given back in :meth:`Links._free`, only there.
+Requests of all sessions come in; every answer goes to ``send``, which is the stream holder's, as in the firmware.
+Invariant: a request takes a slot, and only :meth:`Links._forget` frees it.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ Operation = Callable[[Link], Awaitable[Sequence[Message]]]
 class Slot:
     """One of the few connections, from the request to its end.
 
-    ``asked``: a request that can be met came for it. ``opening``: the open has begun. ``leaving``: given back while it
-    was still going on. ``closing``: the open link is being closed.
+    ``asked``: a valid request came for it. ``opening``: the open has begun. ``leaving``: a disconnect request came
+    before the link was open. ``closing``: the open link is being closed.
     """
 
     address: int
@@ -51,7 +51,7 @@ class Slot:
     leaving: bool = False
     closing: bool = False
     services_sent: bool = False
-    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    operating: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     tasks: "set[asyncio.Task[None]]" = attrs.field(factory=set)
 
 
@@ -64,24 +64,24 @@ class Links:
         timing: NodeTiming,
         air: Air,
         scanner: Scanner,
-        tell: Callable[[Message], None],
+        send: Callable[[Message], None],
         spawn: Spawn,
     ) -> None:
         self._firmware = firmware
         self._timing = timing
         self._air = air
         self._scanner = scanner
-        self._tell = tell
+        self._send = send
         self._spawn = spawn
         self._slots: dict[int, Slot] = {}
-        self._turn = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._last_mtu = MTU
         self.limit = firmware.slots
-        """Slots in all. A fault may lower it."""
+        """Slots in all. May change while the node runs."""
 
     @property
     def free(self) -> int:
-        """Slots not taken."""
+        """Free slots."""
         return max(0, self.limit - len(self._slots))
 
     @property
@@ -90,45 +90,45 @@ class Links:
         return list(self._slots)
 
     def report(self) -> Message:
-        """Free slots, as the holder is told of them unasked."""
+        """Free slots, as sent to the stream holder after each change."""
         return self._report(named=self._firmware.tells_allocated)
 
     def answer(self) -> Message:
-        """Free slots, as whoever asks is told of them."""
+        """Free slots, as sent to a client that asks."""
         return self._report(named=self._firmware.tells_allocated and self._firmware.answers_allocated)
 
     def _report(self, *, named: bool) -> Message:
-        told = self.allocated if named else []
-        message: Message = api.BluetoothConnectionsFreeResponse(free=self.free, limit=self.limit, allocated=told)
+        listed = self.allocated if named else []
+        message: Message = api.BluetoothConnectionsFreeResponse(free=self.free, limit=self.limit, allocated=listed)
         return message
 
     def connect(self, address: int, address_type: int | None, *, cached: bool) -> None:
-        """A client asks for a link. ``address_type``: None where the request does not say."""
+        """A client requests a link. ``address_type``: None if the request has none."""
         slot = self._slots.get(address)
         if slot is None and self.free:
             slot = self._slots[address] = Slot(address)
         if slot is None or (address_type is None and not self._firmware.seeks_untyped):
-            # The firmware takes the slot before it looks at the type, and keeps it although it refuses.
+            # The firmware takes the slot before it checks the type, and keeps it although it refuses the request.
             self._state(address)
         elif slot.asked:
-            # A request for a link that is closing is passed over: the firmware takes it for one that is going on.
+            # A request for a link that is closing is ignored: the firmware treats it as connected.
             slot.leaving = False
             if slot.link is not None and not slot.closing:
                 self._state(address, connected=True)
-                self._tell(self.report())
+                self._send(self.report())
         else:
             slot.asked, slot.cached, slot.leaving = True, cached, False
-            self._tell(self.report())
-            # Without a type, 2025.6 would take it from an advertisement, of which its parsers get none in the raw mode.
+            self._send(self.report())
+            # Without a type, 2025.6 waits to find it in an advertisement, which fails while it sends raw ones.
             if address_type is not None:
                 self._run(slot, self._open(slot, address_type))
 
     def disconnect(self, address: int) -> None:
-        """A client gives a link back."""
+        """A client requests a disconnect."""
         slot = self._slots.get(address)
         if slot is None:
             self._state(address)
-            self._tell(self.report())
+            self._send(self.report())
         elif slot.link is None and not self._frees(slot):
             slot.leaving = True
         elif slot.link is None:
@@ -138,7 +138,7 @@ class Links:
             self._run(slot, self._hang_up(slot))
 
     def drop_all(self) -> None:
-        """The stream holder is gone: close what is open, silently; an open in progress ends when the radio says."""
+        """The stream holder left: close open links without messages. The radio ends an open in progress."""
         for slot in list(self._slots.values()):
             if slot.link is None and not self._frees(slot):
                 slot.leaving = True
@@ -146,11 +146,11 @@ class Links:
                 self._forget(slot)
 
     def _frees(self, slot: Slot) -> bool:
-        """Whether a slot without a link can be given back at once."""
+        """Whether a slot without a link is freed immediately."""
         return self._firmware.frees_at_once if slot.opening else self._firmware.frees_unopened
 
     def services(self, address: int) -> None:
-        """A client asks for the services. With a cached connect, and the second time, there are none."""
+        """A client requests the services. The list is empty after a connect with cache, and the second time."""
 
         async def ask(link: Link) -> Sequence[Message]:
             slot = self._slots[address]
@@ -161,17 +161,17 @@ class Links:
         self.operate(address, 0, ask)
 
     def operate(self, address: int, handle: int, operation: Operation) -> None:
-        """A client asks for a GATT operation; its answer is the operation's result, or an error."""
+        """A client requests a GATT operation; the answer is its result or an error."""
         slot = self._slots.get(address)
         if slot is None or slot.link is None:
             self._error(address, handle, NOT_CONNECTED)
-        elif self._firmware.one_operation and slot.turn.locked():
+        elif self._firmware.one_operation and slot.operating.locked():
             self._error(address, handle, BUSY)
         else:
             self._run(slot, self._operate(slot, slot.link, handle, operation))
 
     async def _open(self, slot: Slot, address_type: int) -> None:
-        async with self._turn:
+        async with self._opening:
             code = HUNG_UP_BY_US
             if not slot.leaving:
                 slot.opening = True
@@ -189,13 +189,13 @@ class Links:
             await asyncio.sleep(self._timing.discovery)
             mtu = self._last_mtu = slot.link.mtu
         self._state(slot.address, connected=True, mtu=mtu)
-        self._tell(self.report())
+        self._send(self.report())
 
     async def _reach(self, slot: Slot, address_type: int) -> int:
-        """Open the link into ``slot``; otherwise the code of the failure."""
+        """Open the link of ``slot``; the code of the failure if it has none afterwards."""
 
         def notified(handle: int, data: bytes) -> None:
-            self._tell(api.BluetoothGATTNotifyDataResponse(address=slot.address, handle=handle, data=data))
+            self._send(api.BluetoothGATTNotifyDataResponse(address=slot.address, handle=handle, data=data))
 
         try:
             async with asyncio.timeout(self._timing.open):
@@ -211,19 +211,19 @@ class Links:
         self._free(slot, HUNG_UP_BY_US)
 
     async def _operate(self, slot: Slot, link: Link, handle: int, operation: Operation) -> None:
-        async with slot.turn:
+        async with slot.operating:
             try:
                 async with asyncio.timeout(self._timing.operation):
                     answers = await operation(link)
             except OperationError as error:
                 self._error(slot.address, handle, error.code)
             except TimeoutError:
-                # The link may have been lost meanwhile, and its end been told.
+                # The link may have been lost in the meantime, and its end reported.
                 if self._slots.get(slot.address) is slot:
                     self._free(slot, HUNG_UP_BY_US)
             else:
                 for answer in answers:
-                    self._tell(answer)
+                    self._send(answer)
 
     def _lost(self, slot: Slot, reason: int) -> None:
         """The peripheral or the distance ended the link."""
@@ -240,7 +240,7 @@ class Links:
     def _free(self, slot: Slot, reason: int) -> None:
         self._forget(slot)
         self._state(slot.address, error=reason)
-        self._tell(self.report())
+        self._send(self.report())
 
     def _forget(self, slot: Slot) -> None:
         if self._slots.get(slot.address) is slot:
@@ -258,7 +258,7 @@ class Links:
         task.add_done_callback(slot.tasks.discard)
 
     def _state(self, address: int, *, connected: bool = False, mtu: int = 0, error: int = 0) -> None:
-        self._tell(api.BluetoothDeviceConnectionResponse(address=address, connected=connected, mtu=mtu, error=error))
+        self._send(api.BluetoothDeviceConnectionResponse(address=address, connected=connected, mtu=mtu, error=error))
 
     def _error(self, address: int, handle: int, code: int) -> None:
-        self._tell(api.BluetoothGATTErrorResponse(address=address, handle=handle, error=code))
+        self._send(api.BluetoothGATTErrorResponse(address=address, handle=handle, error=code))

@@ -1,7 +1,6 @@
 """The native API's messages: aioesphomeapi's generated classes, and their numbers on the wire.
 
-The rule of this file: it is the one place that touches protobuf's untyped module, so ``api`` is ``Any`` and every
-message is ``Message``.
+Protobuf's generated module is untyped and used through ``api`` only, which is ``Any``; every message is a ``Message``.
 """
 
 from typing import Any

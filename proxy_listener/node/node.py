@@ -1,7 +1,7 @@
-"""One ESPHome node with a Bluetooth proxy: a TCP server that any client of the native API connects to.
+"""One ESPHome node with a Bluetooth proxy: a TCP server for clients of the native API.
 
-Advertisements come in by :meth:`Node.hear`, peripherals are reached through an :class:`Air`. The rule of this file:
-the node decides nothing that its :class:`Firmware` says.
+Advertisements come in by :meth:`Node.hear`, peripherals are reached through an :class:`Air`. Invariant: how the node
+behaves depends on its :class:`Firmware` only.
 """
 
 import asyncio
@@ -58,15 +58,15 @@ class Node:
 
     def _boot(self) -> None:
         self.stream = NodeStream(self.firmware)
-        tell = self.stream.tell
-        self.scanner = self.scanner_type(self.firmware, self.timing, tell if self.firmware.tells_state else _unheard)
-        self.links = Links(self.firmware, self.timing, self._air, self.scanner, tell, self.spawn)
+        send = self.stream.send
+        self.scanner = self.scanner_type(self.firmware, self.timing, send if self.firmware.tells_state else _discard)
+        self.links = Links(self.firmware, self.timing, self._air, self.scanner, send, self.spawn)
         self._requests = Requests(
             self.settings, self.firmware, self.stream, self.scanner, self.links, self.spawn, self.timing.teardown
         )
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, zeroconf: AsyncZeroconf | None = None) -> None:
-        """Listen, on a free port where none is given (the same one again after a stop), and announce it."""
+        """Listen and announce it. ``port`` 0: the port it had before, or a free one."""
         self._boot()
         loop = asyncio.get_running_loop()
         context = self._context()
@@ -77,14 +77,14 @@ class Node:
             await self.announce(zeroconf)
 
     async def announce(self, zeroconf: AsyncZeroconf, address: str | None = None) -> None:
-        """Tell mDNS. As ESPHome does, without asking whether the name is taken."""
+        """Announce it by mDNS. Like ESPHome, without asking whether the name is taken."""
         record = service_info(self.settings, self.firmware, address or self.host, self.port)
-        told = await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
+        announced = await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
         self._record = zeroconf, record
-        self.spawn(_finish(told))
+        self.spawn(_finish(announced))
 
     async def withdraw(self) -> None:
-        """Take the mDNS record back, with a goodbye."""
+        """Withdraw the mDNS record with a goodbye."""
         if self._record is not None:
             (zeroconf, record), self._record = self._record, None
             await (await zeroconf.async_unregister_service(record))
@@ -104,18 +104,18 @@ class Node:
     def hear(
         self, address: int, address_type: int, rssi: int, data: bytes, sent: Callable[[], None] | None = None
     ) -> bool:
-        """The radio received an advertisement. True where the scan was running and somebody holds the stream.
+        """The radio received an advertisement. True if the scan is running and a client holds the stream.
 
-        ``sent`` is called when the advertisement left in a message; never, where it was thrown away.
+        ``sent`` is called when the advertisement left in a message, and not called if it was dropped.
         """
         return self.scanner.hears and self.stream.hear(address, address_type, rssi, data, sent)
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Send to the stream holder, if there is one."""
-        self.stream.tell(message)
+        self.stream.send(message)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run beside the node, until it stops."""
+        """Run a coroutine as a task, which is cancelled when the node stops."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -124,7 +124,7 @@ class Node:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a node's task failed", node=self.settings.name, exc_info=error)
+            log.error("task of a node failed", node=self.settings.name, exc_info=error)
 
     def _close_server(self) -> None:
         if self._server is not None:
@@ -165,7 +165,7 @@ class Node:
     def _opened(self, session: NodeSession) -> bool:
         limit = self.firmware.clients
         if limit is not None and len(self.sessions) >= limit:
-            log.debug("one client too many", node=self.settings.name)
+            log.debug("too many clients", node=self.settings.name)
             return False
         self.sessions.add(session)
         return True
@@ -182,5 +182,5 @@ async def _finish(work: Awaitable[None]) -> None:
     await work
 
 
-def _unheard(_message: Message) -> None:
-    """Firmware without scanner state has nobody to tell it to."""
+def _discard(_message: Message) -> None:
+    """Firmware without scanner state sends none."""

@@ -1,7 +1,7 @@
-"""What clients ask of a node -> what it does and answers.
+"""Requests of clients -> what the node does and answers.
 
-Messages of authenticated sessions come in. The rule of this file: answers about the node go to who asked; answers
-about connections go to the stream holder, whoever asked, as in the firmware.
+Messages of authenticated sessions come in. Invariant, as in the firmware: answers about the node go to the client that
+asked; answers about connections go to the stream holder, whichever client asked.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from proxy_listener.node.stream import NodeStream
 log = structlog.get_logger()
 
 _WIFI_SIGNAL = 0x57494649
-"""The key of the one entity that a node may have; firmware makes it from the entity's name."""
+"""The key of the only entity that a node may have. Firmware derives it from the entity's name; here it is ASCII."""
 _MEASUREMENT, _DIAGNOSTIC = 1, 2
 """``SensorStateClass``, ``EntityCategory``."""
 
 
 class Requests:
-    """The requests of all sessions of one node. ``teardown``: seconds from the holder's leaving to its links' end."""
+    """The requests of all sessions of one node. ``teardown``: seconds from the holder's end to its links' end."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Requests:
         self._teardown = teardown
 
     def serve(self, session: NodeSession, message: Message) -> None:
-        """One message of an authenticated session; unknown ones are passed over, as in the firmware."""
+        """Handle one message of an authenticated session. Unknown ones are ignored, as in the firmware."""
         handler = self._HANDLERS.get(type(message))
         if handler is not None:
             handler(self, session, message)
 
     def leave(self, session: NodeSession) -> None:
-        """The session unsubscribes or is gone; without a holder the links are closed."""
+        """The session unsubscribes or ended. If it held the stream, the links are closed."""
         if self._stream.leave(session):
             self._spawn(self._tear_down())
 
@@ -115,13 +115,13 @@ class Requests:
         if self._settings.wifi_rssi is not None:
             session.send(api.SensorStateResponse(key=_WIFI_SIGNAL, state=self._settings.wifi_rssi))
 
-    def _subscribe(self, session: NodeSession, message: Message) -> None:
-        request: api.SubscribeBluetoothLEAdvertisementsRequest = message
-        if self._stream.subscribe(session, request.flags):
+    def _subscribe(self, session: NodeSession, _message: Message) -> None:
+        # The request's flag for raw advertisements is not read: there are no others.
+        if self._stream.subscribe(session):
             if self._firmware.tells_state:
                 session.send(self._scanner.report())
         else:
-            log.debug("a subscriber is refused: one at a time", node=self._settings.name)
+            log.debug("second subscriber is refused", node=self._settings.name)
 
     def _unsubscribe(self, session: NodeSession, _message: Message) -> None:
         self.leave(session)
@@ -155,16 +155,16 @@ class Requests:
             self._links.disconnect(address)
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_PAIR:
             if self._firmware.tells_pairing or address in self._links.allocated:
-                self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
+                self._stream.send(api.BluetoothDevicePairingResponse(address=address, paired=False, error=-1))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_UNPAIR:
             if self._firmware.tells_pairing:
-                self._stream.tell(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
+                self._stream.send(api.BluetoothDeviceUnpairingResponse(address=address, success=True))
             else:
-                self._stream.tell(api.BluetoothDevicePairingResponse(address=address, paired=True))
+                self._stream.send(api.BluetoothDevicePairingResponse(address=address, paired=True))
         elif kind == kinds.BLUETOOTH_DEVICE_REQUEST_TYPE_CLEAR_CACHE:
-            self._stream.tell(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
+            self._stream.send(api.BluetoothDeviceClearCacheResponse(address=address, success=True))
         else:
-            self._stream.tell(api.BluetoothDeviceConnectionResponse(address=address))
+            self._stream.send(api.BluetoothDeviceConnectionResponse(address=address))
 
     def _services(self, _session: NodeSession, message: Message) -> None:
         request: api.BluetoothGATTGetServicesRequest = message
@@ -181,15 +181,15 @@ class Requests:
             return
         request: api.BluetoothSetConnectionParamsRequest = message
         error = 0 if request.address in self._links.allocated else -1
-        self._stream.tell(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
+        self._stream.send(api.BluetoothSetConnectionParamsResponse(address=request.address, error=error))
 
     def _set_key(self, session: NodeSession, _message: Message) -> None:
-        # The key is the YAML's, which no client changes. Firmware built without encryption knows no such request.
+        # The key is in the YAML, which no client changes. Firmware built without encryption does not know this request.
         if self._settings.noise_psk is not None or self._firmware.provisionable:
             session.send(api.NoiseEncryptionSetKeyResponse(success=False))
 
     def _silent(self) -> bool:
-        """Whether requests about connections stay unanswered."""
+        """Whether requests about connections are not answered."""
         return not self._firmware.active and self._firmware.silent_when_passive
 
     _HANDLERS: ClassVar[dict[type[Message], Callable[["Requests", NodeSession, Message], None]]] = {

@@ -1,4 +1,4 @@
-"""What a node is told about itself: its name, its MACs, its key."""
+"""The configuration of a node: name, MACs, keys."""
 
 import attrs
 from aioesphomeapi.noise import decode_noise_psk
@@ -14,11 +14,11 @@ def _is_key(_settings: object, _attribute: object, value: Secret | None) -> None
 
 @attrs.frozen
 class NodeSettings:
-    """``mac`` is the Wi-Fi MAC, by which a node is known; the Bluetooth adapter's is that plus 2.
+    """``mac`` is the Wi-Fi MAC, which identifies the node; that of the Bluetooth adapter is ``mac`` + 2.
 
-    ``noise_psk`` is base64 of 32 bytes (ValueError otherwise); with it the node speaks Noise only. ``password`` is the
-    one of firmware before Noise. ``wifi_rssi`` is what its ``wifi_signal`` sensor says, None where it has none.
-    ``deep_sleep``: it is built with deep sleep.
+    ``noise_psk``: base64 of 32 bytes (ValueError otherwise); if set, the node accepts Noise only. ``password``: of
+    firmware that has one. ``wifi_rssi``: the state of its ``wifi_signal`` sensor, None if it has no such sensor.
+    ``deep_sleep``: the node is built with deep sleep.
     """
 
     name: str

@@ -11,8 +11,8 @@
     node   ->   01 len | 00 | NNpsk0 message   or 01 | reason, and the end
     after it    01 len | encrypted(number 16 bits, length 16 bits, payload)
 
-The rule of this file: :meth:`Wire.receive` yields what is whole and raises :class:`WireError` at the first byte that
-is wrong; what the peer is to be told of it lies in :meth:`Wire.outgoing` by then.
+Invariant: :meth:`Wire.receive` yields complete messages and raises :class:`WireError` at the first invalid byte; the
+error message for the peer, if any, is in :meth:`Wire.outgoing` by then.
 """
 
 from abc import ABC, abstractmethod
@@ -30,33 +30,33 @@ Packet: TypeAlias = tuple[int, bytes]
 
 PLAIN, NOISE = 0x00, 0x01
 MESSAGE_LIMIT = 32_768
-"""Bytes. Longer than anything a client has to say to a node; the library's own limit is twice that."""
+"""Bytes. Longer than any request to a node; aioesphomeapi's own limit is twice that."""
 HANDSHAKE_LIMIT = 128
 """Bytes of a frame before the session is encrypted, as in the firmware."""
 ZERO_KEY = Secret("A" * 43 + "=")
-"""Base64 of 32 zero bytes: what an unprovisioned node of 2026.10 accepts."""
+"""Base64 of 32 zero bytes: the key that an unprovisioned node of 2026.10 accepts."""
 
 
 class WireError(ProxyListenerError):
-    """The peer's bytes are not the protocol, or not ours. Nothing after them can be read."""
+    """The peer's bytes are not valid. Nothing after them can be read."""
 
 
 class Wire(ABC):
-    """One session's bytes: buffers what came, and what is to go out."""
+    """The framing of one session: buffers incoming and outgoing bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._outgoing = bytearray()
 
     def outgoing(self) -> bytes:
-        """What is to be sent now; empties it."""
+        """Remove and return the bytes to send."""
         data = bytes(self._outgoing)
         self._outgoing.clear()
         return data
 
     @abstractmethod
     def receive(self, data: bytes) -> Iterator[Packet]:
-        """The whole messages that ``data`` completes."""
+        """The messages that are complete with ``data``."""
 
     @abstractmethod
     def pack(self, packets: Sequence[Packet]) -> bytes:
@@ -92,7 +92,7 @@ class NoiseWire(Wire):
     """The encrypted form: Noise_NNpsk0_25519_ChaChaPoly_SHA256, the node as responder."""
 
     def __init__(self, key: Secret, name: str, mac: str) -> None:
-        """``mac`` is twelve lower-case hex digits, or empty for firmware that does not tell it."""
+        """``mac`` is twelve lower-case hex digits, or empty for firmware that does not send it."""
         super().__init__()
         self._key = key
         self._hello = b"\x01" + name.encode() + b"\x00" + (mac.encode() + b"\x00" if mac else b"")
@@ -146,7 +146,7 @@ class NoiseWire(Wire):
         try:
             self._noise.read_message(body[1:])
             answer = bytes(self._noise.write_message())
-        except Exception as error:  # noise lets through whatever its cryptography raises on a peer's bytes
+        except Exception as error:  # the noise library passes on any exception of its cryptography
             raise self._refuse("Handshake MAC failure") from error
         self._outgoing += _frame(b"\x00" + answer)
         self._ready = True

@@ -48,7 +48,7 @@ async def test_a_bomb_arrives_whole():
     assert len((await client.device_info()).friendly_name) > 20_000
     message = bomb(32_767)
     assert message.ByteSize() == 65_534
-    node.tell(message)
+    node.send(message)
     assert await heard.get() == 32_767
     await client.disconnect()
     await node.stop()

@@ -154,7 +154,7 @@ class FaultyNode(Node):
 
     def take_stream(self):
         """Another client subscribes. True where the firmware gives it the stream."""
-        return self.stream.subscribe(self._other_client, 1)
+        return self.stream.subscribe(self._other_client)
 
     def give_stream_back(self):
         """The other client leaves; the one that had the stream before does not get it back."""
@@ -163,11 +163,11 @@ class FaultyNode(Node):
     def fill_slots(self, free=0):
         """Other clients' connections leave so many slots; the stream holder is told, as by the firmware."""
         self.links.limit = free + len(self.links.allocated)
-        self.tell(self.links.report())
+        self.send(self.links.report())
 
     def empty_slots(self):
         self.links.limit = self.firmware.slots
-        self.tell(self.links.report())
+        self.send(self.links.report())
 
     def flood(self, rate, size=31):
         """Send ``rate`` advertisements a second from random addresses, until :meth:`stop_flood`."""

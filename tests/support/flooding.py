@@ -51,7 +51,7 @@ def flood(node: Node, manner: str) -> Iterator[None]:
     made = batches(manner)
     while True:
         for batch in made:
-            node.tell(batch)
+            node.send(batch)
             yield
 
 

@@ -215,7 +215,7 @@ class PlantHouse:
         """Other links leave so many slots free; our session is told, as it is by firmware, and has heard it."""
         links = self.nodes[name].links
         links.limit = free
-        self.nodes[name].tell(links.report())
+        self.nodes[name].send(links.report())
         await self.fleet[name].client.device_info()
 
 

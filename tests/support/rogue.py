@@ -67,7 +67,7 @@ async def rogue(manner: Manner, host: str = "127.0.0.1") -> AsyncIterator[int]:
 
 
 def bomb(advertisements: int = 32_767, size: int = 0, *, address: int = 0, rssi: int = 0) -> Message:
-    """One message with that many advertisements of that size; to be sent by ``node.tell``.
+    """One message with that many advertisements of that size; to be sent by ``node.send``.
 
     A frame holds 65,535 bytes at most, 65,515 under Noise: 32,757 empty advertisements.
     """
