@@ -75,7 +75,7 @@ def test_every_unit_has_a_base_unit(quantity: str) -> None:
 
 
 async def test_a_stale_device_vanishes(journal: Journal) -> None:
-    """Of a device that is not heard any more only that it is so remains."""
+    """Of a device that is not heard any more, only its availability, readings and last time remain."""
     found = scrape(view([device(available=False)]), journal)
     own = {name for name, labels in found if NAMED[0] in labels}
     assert own == {"xiaomi_ble_available", "xiaomi_ble_readings_total", "xiaomi_ble_last_heard_timestamp_seconds"}
@@ -83,7 +83,7 @@ async def test_a_stale_device_vanishes(journal: Journal) -> None:
 
 
 async def test_the_room_is_on_the_info_series_only(journal: Journal) -> None:
-    """A device that moves starts no new series of its values."""
+    """A device that moves does not start new series of its values."""
     before = scrape(view([device(room="Bedroom")]), journal)
     after = scrape(view([device(room="Attic")]), journal)
     changed = {name for name, _ in before.keys() ^ after.keys()}
@@ -116,13 +116,13 @@ async def test_what_is_not_known_is_absent(journal: Journal) -> None:
     assert not [name for name, _ in found if "slots" in name or "last_advertisement" in name]
 
 
-async def test_nodes_that_were_not_let_in_are_no_labels(journal: Journal) -> None:
+async def test_nodes_that_are_not_accepted_have_no_series(journal: Journal) -> None:
     stranger = proxy(name="rogue", state=ProxyState.NOT_ACCEPTED)
     assert not [labels for _, labels in scrape(view(proxies=[stranger]), journal) if "rogue" in labels]
 
 
 async def test_series_are_bounded_and_listed_devices_come_first(journal: Journal) -> None:
-    """A flood of admitted devices costs their series, counted, and none of the house's or the listed devices'."""
+    """With too many admitted devices some of theirs are left out and counted, and none of listed devices or proxies."""
     flood = [device(mac=MAC + n, name=f"stranger {n}", listed=False) for n in range(1, 1500)]
     found = scrape(view([*flood, device()]), journal)
     assert found["xiaomi_ble_temperature_celsius", NAMED] == 21.3
@@ -140,8 +140,8 @@ async def test_hostile_names_stay_inside_their_label(journal: Journal) -> None:
     assert not [name for name, _ in found if name.startswith("evil")]
 
 
-async def test_rssi_by_proxy_is_asked_for(journal: Journal) -> None:
-    """Devices times proxies are many series: only where the configuration wants them."""
+async def test_rssi_by_proxy_is_optional(journal: Journal) -> None:
+    """Devices times proxies are many series, so they are only there where the configuration wants them."""
     assert not [name for name, _ in scrape(view(), journal) if name == "xiaomi_ble_rssi_dbm"]
     found = scrape(view(), journal, Settings(rssi=True))
     assert found["xiaomi_ble_rssi_dbm", (NAMED[0], "kitchen-proxy")] == -61.4
@@ -185,7 +185,7 @@ async def served(settings: Settings, journal: Journal) -> AsyncIterator[None]:
 
 
 async def test_metrics_at_a_port_of_their_own(journal: Journal) -> None:
-    """Served there, and not to a page that reaches this machine under a foreign name."""
+    """They are served there, but not to a page that reaches this machine under another name (DNS rebinding)."""
     port = _free_port()
     async with served(Settings(listen=f"127.0.0.1:{port}"), journal):
         status, text = await _get(f"http://127.0.0.1:{port}/metrics")
@@ -193,7 +193,7 @@ async def test_metrics_at_a_port_of_their_own(journal: Journal) -> None:
         assert (await _get(f"http://127.0.0.1:{port}/metrics", Host="rebound.example"))[0] == 421
 
 
-async def test_a_token_is_asked_for(journal: Journal) -> None:
+async def test_a_token_is_required_where_one_is_set(journal: Journal) -> None:
     port = _free_port()
     async with served(Settings(listen=f"127.0.0.1:{port}", token=Secret("canary")), journal):
         url = f"http://127.0.0.1:{port}/metrics"

@@ -60,7 +60,7 @@ def device(**changes: Any) -> DeviceStatus:
         "counter": 9808,
     }
     fields |= changes
-    return DeviceStatus(product=model_of(fields["product_id"]), **fields)
+    return DeviceStatus(**({"product": model_of(fields["product_id"])} | fields))
 
 
 def view(devices: list[DeviceStatus] | None = None, proxies: list[ProxyStatus] | None = None, **more: Any) -> View:

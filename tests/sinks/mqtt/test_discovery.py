@@ -122,7 +122,7 @@ def test_every_component_has_its_platform_and_ids(model: Model) -> None:
         assert entry.get("entity_category", "diagnostic") in CATEGORIES
 
 
-def test_sensors_keep_to_their_class(model: Model) -> None:
+def test_sensors_have_a_valid_class(model: Model) -> None:
     """Each device class has a unit that it takes; statistics are kept of numbers only, options of enums only."""
     for entry in payload(model)["cmps"].values():
         if entry["p"] != "sensor":
@@ -137,7 +137,7 @@ def test_sensors_keep_to_their_class(model: Model) -> None:
             assert entry["state_class"] == "measurement"
 
 
-def test_flags_keep_to_their_class(model: Model) -> None:
+def test_flags_have_a_valid_class(model: Model) -> None:
     for entry in payload(model)["cmps"].values():
         if entry["p"] == "binary_sensor":
             assert entry.get("device_class") in {None, *BINARY_CLASSES}
@@ -145,7 +145,7 @@ def test_flags_keep_to_their_class(model: Model) -> None:
 
 
 def test_events_have_their_types(model: Model) -> None:
-    """On a topic of their own, with every type that can come, and without a state that would outlive them."""
+    """On a topic of their own, with every type that can come; delayed ones render to nothing."""
     for key, entry in payload(model)["cmps"].items():
         if entry["p"] == "event":
             kind = key.removeprefix("event_")
@@ -193,7 +193,7 @@ def test_the_maker_is_the_models() -> None:
 
 
 def test_without_rooms_there_is_no_room() -> None:
-    """An enum without options is refused."""
+    """Home Assistant refuses an enum without options."""
     assert "room" not in json.loads(device_payload(subject(BY_NAME["LYWSD03MMC"]), (), TOPICS))["cmps"]
 
 
@@ -205,7 +205,7 @@ def test_a_name_without_latin_letters_still_makes_an_id() -> None:
 
 
 def test_a_proxy_is_a_device_too() -> None:
-    """Whether it listens is what an automation watches."""
+    """An automation can watch whether it listens."""
     found = json.loads(proxy_payload(ID, "kitchen-proxy", "Kitchen", TOPICS))
     listening = found["cmps"]["listening"]
     assert (listening["p"], listening["device_class"]) == ("binary_sensor", "connectivity")

@@ -1,4 +1,4 @@
-"""What is published of the journal's rows: topics, payloads, order, and where state ends and history begins."""
+"""What is published for the journal's rows: topics, payloads, their order, and what is state or history."""
 
 import json
 from typing import Any
@@ -27,8 +27,8 @@ def document(message: Message) -> dict[str, Any]:
     return found
 
 
-def test_a_reading_moves_the_retained_state() -> None:
-    """The state holds the newest value of every quantity, and how the device was heard last."""
+def test_a_reading_changes_the_retained_state() -> None:
+    """The state has the newest value of every quantity, and the circumstances of the newest reading."""
     states = States(TOPICS)
     states.messages(row(1, values={"battery": 87}), NOW)
     (message,) = states.messages(row(2, values={"temperature": 21.3}, rssi=-70, room="Attic", time=NOW + 1), NOW)
@@ -46,8 +46,8 @@ def test_a_reading_moves_the_retained_state() -> None:
     }
 
 
-def test_no_quantity_hides_what_the_state_says_of_the_hearing() -> None:
-    """Values and envelope share one level; their names never meet."""
+def test_no_quantity_has_the_name_of_another_key_of_the_state() -> None:
+    """Values stand on one level with time, name and room."""
     (message,) = States(TOPICS).messages(row(1, values={}), NOW)
     assert not document(message).keys() & QUANTITIES.keys()
 
@@ -79,8 +79,8 @@ def test_an_old_event_says_that_it_is_delayed(age: float, delayed: bool) -> None
     assert document(fired)["time"] == "2026-11-22T18:04:05.000Z"
 
 
-def test_a_late_reading_goes_to_the_history_and_moves_nothing() -> None:
-    """Every value of it was written by a newer frame, and its event is not fired."""
+def test_a_late_reading_is_history_and_changes_nothing() -> None:
+    """A newer frame has its quantity already, and its event does not fire."""
     states = States(TOPICS)
     states.messages(row(1), NOW)
     before = states.message(MAC)
@@ -97,8 +97,8 @@ def test_a_late_reading_goes_to_the_history_and_moves_nothing() -> None:
     assert states.message(MAC) == before
 
 
-def test_of_a_late_reading_what_is_not_stale_moves_the_state() -> None:
-    """A quantity that no newer frame wrote is news, however late; the time and place of the state stay."""
+def test_values_of_a_late_reading_that_are_not_stale_change_the_state() -> None:
+    """A quantity that no newer frame has is taken, however late; time and room of the state stay."""
     states = States(TOPICS)
     states.messages(row(1, time=NOW + 9), NOW)
     late = row(
@@ -125,15 +125,15 @@ def test_a_late_event_fires_only_if_the_reading_says_so() -> None:
 
 
 def test_an_entry_of_the_sensors_log_is_history() -> None:
-    """It is hours old: in the state Home Assistant would record it as now."""
+    """It is hours old; in the state, Home Assistant would record it as of now."""
     states = States(TOPICS)
     (message,) = states.messages(row(1, source="history", time=NOW - 7200, events=(Event("button", "press"),)), NOW)
     assert message.topic == HISTORY
     assert document(message)["time"] == "2026-11-22T16:04:05.000Z"
 
 
-def test_rows_that_a_snapshot_holds_are_history() -> None:
-    """After an outage the state says at once what is newest, and the readings in between follow with their times."""
+def test_rows_that_a_snapshot_contains_are_history() -> None:
+    """After an outage the newest state comes first, and the readings of the outage follow with their own times."""
     states = States(TOPICS)
     shown = states.restore(reading(time=NOW + 50), {"temperature": Latest(25.0, NOW + 50, 1)}, as_of=3)
     assert document(shown)["temperature"] == 25.0
@@ -144,7 +144,7 @@ def test_rows_that_a_snapshot_holds_are_history() -> None:
     assert (message.topic, document(message)["temperature"]) == (STATE, 26)
 
 
-def test_events_of_an_outage_are_all_told() -> None:
+def test_all_events_of_an_outage_are_published() -> None:
     states = States(TOPICS)
     states.restore(reading(), {}, as_of=100)
     pressed = [states.messages(row(id_, events=(Event("button", "press"),)), NOW + 86_400) for id_ in range(1, 101)]
@@ -181,7 +181,7 @@ rows = st.lists(
 
 @given(rows, st.integers(0, 40))
 def test_every_reading_shows_somewhere_and_the_state_never_goes_back(made: list[dict[str, Any]], as_of: int) -> None:
-    """Whatever comes: each row leads to a message, and those on one state topic carry rows in rising order."""
+    """Each row leads to a message, and the messages of one state topic are of rows in rising order."""
     states = States(TOPICS)
     states.restore(reading(), {"temperature": Latest(0, NOW, 1)}, as_of)
     shown: dict[str, list[int]] = {}
