@@ -1,8 +1,8 @@
 """A connection to one device through one proxy.
 
-What comes in: a proxy, an address, the address type as heard. What goes out: read, write and pause, and a GattError with
-its cause for whatever goes wrong. Invariants: every step has a time limit, and whatever happens the link is closed and
-the proxy is asked whether the slot is free (docs/protocol/esphome-proxy.md#gatt-through-a-proxy).
+What comes in: a proxy, an address, the address type as heard. What goes out: read, write and pause, and a GattError
+with its cause for whatever goes wrong. Invariants: every step has a time limit, and whatever happens the link is closed
+and the proxy is asked whether the slot is free (docs/protocol/esphome-proxy.md#gatt-through-a-proxy).
 """
 
 import asyncio
