@@ -1,4 +1,4 @@
-"""demo: a short one, as a user starts it."""
+"""The verb demo, as a user starts it."""
 
 import json
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.mdns("shared")
 
 
-def test_demo_loses_nothing_and_says_nothing_twice(tmp_path):
-    """A short one, with JSON Lines on standard output and the comparison with the truth on standard error."""
+def test_a_demo_loses_and_repeats_nothing(tmp_path):
+    """JSON Lines are on standard output, the comparison with the truth on standard error."""
     words = [sys.executable, "-m", "proxy_listener", "demo", "--seconds", "2", "--rooms", "2", "--devices", "4"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""discover and doctor, against a small house of real nodes announced on loopback."""
+"""The verbs discover and doctor, with real nodes announced on loopback."""
 
 import json
 import shutil
@@ -14,8 +14,8 @@ def names(house) -> set[str]:
     return {proxy.name for proxy in house.proxies}
 
 
-def test_discover_shows_each_node_and_whether_it_is_used(call, node_house, node_house_config):
-    """Those of this house with this key are proxies and used; the key is not shown."""
+def test_discover_shows_every_node(call, node_house, node_house_config):
+    """Nodes with the key are proxies and used. The key is not shown."""
     result = call("discover", "--json", "--seconds", "3.5", "-c", node_house_config)
     assert result.exit_code == 0
     nodes = {node["node"]: node for node in json.loads(result.stdout) if node["node"] in names(node_house)}
@@ -24,8 +24,8 @@ def test_discover_shows_each_node_and_whether_it_is_used(call, node_house, node_
     assert node_house.noise_psk.reveal() not in result.output
 
 
-def test_doctor_finds_nothing_wrong_with_a_good_house(call, node_house, node_house_config, tmp_path):
-    """Only that the service does not run."""
+def test_doctor_finds_nothing_wrong_with_good_nodes(call, node_house, node_house_config, tmp_path):
+    """It only warns that no service runs."""
     result = call("doctor", "--json", "-c", node_house_config, "--state", tmp_path)
     found = {one["what"]: one["state"] for one in json.loads(result.stdout)}
     assert result.exit_code == 0
@@ -34,8 +34,8 @@ def test_doctor_finds_nothing_wrong_with_a_good_house(call, node_house, node_hou
     assert {found[f"node {name}"] for name in names(node_house)} == {"ok"}
 
 
-def test_discover_without_any_network_says_so(tmp_path):
-    """A machine of which no interface is up, loopback neither."""
+def test_discover_without_a_network_fails(tmp_path):
+    """In a network namespace where no interface is up, not even loopback."""
     alone = ["unshare", "--map-root-user", "--net"]
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("may not leave the network here")

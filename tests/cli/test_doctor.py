@@ -1,4 +1,4 @@
-"""doctor: each thing that can be wrong is found, and said with what to do."""
+"""The verb doctor: every check, with what the user has to do."""
 
 import asyncio
 import json
@@ -39,14 +39,14 @@ def test_a_clock_that_was_never_set_fails():
     assert doctor.clock(NOW) == doctor.Finding("ok", "clock", "2026-11-22 18:04 UTC")
 
 
-def test_versions_are_those_of_a_bug_report():
-    """Ours, the library's that speaks to the nodes, Python's."""
+def test_versions_are_shown():
+    """Those of this program, of aioesphomeapi and of Python."""
     words = doctor.versions().detail
     assert all(word in words for word in ("proxy-listener ", "aioesphomeapi ", "Python 3."))
 
 
-def test_a_state_directory_that_cannot_be_one(tmp_path):
-    """A file in its way; a path too long for the socket; one that others can look into."""
+def test_an_unusable_state_directory_is_found(tmp_path):
+    """A file in its place; a path too long for the socket; permissions for other users."""
     (tmp_path / "file").touch()
     found = only(doctor.state_directory(tmp_path / "file" / "state"))
     assert (found.state, found.what) == ("fail", "state directory")
@@ -62,7 +62,7 @@ def test_a_state_directory_that_cannot_be_one(tmp_path):
 
 @contextmanager
 def as_nobody():
-    """Root sees everything; whoever runs the tests as root is nobody meanwhile."""
+    """Root may do everything: run the block as user nobody where the tests run as root."""
     root = os.geteuid() == 0
     if root:
         os.setresuid(65534, 65534, 0)
@@ -73,8 +73,8 @@ def as_nobody():
             os.setresuid(0, 0, 0)
 
 
-def test_a_state_directory_in_a_folder_that_cannot_be_looked_into():
-    """Another user's: what is above it is told, and nothing fails in another way."""
+def test_a_state_directory_below_a_directory_that_cannot_be_searched():
+    """Another user's directory is a finding and not an exception."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         theirs = Path(folder) / "theirs"
@@ -86,15 +86,15 @@ def test_a_state_directory_in_a_folder_that_cannot_be_looked_into():
 
 
 @pytest.mark.parametrize(("free", "state"), [(5 << 20, "fail"), (100 << 20, "warn"), (8 << 30, "ok")])
-def test_a_disk_that_fills(tmp_path, free, state):
-    """Before readings are lost, and when they are."""
+def test_low_disk_space_is_found(tmp_path, free, state):
+    """A warning before readings are lost, a failure when they are."""
     found = doctor.disk(tmp_path, free)
     assert found.state == state
     assert state == "ok" or "make room" in found.detail
 
 
-def test_a_port_that_is_taken():
-    """By whoever; a free one is left free."""
+def test_a_port_in_use_is_found():
+    """A free port is still free afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         found = doctor.port(listen)
@@ -106,8 +106,8 @@ def test_a_port_that_is_taken():
     assert doctor.port(listen).state == "ok"
 
 
-def test_nothing_answers_where_the_broker_should_be():
-    """With the address, and no hint of the password."""
+def test_an_unreachable_broker_is_found():
+    """With its address and without the password."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -139,8 +139,8 @@ def served(answer):
         thread.join()
 
 
-def test_what_answers_is_no_broker():
-    """It hangs up at the first byte."""
+def test_a_server_that_is_no_broker_is_found():
+    """It closes the connection at the first byte."""
 
     async def hang_up(reader, writer):
         await reader.read(1)
@@ -152,8 +152,8 @@ def test_what_answers_is_no_broker():
     assert "is it an MQTT broker, and is the port right?" in found.detail
 
 
-def test_a_broker_that_refuses_the_password():
-    """MQTT 5's reason code 134, as a broker says it."""
+def test_a_wrong_broker_password_is_found():
+    """The broker answers with MQTT 5's reason code 134."""
 
     async def refuse(reader, writer):
         if await reader.read(1):
@@ -170,8 +170,8 @@ def test_a_broker_that_refuses_the_password():
 
 
 @pytest.mark.broker
-def test_a_real_broker_lets_us_in(tmp_path):
-    """And keeps nothing of the visit."""
+def test_a_real_broker_accepts_the_login(tmp_path):
+    """It keeps no message of the check."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -185,8 +185,8 @@ def test_a_real_broker_lets_us_in(tmp_path):
     assert (found.state, found.detail) == ("ok", f"127.0.0.1:{port} answers and lets us in")
 
 
-def test_a_service_of_another_version_and_one_that_cannot_store():
-    """The first wants a new start, the second room."""
+def test_another_version_and_a_full_disk_are_found():
+    """The advice is to restart the service, and to look at the disk."""
     storage = {"ok": False, "error": "database or disk is full", "alarm": None}
     found = list(doctor.service({"version": "0.0.1", "pid": 7, "storage": storage}))
     assert bad(found) == [("warn", "service"), ("fail", "history")]
@@ -194,16 +194,16 @@ def test_a_service_of_another_version_and_one_that_cannot_store():
     assert "is the disk full?" in found[1].detail
 
 
-def test_keys_that_are_missing_or_wrong():
-    """Each with its device and where a key comes from."""
+def test_missing_and_wrong_keys_are_found():
+    """Each with its device and with the verb that imports keys."""
     one = {"name": "Bedroom climate", "mac": "A4:C1:38:02:83:F4"}
     found = list(doctor.keys([one | {"key": "missing"}, one | {"key": "wrong"}, one | {"key": "verified"}]))
     assert [each.state for each in found] == ["warn", "fail"]
     assert "keys import" in found[0].detail
 
 
-def test_nodes_that_are_not_let_in():
-    """Beside proxies that are used they are only named; where none is used that is what is wrong."""
+def test_nodes_that_are_not_accepted_are_named():
+    """A failure only where no node is accepted."""
     names = ["hall", "kitchen", "attic", "cellar"]
     assert only(doctor.other_nodes(names, used=True)).state == "ok"
     none = only(doctor.other_nodes(names, used=False))
@@ -213,8 +213,8 @@ def test_nodes_that_are_not_let_in():
     assert list(doctor.other_nodes([], used=True)) == []
 
 
-def test_a_bad_configuration_is_told_with_all_its_errors(call, tmp_path):
-    """Each a finding; the machine is looked at all the same."""
+def test_every_problem_of_the_configuration_is_a_finding(call, tmp_path):
+    """The machine is checked as well."""
     path = tmp_path / "devices.toml"
     path.write_text('[discovery]\nacept = "keyed"\n[web]\nlisten = "nowhere"\n', encoding="utf-8")
     result = call("doctor", "--json", "-c", path)
@@ -225,8 +225,8 @@ def test_a_bad_configuration_is_told_with_all_its_errors(call, tmp_path):
     assert {"versions", "clock", "disk"} <= {one["what"] for one in found}
 
 
-def test_a_file_of_secrets_that_others_can_read_is_told_with_the_command(call, tmp_path):
-    """And no part of the secret."""
+def test_a_readable_configuration_with_secrets_is_found(call, tmp_path):
+    """With the command that fixes it, and without the secret."""
     path = tmp_path / "devices.toml"
     path.write_text(f'[[device]]\nmac = "A4:C1:38:02:83:F4"\nbindkey = "{"5a" * 16}"\n', encoding="utf-8")
     path.chmod(0o644)
@@ -237,7 +237,7 @@ def test_a_file_of_secrets_that_others_can_read_is_told_with_the_command(call, t
 
 
 def test_a_running_service_is_asked(call, tmp_path):
-    """Of the running service nothing is wrong but that it has no proxy; the network is left alone."""
+    """It has no proxy, which is a failure. mDNS is not opened."""
     ready, done = threading.Event(), threading.Event()
 
     async def live() -> None:

@@ -1,4 +1,4 @@
-"""init: a first devices.toml, from nodes and answers."""
+"""The verb init: a first devices.toml from nodes and answers."""
 
 import stat
 import tomllib
@@ -18,8 +18,8 @@ def names(house) -> set[str]:
 
 
 @pytest.mark.mdns("alone")
-def test_init_writes_a_first_configuration_that_is_accepted(call, node_house, tmp_path):
-    """Asked for a key and each room's name; the file is its owner's alone, loads, and is never overwritten."""
+def test_init_writes_a_configuration_that_loads(call, node_house, tmp_path):
+    """It asks for a key and for rooms. The file is private and never overwritten."""
     path = tmp_path / "first.toml"
     words = ["init", "-c", path, "--interface", "127.0.0.1", "--seconds", "3.5"]
     # A wrong key first, then the right one; then everything as proposed. Other houses on this machine may answer too.
@@ -40,8 +40,8 @@ def test_init_writes_a_first_configuration_that_is_accepted(call, node_house, tm
 
 
 @pytest.mark.mdns("alone")
-def test_init_asks_for_nothing_that_it_could_not_write(call, tmp_path):
-    """A folder that is missing is made; one that cannot be is told before the first question."""
+def test_init_checks_the_file_before_the_first_question(call, tmp_path):
+    """A missing directory is made; a path that cannot be written is an error."""
     (tmp_path / "file").touch()
     result = call("init", "-c", tmp_path / "file" / "devices.toml")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -54,8 +54,8 @@ def test_init_asks_for_nothing_that_it_could_not_write(call, tmp_path):
     assert f"proxy-listener check -c {path}" in result.stdout
 
 
-def test_what_was_told_stands_in_the_file():
-    """Room, own key and broker, each where the configuration has it."""
+def test_the_file_has_every_answer():
+    """Room, key, broker and page are at the right keys."""
     file = InitFile(DiscoverySettings(accept="listed"))
     file.add_proxy("hall-proxy", 0xA0B1C2D3E4F5, "Hall", PSK)
     file.add_proxy("attic-proxy", None, "Attic", None)
@@ -72,8 +72,8 @@ def test_what_was_told_stands_in_the_file():
     }
 
 
-def test_a_node_s_name_cannot_write_the_configuration():
-    """Names come from the network: quotes and line breaks in them stay in their text."""
+def test_a_name_cannot_add_keys_to_the_file():
+    """Names come from the network: quotes and line breaks in them are escaped."""
     file = InitFile(DiscoverySettings(noise_psk=PSK))
     name = 'x"\n[web]\nlisten = "0.0.0.0:1'
     file.add_proxy(name, None, name, None)

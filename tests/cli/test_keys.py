@@ -1,4 +1,4 @@
-"""keys import and keys test, as a user calls them."""
+"""The verbs keys import and keys test."""
 
 import json
 
@@ -38,8 +38,8 @@ def capture(tmp_path, *frames: str):
     return path
 
 
-def test_import_says_what_it_did_without_the_keys(call, house, tmp_path):
-    """One line each, and how many were written; the file has them."""
+def test_import_shows_its_result_without_the_keys(call, house, tmp_path):
+    """A line for each key, and how many were written."""
     source = tmp_path / "tokens.json"
     source.write_text(json.dumps({MAC: KEY, "E4:AA:EC:00:00:01": "F" * 32}), encoding="utf-8")
     result = call("keys", "import", source, "-c", house)
@@ -54,8 +54,8 @@ def test_import_says_what_it_did_without_the_keys(call, house, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": 1}', b"null"])
-def test_import_of_what_holds_no_keys_fails_in_words(call, house, tmp_path, content):
-    """Not JSON, or JSON of something else: one line, status 1, nothing written."""
+def test_import_of_a_file_without_keys_fails(call, house, tmp_path, content):
+    """Not JSON, or other JSON: one line, status 1, nothing written."""
     before = house.read_bytes()
     source = tmp_path / "x.json"
     source.write_bytes(content)
@@ -65,14 +65,14 @@ def test_import_of_what_holds_no_keys_fails_in_words(call, house, tmp_path, cont
     assert house.read_bytes() == before
 
 
-def test_a_missing_file_fails_in_words(call, house):
-    """Named, and status 1."""
+def test_a_missing_file_is_an_error(call, house):
+    """One line with its name, status 1."""
     result = call("keys", "import", "no.json", "-c", house)
     assert (result.exit_code, result.stderr) == (1, "no.json: No such file or directory\n")
 
 
-def test_the_key_that_fits_is_named(call, house, tmp_path):
-    """Of several keys each gets its verdict; copies of a frame count once; no key is shown."""
+def test_every_key_gets_a_verdict(call, house, tmp_path):
+    """Copies of a frame count once. No key is shown."""
     path = capture(tmp_path, FRAME)
     words = ["keys", "test", "bedroom", "--capture", path, "--bindkey", KEY, "--bindkey", "ab" * 12, "-c", house]
     result = call(*words)
@@ -90,8 +90,8 @@ def test_the_key_that_fits_is_named(call, house, tmp_path):
     assert KEY not in result.output
 
 
-def test_a_damaged_frame_does_not_condemn_a_right_key(call, house, tmp_path):
-    """One frame of two opens: the key is right."""
+def test_a_damaged_frame_does_not_make_a_key_wrong(call, house, tmp_path):
+    """A key that opens one of two frames is right."""
     damaged = FRAME[:-1] + "4"
     result = call(
         "keys", "test", MAC, "--capture", capture(tmp_path, FRAME, damaged), "--bindkey", KEY, "-c", house, "--json"
@@ -104,21 +104,21 @@ def test_a_damaged_frame_does_not_condemn_a_right_key(call, house, tmp_path):
     ]
 
 
-def test_no_fitting_key_is_status_1(call, house, tmp_path):
-    """For scripts."""
+def test_without_a_fitting_key_the_status_is_1(call, house, tmp_path):
+    """Scripts can rely on it."""
     assert call("keys", "test", "Bedroom", "--capture", capture(tmp_path, FRAME), "-c", house).exit_code == 1
 
 
-def test_a_capture_without_encrypted_frames_says_so(call, house, tmp_path):
-    """It may be too short: that is no verdict about the key."""
+def test_a_capture_without_encrypted_frames_gives_no_verdict(call, house, tmp_path):
+    """It may be too short: the message says so."""
     plain = "5050aa01" + "01" + "f4830238c1a4" + "0d1004" + "c400b901"
     result = call("keys", "test", "Bedroom", "--capture", capture(tmp_path, plain), "-c", house)
     assert result.exit_code == 1
     assert "no encrypted frame of it in the capture" in result.stdout
 
 
-def test_what_is_no_capture_fails_in_words(call, house, tmp_path):
-    """With the place of the first bad line."""
+def test_a_file_that_is_no_capture_is_an_error(call, house, tmp_path):
+    """The message has the place of the first bad line."""
     path = tmp_path / "x.txt"
     path.write_text("hello\n", encoding="utf-8")
     result = call("keys", "test", "Bedroom", "--capture", path, "-c", house)
@@ -126,7 +126,7 @@ def test_what_is_no_capture_fails_in_words(call, house, tmp_path):
     assert f"{path}:1: not JSON" in result.stderr
 
 
-def test_a_device_that_is_not_there_fails_in_words(call, house, tmp_path):
+def test_a_device_without_entry_or_key_is_an_error(call, house, tmp_path):
     """A name without an entry, and a MAC without a key."""
     path = capture(tmp_path, FRAME)
     assert "no [[device]] entry is named Attic" in call("keys", "test", "Attic", "--capture", path, "-c", house).stderr

@@ -1,4 +1,4 @@
-"""check and decode."""
+"""The verbs check and decode."""
 
 import json
 
@@ -36,8 +36,8 @@ def house(tmp_path):
     return path
 
 
-def test_check_says_what_would_run(call, house, tmp_path):
-    """Proxies, devices with their keys' scheme, sinks, page, state; doubts apart; no secret anywhere."""
+def test_check_shows_what_would_run(call, house, tmp_path):
+    """Proxies, devices with their keys' scheme, sinks, page and state; warnings on standard error; no secret."""
     result = call("check", "-c", house, "--state", tmp_path / "state")
     assert result.exit_code == 0
     text = result.stdout
@@ -59,7 +59,7 @@ def test_check_says_what_would_run(call, house, tmp_path):
 
 
 def test_check_as_json(call, house):
-    """The same for programs."""
+    """The document has the same content."""
     document = json.loads(call("check", "--json", "-c", house).stdout)
     assert [device["mac"] for device in document["devices"]] == ["A4:C1:38:02:83:F4", "C4:7C:8D:6A:3E:7A"]
     assert document["proxies"] == [
@@ -68,13 +68,13 @@ def test_check_as_json(call, house):
     assert len(document["warnings"]) == 1
 
 
-def test_the_configuration_is_found_where_it_lies(call, house):
-    """Without -c, the one of the working directory."""
+def test_the_configuration_of_the_working_directory_is_found(call, house):
+    """Without -c."""
     assert f"configuration  {house.name}" in call("check").stdout
 
 
-def test_decode_explains_the_example(call):
-    """Humidity 46.7 from an encrypted frame, with the key of the command line, which is not shown."""
+def test_decode_explains_an_encrypted_frame(call):
+    """Its value is shown; the key is not."""
     result = call(
         "decode", "58585b0550f4830238c1a495ef58763c26000097e2abb5", "--mac", "A4:C1:38:02:83:F4", "--bindkey", KEY
     )
@@ -84,7 +84,7 @@ def test_decode_explains_the_example(call):
     assert KEY not in result.output
 
 
-def test_decode_takes_the_key_of_the_device_s_entry(call, house):
+def test_decode_uses_the_key_of_the_devices_entry(call, house):
     """A device of the configuration needs no --bindkey."""
     frame = "58585b0550f4830238c1a495ef58763c26000097e2abb5"
     assert "46.7" in call("decode", frame, "--mac", "a4c1380283f4", "-c", house).stdout
@@ -92,8 +92,8 @@ def test_decode_takes_the_key_of_the_device_s_entry(call, house):
     assert "46.7" in call("decode", "0201061a1695fe" + frame, "-c", house).stdout
 
 
-def test_a_bad_key_is_a_slip_of_usage_and_is_not_repeated(call):
-    """--bindkey is checked as the configuration's keys are."""
+def test_a_bad_key_is_a_usage_error_and_is_not_shown(call):
+    """--bindkey is checked like a key of the configuration."""
     result = call("decode", "5858", "--bindkey", "canary" * 5)
     assert result.exit_code == 2
     assert "canary" not in result.output

@@ -1,4 +1,4 @@
-"""record: through the running service, and without one."""
+"""The verb record, through the running service and without one."""
 
 import subprocess
 import sys
@@ -8,15 +8,15 @@ import pytest
 pytestmark = pytest.mark.mdns("listed")
 
 
-def test_record_takes_the_service_s_stream(call, state, tmp_path):
-    """The capture lines as they come."""
+def test_record_copies_the_services_stream(call, state, tmp_path):
+    """Line by line."""
     result = call("record", "-o", tmp_path / "capture.jsonl", "--state", state)
     assert result.exit_code == 0
     assert (tmp_path / "capture.jsonl").read_text(encoding="utf-8") == '{"time":1.0}\n{"time":2.0}\n'
 
 
-def test_record_without_a_service_connects_by_itself(config_file, tmp_path):
-    """Nobody answers within its second: an empty capture and a normal end."""
+def test_record_connects_where_no_service_runs(config_file, tmp_path):
+    """The proxy does not answer within one second: an empty capture and status 0."""
     path = tmp_path / "capture.jsonl"
     words = [
         sys.executable,

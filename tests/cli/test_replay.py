@@ -1,4 +1,4 @@
-"""replay: a capture through the engine, as a user starts it."""
+"""The verb replay, as a user starts it."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ LINE = (
 
 
 @pytest.mark.parametrize("way", ["file", "standard input", "file of the found configuration"])
-def test_replay_gives_the_reading_exactly(call, config_file, tmp_path, way):
-    """Standard output is the reading and nothing else; the summary is on standard error."""
+def test_replay_prints_the_reading(call, config_file, tmp_path, way):
+    """Standard output has the reading and nothing else; the summary is on standard error."""
     path = tmp_path / "capture.jsonl"
     path.write_text(CAPTURE * 3, encoding="utf-8")
     if way == "file":
@@ -31,16 +31,16 @@ def test_replay_gives_the_reading_exactly(call, config_file, tmp_path, way):
     assert "3 advertisements, 1 readings" in result.stderr
 
 
-def test_replay_with_a_state_is_a_restart(call, config_file, tmp_path):
-    """What was read once is not read again; without --state it is."""
+def test_replay_with_a_state_continues_its_history(call, config_file, tmp_path):
+    """A reading that is stored is not repeated."""
     path = tmp_path / "capture.jsonl"
     path.write_text(CAPTURE, encoding="utf-8")
     words = ["replay", path, "-c", config_file, "--state", tmp_path / "state"]
     assert [call(*words).stdout, call(*words).stdout] == [LINE, ""]
 
 
-def test_replay_says_once_that_the_history_of_a_used_state_is_gone(call, config_file, tmp_path):
-    """What was read is new once more; nothing is said of a state that is new."""
+def test_replay_warns_once_that_a_history_is_lost(call, config_file, tmp_path):
+    """Its readings are new again. A new state directory gives no warning."""
     path = tmp_path / "capture.jsonl"
     path.write_text(CAPTURE, encoding="utf-8")
     words = ["replay", path, "-c", config_file, "--state", tmp_path / "state"]
@@ -51,8 +51,8 @@ def test_replay_says_once_that_the_history_of_a_used_state_is_gone(call, config_
     assert [result.stdout for result in (first, *after)] == [LINE, LINE, ""]
 
 
-def test_replay_of_what_is_no_capture_fails_in_words(call, config_file, tmp_path):
-    """A file that is missing, and one in which no line is an advertisement."""
+def test_replay_of_a_file_that_is_no_capture_fails(call, config_file, tmp_path):
+    """A missing file, and a file in which no line is an advertisement."""
     assert call("replay", tmp_path / "no.jsonl", "-c", config_file).exit_code == 1
     (tmp_path / "x").write_text("hello\n", encoding="utf-8")
     result = call("replay", tmp_path / "x", "-c", config_file)
@@ -61,8 +61,8 @@ def test_replay_of_what_is_no_capture_fails_in_words(call, config_file, tmp_path
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_is_not_taken_for_another_file(tmp_path, closed):
-    """Readings meant for a standard output that is closed do not end up in the history's file."""
+def test_a_closed_standard_stream_does_not_damage_the_history(tmp_path, closed):
+    """Output for a closed standard output must not be written into the database."""
     file, state = tmp_path / "capture.jsonl", tmp_path / "state"
     file.write_text(CAPTURE * 3, encoding="utf-8")
     words = [sys.executable, "-m", "proxy_listener", "replay", file, "--state", state]

@@ -2,7 +2,13 @@
 
 import pytest
 
-from proxy_listener.cli.rows import log_in_words
+from proxy_listener.cli.rows import (
+    counts_in_words,
+    events_in_words,
+    log_in_words,
+    proxy_coverage_row,
+    values_in_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +21,37 @@ from proxy_listener.cli.rows import log_in_words
         ),
     ],
 )
-def test_what_was_fetched_of_a_log_is_told(log, words):
-    """Whether it is all, and what is new."""
+def test_a_downloaded_log_in_words(log, words):
+    """How many entries are new, and whether all were fetched."""
     assert log_in_words({"count": 300, **log}) == words
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"temperature": 21.5, "battery": 87}, "temperature 21.5 °C, battery 87 %"),
+        ({"mass": 63.24999999}, "mass 63.25 kg"),
+        ({"moisture": True, "mass_non_stabilized": 5}, "moisture yes, mass non stabilized 5 kg"),
+        ({"unheard_of": 3}, "unheard of 3"),
+        ({}, ""),
+    ],
+)
+def test_values_in_words(values, words):
+    """Numbers have their quantity's unit; flags and unknown quantities have none."""
+    assert values_in_words(values) == words
+
+
+def test_events_and_counts_in_words():
+    """An event's properties are in brackets; underlines are spaces."""
+    events = [{"event": "dimmer", "type": "rotate_left", "steps": 3}, {"event": "button", "type": "press"}]
+    assert events_in_words(events) == "dimmer rotate left (steps 3), button press"
+    assert counts_in_words({"not_ours": 12, "decoded": 1}) == "not ours 12, decoded 1"
+
+
+def test_many_devices_that_need_one_proxy_are_counted():
+    """The four with the greatest share are named."""
+    lost = {f"{number}": number / 10 for number in range(1, 7)}
+    proxy = {"proxy": "p", "room": "r", "devices": 6, "frames": 60, "lost_without": lost}
+    row = proxy_coverage_row(proxy | {"hears_nothing": False, "adds_nothing": False}, {"6": "Cellar"})
+    assert row[4] == "Cellar 60 %, 5 50 %, 4 40 %, 3 30 %, and 2 more".replace(" %", "\N{NO-BREAK SPACE}%")
+    assert proxy_coverage_row(proxy | {"hears_nothing": True, "adds_nothing": True}, {})[4] == "hears nothing"

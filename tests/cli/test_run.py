@@ -1,4 +1,4 @@
-"""run, as a user starts it."""
+"""The verb run, as a user starts it."""
 
 import signal
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.mdns("listed")
 
 
-def test_run_waits_for_its_proxies_and_leaves_when_told(config_file, tmp_path):
-    """Nobody answers: it says so and goes on; a second one is refused, told of the first; SIGTERM is a normal end."""
+def test_run_waits_for_its_proxies_and_ends_on_sigterm(config_file, tmp_path):
+    """The proxy does not answer, which is logged. A second service is refused with the first one's process id."""
     words = [sys.executable, "-m", "proxy_listener", "run", "-c", str(config_file), "--state", str(tmp_path / "state")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
         try:

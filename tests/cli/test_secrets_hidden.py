@@ -1,4 +1,4 @@
-"""Secrets in every place that has one: no verb, in any of its forms, shows any of them."""
+"""A configuration with a secret in every place that can have one: no verb shows any of them."""
 
 import pytest
 
@@ -66,7 +66,7 @@ password = "canary-broker"
     ],
 )
 def test_no_verb_shows_a_secret(call, house, tmp_path, verb):
-    """Whatever it prints, on either stream, as text or JSON, with all logs on."""
+    """Neither on standard output nor on standard error, as text or JSON, with all logs."""
     result = call(*verb.split(), "-v", "-c", house, "--state", tmp_path)
     assert result.exit_code in {0, 1}
     assert result.output
@@ -87,7 +87,7 @@ def test_no_verb_shows_a_secret(call, house, tmp_path, verb):
     ],
 )
 def test_no_error_shows_a_secret(call, house, old, new):
-    """A configuration that is broken at or beside a secret: status 78, the place, and not the value."""
+    """A configuration with an error at or beside a secret: status 78, the place, and not the value."""
     house.write_text(house.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     result = call("check", "-v", "-c", house)
     assert (result.exit_code, result.stdout) == (78, "")

@@ -1,4 +1,4 @@
-"""What makes a service of it: the files are what their readers take, and they are in what is installed."""
+"""The files of init --print: systemd and container engines accept them, and the package has them."""
 
 import configparser
 import os
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Unit(configparser.RawConfigParser):
-    """A unit as systemd reads it: what stands more than once is a list."""
+    """A unit's sections. Of a repeated key the last value is kept."""
 
     def __init__(self, text: str) -> None:
         super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
@@ -37,7 +37,7 @@ def unit():
 
 
 def test_each_file_is_printed_and_nothing_is_written(call, tmp_path):
-    """Standard output is the file alone."""
+    """Standard output is the file and nothing else."""
     for kind in SERVICE_FILES:
         result = call("init", "--print", kind)
         assert (result.exit_code, result.stdout) == (0, service_file(kind))
@@ -45,7 +45,7 @@ def test_each_file_is_printed_and_nothing_is_written(call, tmp_path):
 
 
 def test_the_unit_starts_the_program_that_printed_it(unit):
-    """With a verb that there is, and the copy of the configuration that systemd hands over."""
+    """It uses an existing verb, and the copy of the configuration that systemd makes."""
     program, verb, *rest = unit["ExecStart"].split()
     assert Path(program) == Path(sys.prefix) / "bin" / "proxy-listener"
     assert Path(program).is_file()
@@ -54,8 +54,8 @@ def test_the_unit_starts_the_program_that_printed_it(unit):
     assert unit["LoadCredential"] == "devices.toml:/etc/proxy-listener/devices.toml"
 
 
-def test_the_unit_asks_for_no_more_than_it_needs(unit):
-    """No capability and no Bluetooth socket; wrong configurations are not started again and again."""
+def test_the_unit_has_no_needless_rights(unit):
+    """No capability and no Bluetooth socket. A wrong configuration is not restarted."""
     assert (unit["CapabilityBoundingSet"], unit["AmbientCapabilities"]) == ("", "")
     assert set(unit["RestrictAddressFamilies"].split()) == {"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"}
     expected = {
@@ -70,16 +70,16 @@ def test_the_unit_asks_for_no_more_than_it_needs(unit):
     assert expected.items() <= dict(unit).items()
 
 
-def test_the_watchdog_waits_longer_than_the_service_is_silent(unit):
-    """Three signs of life may be missed."""
+def test_the_watchdog_is_longer_than_three_of_its_notifications(unit):
+    """Three of them may be missed."""
     from proxy_listener.service import HOUSEKEEPING
 
     assert int(unit["WatchdogSec"]) > 3 * HOUSEKEEPING
 
 
 @pytest.mark.systemd
-def test_systemd_takes_the_unit(tmp_path):
-    """Without a word: a key that it does not know, or a program that is not there, is one."""
+def test_systemd_accepts_the_unit(tmp_path):
+    """systemd-analyze warns about unknown keys and missing programs; it prints nothing."""
     path = tmp_path / "proxy-listener.service"
     path.write_text(service_file("systemd"), encoding="utf-8")
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
@@ -87,15 +87,15 @@ def test_systemd_takes_the_unit(tmp_path):
     assert (done.returncode, about_ours) == (0, [])
 
 
-def test_a_program_that_the_unit_could_not_see_is_told():
-    """ProtectHome hides what is in a home directory, be it the environment or the Python that it is made of."""
+def test_a_program_that_the_unit_hides_is_reported():
+    """ProtectHome hides home directories: the environment may be in one, or its Python."""
     assert "hides /home/someone/.venv from" in hidden_program(["/home/someone/.venv", "/usr"])
     assert "hides /root/.pyenv from" in hidden_program(["/opt/proxy-listener", "/root/.pyenv"])
     assert hidden_program(["/opt/proxy-listener", "/usr"]) is None
 
 
-def test_the_container_is_of_what_the_project_has():
-    """Every file that it copies is there, it runs as nobody, and asks the program itself how it is."""
+def test_the_container_file_fits_the_project():
+    """Every file that it copies exists. It does not run as root, and its health check is a verb."""
     text = re.sub(r"\\\n", " ", service_file("containerfile"))
     lines = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
     assert {word for word, _ in lines} <= {
@@ -112,8 +112,8 @@ def test_the_container_is_of_what_the_project_has():
     assert "org.opencontainers.image.licenses" in told["LABEL"]
 
 
-def test_compose_gives_the_host_s_network_and_nothing_else():
-    """mDNS needs it; the rest is taken away."""
+def test_compose_gives_the_network_of_the_host_and_no_rights():
+    """mDNS needs the network of the host."""
     (service,) = yaml.safe_load(service_file("compose"))["services"].values()
     assert service["network_mode"] == "host"
     assert service["read_only"] is True
@@ -123,8 +123,8 @@ def test_compose_gives_the_host_s_network_and_nothing_else():
     assert "ports" not in service
 
 
-def test_what_is_installed_has_the_files(tmp_path):
-    """Wheel and source archive."""
+def test_the_package_has_the_files(tmp_path):
+    """The wheel and the source archive."""
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     (source,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
@@ -136,8 +136,8 @@ def test_what_is_installed_has_the_files(tmp_path):
     assert wanted | {"README.md", "LICENSE", "devices.toml", "pyproject.toml"} <= given
 
 
-def test_systemd_is_told_what_the_service_does(tmp_path):
-    """Type=notify, WatchdogSec and ExecReload rest on these words, in this order."""
+def test_systemd_is_notified_of_start_reload_and_stop(tmp_path):
+    """Type=notify, WatchdogSec and ExecReload need these notifications in this order."""
     (tmp_path / "devices.toml").write_text('[discovery]\naccept = "listed"\ninterfaces = ["127.0.0.1"]\n')
     words = [sys.executable, "-m", "proxy_listener", "run", "-c", tmp_path / "devices.toml", "--state", tmp_path / "s"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

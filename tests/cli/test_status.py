@@ -1,4 +1,4 @@
-"""The verbs that ask a running service, over a real control socket with a house of made values behind it."""
+"""The verbs that ask a running service, over a real control socket with made values."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from proxy_listener.web.documents import proxy_document
 
 
 def test_status_shows_every_proxy_and_what_to_do(call, state):
-    """A row each; cause and advice of the one that is not well; counts that are not zero."""
+    """A row for each; cause and advice of a proxy with a problem; outcomes that are not zero."""
     result = call("status", "--state", state)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -28,7 +28,7 @@ def test_status_shows_every_proxy_and_what_to_do(call, state):
 
 
 def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
-    """What a container's health check asks: status 1, and the cause in words."""
+    """A container's health check needs status 1; people see the cause."""
 
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
@@ -45,7 +45,7 @@ def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
     assert "history cannot be written: disk full" in result.stdout
 
 
-def test_status_names_nodes_that_are_not_used_in_one_line(capsys):
+def test_status_names_unused_nodes_in_one_line(capsys):
     """A neighbour's node has no row and no advice."""
     stranger = proxy_document(attrs.evolve(PROXY, name="stranger", state=ProxyState.NOT_ACCEPTED, advice="let it in"))
     storage = {"ok": True, "error": None, "alarm": None}
@@ -57,7 +57,7 @@ def test_status_names_nodes_that_are_not_used_in_one_line(capsys):
 
 
 def test_devices_shows_values_and_ages(call, state):
-    """A row each; markup in a name is a name."""
+    """A row for each. Markup in a name has no effect."""
     lines = call("devices", "--state", state).stdout.splitlines()
     assert lines[1].split("  ")[0] == "Bedroom climate"
     assert "temperature 21.3 °C, battery 87 %, button press" in lines[1]
@@ -66,7 +66,7 @@ def test_devices_shows_values_and_ages(call, state):
 
 
 @pytest.mark.parametrize("verb", ["status", "devices", "route Bedroom", "history Bedroom", "read Bedroom"])
-def test_every_listing_is_json_when_asked(call, state, verb):
+def test_every_listing_has_json(call, state, verb):
     """One document on standard output."""
     result = call(*verb.split(), "--json", "--state", state)
     assert result.exit_code == 0
@@ -81,15 +81,15 @@ def test_a_read_shows_its_steps_and_its_values(call, state):
     assert result.stdout.splitlines() == ["read through kitchen-proxy", "battery 87 %"]
 
 
-def test_a_read_that_fails_says_by_which_routes(call, state):
+def test_a_failed_read_shows_its_attempts(call, state):
     """Status 1."""
     result = call("read", "Bedroom", "--history", "--state", state)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-2:] == ["kitchen-proxy: too late", "no route was left"]
 
 
-def test_coverage_says_what_each_room_is_good_for(call, state):
-    """What would be lost without a proxy, which adds nothing, and who is heard by nobody."""
+def test_coverage_shows_what_each_proxy_adds(call, state):
+    """What is lost without a proxy, a proxy that adds nothing, and a device that no proxy hears."""
     lines = [" ".join(line.split()) for line in call("coverage", "--state", state).stdout.splitlines()]
     assert lines == [
         "frames of the last 7 d",
@@ -104,8 +104,8 @@ def test_coverage_says_what_each_room_is_good_for(call, state):
     ]
 
 
-def test_watch_is_json_lines_without_a_terminal_and_ends_when_told(tmp_path):
-    """Readings from now on, as they come; Ctrl-C is a normal end."""
+def test_watch_prints_json_lines_until_it_is_interrupted(tmp_path):
+    """Readings as they come; Ctrl-C is a normal end."""
     with living(tmp_path, ACTIONS, talking=True):
         words = [sys.executable, "-m", "proxy_listener", "watch", "--state", str(tmp_path)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
@@ -134,8 +134,8 @@ data: {"time":"y"}
 """
 
 
-def test_watch_tells_a_gap_and_does_not_print_it_as_a_reading(call, tmp_path):
-    """Standard output has readings only; when the service stops, that is no normal end."""
+def test_watch_reports_a_gap_on_standard_error(call, tmp_path):
+    """Standard output has readings only. The end of the service is status 69."""
 
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What all verbs share: exit statuses, errors in words, and a fast start."""
+"""What all verbs share: exit statuses, error messages and a fast start."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ RUNNING = ["status", "devices", "watch", "route x", "read x", "history x", "cove
 
 @pytest.mark.parametrize("verb", RUNNING)
 def test_without_a_service_the_status_is_69(call, tmp_path, verb):
-    """And the words say which socket was asked, and what to do."""
+    """The message has the socket that was tried, and what to do."""
     result = call(*verb.split(), "--state", tmp_path)
     assert result.exit_code == 69
     assert result.stdout == ""
@@ -20,7 +20,7 @@ def test_without_a_service_the_status_is_69(call, tmp_path, verb):
 
 @pytest.mark.parametrize("verb", ["run", "check", "keys import x.json"])
 def test_without_a_configuration_the_status_is_78(call, verb):
-    """It says where it looked and what to do."""
+    """The message has the places that were tried, and what to do."""
     result = call(*verb.split())
     assert result.exit_code == 78
     assert result.stdout == ""
@@ -29,8 +29,8 @@ def test_without_a_configuration_the_status_is_78(call, verb):
 
 
 @pytest.mark.parametrize("verb", ["run", "check", "replay x", "discover", "keys test x --capture y"])
-def test_a_bad_configuration_is_78_with_every_problem_on_a_line(call, config_file, verb):
-    """Standard error has the places and nothing else; no traceback, no key."""
+def test_a_bad_configuration_is_78_with_a_line_for_each_problem(call, config_file, verb):
+    """Standard error has nothing else: no traceback, no key."""
     text = config_file.read_text(encoding="utf-8")
     config_file.write_text(text.replace('a8"', '"\nread = "twelve"'), encoding="utf-8")
     result = call(*verb.split(), "-c", config_file)
@@ -45,13 +45,13 @@ def test_a_bad_configuration_is_78_with_every_problem_on_a_line(call, config_fil
 @pytest.mark.parametrize(
     "words", ["", "jump", "check --colour", "history", "decode", "decode xyz", "keys", "export --format xls x"]
 )
-def test_a_slip_of_usage_is_2(call, words):
-    """Whether verb, option or argument."""
+def test_a_usage_error_is_status_2(call, words):
+    """A wrong verb, option or argument."""
     assert call(*words.split()).exit_code == 2
 
 
-def test_a_name_cannot_steer_the_terminal(call, tmp_path):
-    """An escape sequence in an argument is shown, not obeyed."""
+def test_escape_sequences_are_escaped(call, tmp_path):
+    """In an argument that an error repeats."""
     result = call("check", "-c", f"{tmp_path}/\x1b[31mx.toml")
     assert result.exit_code == 78
     assert "\x1b" not in result.output

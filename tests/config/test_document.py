@@ -1,4 +1,4 @@
-"""devices.toml as a whole: what loads, what is refused, and the words with which it is refused."""
+"""devices.toml as a whole: what loads, what is refused, and the error messages."""
 
 import re
 import subprocess
@@ -118,13 +118,13 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("text", "problem"), BROKEN, ids=[problem.partition(":")[0] for _, problem in BROKEN])
-def test_a_broken_configuration_names_the_place_and_what_was_expected(write, text, problem):
-    """One thing wrong gives one problem, in exactly these words."""
+def test_an_error_has_its_place_and_what_was_expected(write, text, problem):
+    """One error gives one problem, with exactly this text."""
     assert problems(write(text)) == [f"devices.toml: {problem}"]
 
 
-def test_all_problems_are_told_at_once(write):
-    """Everything that is wrong in a file comes in one error."""
+def test_all_problems_are_reported_at_once(write):
+    """All errors of a file are in one exception."""
     text = "\n".join(
         [
             "[service]\ncoalesce = 50",
@@ -161,21 +161,21 @@ def test_entries_are_counted_from_one(write):
         ("[service]\n[service]", "devices.toml: line 2, column 9: not TOML"),
     ],
 )
-def test_broken_toml_is_named_by_line_and_column(write, text, place):
-    """A slip of the pen is found where it is."""
+def test_a_syntax_error_has_its_line_and_column(write, text, place):
+    """As tomllib gives them."""
     (problem,) = problems(write(text))
     assert problem.startswith(place)
 
 
-def test_a_file_that_is_not_text_is_named_by_line(tmp_path):
-    """Bytes that are not UTF-8 are no traceback."""
+def test_bytes_that_are_not_utf_8_have_their_line(tmp_path):
+    """They raise ConfigError."""
     path = tmp_path / "devices.toml"
     path.write_bytes(b"[service]\n# \xff\n")
     assert problems(path) == ["devices.toml: line 2: not UTF-8 text"]
 
 
-def test_the_nearest_configuration_is_found(tmp_path, monkeypatch):
-    """The working directory's before the user's; none where there is none; always the one that is named."""
+def test_the_first_existing_configuration_is_found(tmp_path, monkeypatch):
+    """The working directory's before the user's; always the one that is named; None where there is none."""
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "work").mkdir()
@@ -192,8 +192,8 @@ def test_the_nearest_configuration_is_found(tmp_path, monkeypatch):
     assert find("no.toml") == Path("no.toml")
 
 
-def test_a_missing_file_is_named(tmp_path):
-    """The whole path, because it may be another than the user thinks."""
+def test_a_missing_file_is_named_with_its_path(tmp_path):
+    """The user may have another file in mind."""
     assert problems(tmp_path / "no.toml") == [f"{tmp_path / 'no.toml'}: cannot be read: No such file or directory"]
 
 
@@ -221,12 +221,12 @@ CANARY = "c0ffee" * 5 + "1"
     ],
 )
 def test_no_message_repeats_a_secret(write, text):
-    """A key on the right line or on a wrong one: no problem shows any of it."""
+    """Neither a key on its own line nor one on a wrong line."""
     assert not [problem for problem in problems(write(text)) if CANARY[:12] in problem]
 
 
-def test_everything_that_can_be_said(write, tmp_path, monkeypatch):
-    """Each key of each table arrives in its field, in its unit."""
+def test_every_key_arrives_in_its_field(write, tmp_path, monkeypatch):
+    """Every key of every table, in the unit of its field."""
     (tmp_path / "kitchen.key").write_text(PSK + "\n", encoding="ascii")
     (tmp_path / "kitchen.key").chmod(0o600)
     monkeypatch.setenv("KITCHEN_PASSWORD", "opensesame")
@@ -301,26 +301,26 @@ hosts = ["plants.example"]
     assert not [secret for secret in (KEY, PSK, "opensesame", "'t'") if secret in repr(config)]
 
 
-def test_an_empty_file_is_a_configuration_that_prints_readings(write):
-    """Without a [sink] table readings go to standard output; all else is the default."""
+def test_an_empty_file_prints_readings_and_has_defaults(write):
+    """Without [sink] readings go to standard output."""
     path = write("")
     assert load(path) == Config(sinks={"jsonl": jsonl.Settings("-")}, path=path)
 
 
 def test_an_empty_sink_table_means_no_sink(write):
-    """Who writes [sink] and nothing in it wants none."""
+    """[sink] without entries turns the default off."""
     assert load(write("[sink]")).sinks == {}
 
 
-def test_windows_text_loads(tmp_path):
+def test_a_file_of_windows_loads(tmp_path):
     """A byte order mark and CRLF are no error."""
     path = tmp_path / "devices.toml"
     path.write_bytes(b"\xef\xbb\xbf[service]\r\ncoalesce = '1s'\r\n")
     assert load(path).service.coalesce == 1.0
 
 
-def test_the_shipped_example_loads_and_is_the_default():
-    """It can be started with as it is: it says nothing that an empty file does not say, and holds no secret."""
+def test_the_example_is_the_default():
+    """The devices.toml of the repository loads as it is, changes nothing, and holds no secret."""
     config = load(EXAMPLE)
     assert attrs.evolve(config, path=None) == Config(sinks={"jsonl": jsonl.Settings("-")})
 
@@ -339,8 +339,8 @@ TABLES = {
 }
 
 
-def test_the_shipped_example_names_every_key_and_no_other(tmp_path):
-    """With the comments off it loads, and each table has exactly its keys."""
+def test_the_example_has_every_key_and_no_other(tmp_path):
+    """Without its comment signs it loads, and each table has exactly the keys of its class."""
     text = EXAMPLE.read_text(encoding="utf-8")
     bare = re.sub(r"^# (\[|[a-z_]+ += )", r"\1", text, flags=re.MULTILINE)
     bare = bare.replace('noise_psk = "..."', f'noise_psk = "{PSK}"').replace('bindkey = "..."', f'bindkey = "{KEY}"')
@@ -363,8 +363,8 @@ def test_the_shipped_example_names_every_key_and_no_other(tmp_path):
     }
 
 
-def test_a_proxy_that_is_not_listed_is_a_doubt_and_no_error(write):
-    """Nodes found by mDNS have names of their own, so a wish for one is only pointed at."""
+def test_the_name_of_an_unlisted_proxy_is_a_warning(write):
+    """It may be the name of a node found by mDNS."""
     path = write(f"[[proxy]]\nname = 'kitchen-proxy'\n[[device]]\n{MAC}\nprefer = ['kitchen-prxy', 'kitchen-proxy']")
     (doubt,) = map(str, doubts(load(path)))
     assert doubt == (
@@ -373,14 +373,14 @@ def test_a_proxy_that_is_not_listed_is_a_doubt_and_no_error(write):
     )
 
 
-def test_a_configuration_that_can_hear_nobody_is_a_doubt(write):
-    """Without entries and without a key no node is accepted; with a key, some may be."""
+def test_a_configuration_without_proxies_and_key_is_a_warning(write):
+    """No node is accepted then."""
     assert [str(doubt).split(": ")[1] for doubt in doubts(load(write("")))] == ["discovery.accept"]
     assert doubts(load(write(f"[discovery]\nnoise_psk = '{PSK}'"))) == []
 
 
-def test_a_sink_s_own_checks_have_the_place_of_their_key(write):
-    """What a sink's Settings refuse is told like everything else: all at once, each with its key."""
+def test_errors_of_a_sinks_settings_have_their_key(write):
+    """They are reported like other errors: all at once, each with its place."""
     text = '[sink.mqtt]\nport = 0\nversion = "4"\npasword = "x"\nbase = "a//b"'
     assert problems(write(text)) == [
         "devices.toml: sink.mqtt.port: expected a port, 1 to 65535",
@@ -394,8 +394,8 @@ def test_a_sink_s_own_checks_have_the_place_of_their_key(write):
     ]
 
 
-def test_a_missing_extra_names_the_command_that_brings_it(write):
-    """In a process that has no aiomqtt: an error of the configuration, status 78."""
+def test_a_missing_extra_is_reported_with_its_command(write):
+    """In a process without aiomqtt: status 78."""
     code = "import sys; sys.modules['aiomqtt'] = None; from proxy_listener.cli import main; main()"
     words = [sys.executable, "-c", code, "check", "-c", str(write("[sink.mqtt]"))]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Bindkeys out of what extractors write, into devices.toml."""
+"""Bindkeys from extractors' files into devices.toml."""
 
 import stat
 import tempfile
@@ -45,29 +45,29 @@ EXTRACTOR = [
 ]
 
 
-def test_an_extractor_s_tree_of_servers_and_homes():
-    """Keys are found beside the MAC or one table deeper; a token is none; a device of two servers is one."""
+def test_a_tree_of_servers_and_homes():
+    """A key is beside the MAC or one table deeper. A token is no key. A device of two servers is given once."""
     assert told(EXTRACTOR) == [(BED, "Bedroom", NEW), (DOOR, "Vacuum", None)]
 
 
 @pytest.mark.parametrize(
     "word", ["bindkey", "beaconkey", "blekey", "ble_key", "BLE KEY", "encryption_key", "key", "aeskey"]
 )
-def test_the_spellings_of_a_key(word):
-    """Lists of objects with a MAC and a key, whatever the word."""
+def test_the_names_of_a_key(word):
+    """Every name that extractors use, in any case and with any separator."""
     assert told([{"MAC": "a4c1380283f4", word: NEW}]) == [(BED, None, NEW)]
 
 
 def test_a_map_of_macs():
-    """The plainest file of all, and the same with tables."""
+    """MACs with keys, or with tables."""
     assert told({"A4:C1:38:02:83:F4": NEW, "e4-aa-ec-00-00-01": {"name": "Door", "bindkey": OTHER}}) == [
         (BED, None, NEW),
         (DOOR, "Door", OTHER),
     ]
 
 
-def test_home_assistant_s_own_storage():
-    """xiaomi_ble by its unique id, ble_monitor by its devices; keys of other integrations are not ours."""
+def test_the_storage_of_home_assistant():
+    """xiaomi_ble by its unique id, ble_monitor by its devices. Keys of other integrations are ignored."""
     entries = [
         {"domain": "xiaomi_ble", "title": "Bedroom 83F4", "unique_id": "A4:C1:38:02:83:F4", "data": {"bindkey": NEW}},
         {"domain": "xiaomi_ble", "title": "Plant", "unique_id": "C4:7C:8D:6A:3E:7A", "data": {}},
@@ -86,13 +86,13 @@ def test_home_assistant_s_own_storage():
 
 
 @pytest.mark.parametrize("document", [None, 5, "text", [], {}, [[[[]]]], {"mac": None, "key": []}, {"mac": "A4:C1"}])
-def test_what_holds_no_device_gives_none(document):
-    """Any JSON is taken, and nothing made up."""
+def test_json_without_devices_gives_none(document):
+    """Any JSON is accepted."""
     assert extracted(document) == []
 
 
-def test_a_tree_without_end_is_not_followed():
-    """Depth is bounded."""
+def test_a_very_deep_tree_is_not_searched():
+    """The depth is limited."""
     tree: list = [{"mac": "A4:C1:38:02:83:F4", "key": NEW}]
     for _ in range(900):
         tree = [tree]
@@ -137,8 +137,8 @@ def deeds(path: Path, *found: FoundKey) -> list[tuple[str, str]]:
     return [(change.deed, change.why) for change in import_keys(found, path)]
 
 
-def test_keys_come_in_and_everything_else_stays(file):
-    """A changed key stands before the old one; a new one in its entry; a new device at the end. No other line moves."""
+def test_keys_are_added_and_nothing_else_changes(file):
+    """A new key is written before the old one, into the entry without a key, or into a new entry at the end."""
     assert [
         deed
         for deed, _ in deeds(
@@ -159,16 +159,16 @@ def test_keys_come_in_and_everything_else_stays(file):
     ]
 
 
-def test_a_key_that_is_there_changes_nothing(file):
-    """In either case of its digits, in text, list, file or variable; the file is not even touched."""
+def test_a_known_key_changes_nothing(file):
+    """In either case of its digits. The file is not written."""
     before = file.stat()
     assert deeds(file, FoundKey(BED, None, Secret(OLD.upper()))) == [("unchanged", "its entry has this key")]
     after = file.stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-def test_a_key_in_a_file_is_known_and_renewed(file, tmp_path):
-    """The old key stays where it is kept; twice the same import adds it once."""
+def test_a_key_in_a_file_is_kept_behind_a_new_one(file, tmp_path):
+    """A second import of the same key changes nothing."""
     (tmp_path / "bed.key").write_text(OLD, encoding="ascii")
     (tmp_path / "bed.key").chmod(0o600)
     file.write_text(FILE.replace(f'"{OLD}"', '{ file = "bed.key" }'), encoding="utf-8")
@@ -189,13 +189,13 @@ def test_a_key_in_a_file_is_known_and_renewed(file, tmp_path):
         (None, "no key beside it"),
     ],
 )
-def test_what_is_no_key_is_refused_with_its_reason(file, key, why):
-    """And the file stays as it was."""
+def test_an_invalid_key_is_refused_with_its_reason(file, key, why):
+    """The file is not changed."""
     assert deeds(file, FoundKey(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
     assert file.read_text(encoding="utf-8") == FILE
 
 
-def test_a_file_that_others_could_read_is_closed(file):
+def test_a_readable_file_becomes_private(file):
     """It holds a key now, and would be refused otherwise."""
     file.chmod(0o644)
     deeds(file, FoundKey(DOOR, None, Secret(NEW)))
@@ -203,8 +203,8 @@ def test_a_file_that_others_could_read_is_closed(file):
     assert load(file).devices[2].bindkey == (Secret(NEW),)
 
 
-def test_a_link_stays_a_link(file, tmp_path):
-    """Who keeps the file elsewhere finds the key there."""
+def test_a_link_is_followed(file, tmp_path):
+    """The file that it leads to is changed; nothing else is left in the directory."""
     link = tmp_path / "link.toml"
     link.symlink_to(file)
     deeds(link, FoundKey(DOOR, None, Secret(NEW)))
@@ -213,8 +213,8 @@ def test_a_link_stays_a_link(file, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"link.toml", "devices.toml"}
 
 
-def test_names_from_outside_cannot_break_the_file(file):
-    """Quotes, line breaks and escape sequences in an extractor's name; a name that is taken is left out."""
+def test_a_name_cannot_add_keys_to_the_file(file):
+    """Quotes, line breaks and escape sequences in an extractor's name; a name that is in use is left out."""
     deeds(
         file,
         FoundKey(DOOR, 'x"\n[web]\nlisten = "0.0.0.0:1"\x1b', Secret(NEW)),
@@ -225,8 +225,8 @@ def test_names_from_outside_cannot_break_the_file(file):
     assert config.web.listen is None
 
 
-def test_a_file_without_devices_gets_its_first(tmp_path):
-    """Also one without a line's end, and an empty one."""
+def test_the_first_device_is_added(tmp_path):
+    """To an empty file, too, and to one whose last line has no end."""
     for text in ("", "[service]", "# nothing\n"):
         path = tmp_path / "devices.toml"
         path.write_text(text, encoding="utf-8")
@@ -236,8 +236,8 @@ def test_a_file_without_devices_gets_its_first(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[service", "device = 5", "device = [{mac = 'A4:C1:38:02:83:F4'}]"])
-def test_a_file_that_cannot_be_edited_is_left_alone(tmp_path, text):
-    """An error that says why, and no change."""
+def test_a_file_that_cannot_be_edited_is_refused(tmp_path, text):
+    """It is not changed."""
     path = tmp_path / "devices.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError):
@@ -263,8 +263,8 @@ anything = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(anything)
-def test_any_json_gives_keys_that_are_refused_or_load(document):
-    """Whatever an extractor writes: the file stays a configuration."""
+def test_after_any_import_the_file_loads(document):
+    """Whatever the JSON holds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "devices.toml"
         path.write_text(FILE, encoding="utf-8")

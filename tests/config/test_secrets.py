@@ -1,4 +1,4 @@
-"""Where secrets come from, and who may read the files that hold them."""
+"""Where secrets come from, and which files are refused."""
 
 from pathlib import Path
 
@@ -38,46 +38,46 @@ def refused(path: Path) -> str:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o666])
-def test_a_configuration_with_secrets_that_others_can_read_is_refused(house, mode):
-    """The error holds the command that mends it."""
+def test_a_readable_configuration_with_secrets_is_refused(house, mode):
+    """The error has the command that fixes it."""
     path = house(f"'{KEY}'", mode)
     assert refused(path) == f"devices.toml: holds secrets and others can read it; fix it with: chmod 600 {path}"
     path.chmod(0o600)
     assert load(path).devices[0].bindkey == (Secret(KEY),)
 
 
-def test_a_configuration_without_literal_secrets_may_be_read_by_all(house, tmp_path):
-    """What only names a file or a variable gives nothing away."""
+def test_a_configuration_without_literal_secrets_may_be_readable(house, tmp_path):
+    """The name of a file or a variable is no secret."""
     key_file(tmp_path)
     assert load(house("{ file = 'bedroom.key' }", 0o644)).devices[0].bindkey == (Secret(KEY),)
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
-def test_a_secret_s_file_may_end_its_line(house, tmp_path, ending):
-    """Editors write a line's end; it is no part of the key."""
+def test_a_line_break_at_the_end_of_a_key_file_is_ignored(house, tmp_path, ending):
+    """Editors add one."""
     key_file(tmp_path, content=KEY.encode() + ending)
     assert load(house("{ file = 'bedroom.key' }")).devices[0].bindkey == (Secret(KEY),)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o644])
-def test_a_secret_s_file_that_others_can_read_is_refused(house, tmp_path, mode):
-    """With the command that mends it."""
+def test_a_readable_key_file_is_refused(house, tmp_path, mode):
+    """The error has the command that fixes it."""
     path = key_file(tmp_path, mode)
     assert refused(house("{ file = 'bedroom.key' }")) == (
         f"devices.toml: device[1].bindkey: holds a secret and others can read it; fix it with: chmod 600 {path}"
     )
 
 
-def test_what_systemd_hands_over_may_have_any_mode(house, tmp_path, monkeypatch):
-    """Under $CREDENTIALS_DIRECTORY the directory keeps others out, for keys and for the configuration itself."""
+def test_files_of_systemd_may_have_any_mode(house, tmp_path, monkeypatch):
+    """$CREDENTIALS_DIRECTORY keeps other users out, from keys and from the configuration."""
     key_file(tmp_path, 0o644)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert load(house("{ file = 'bedroom.key' }")).devices[0].bindkey == (Secret(KEY),)
     assert load(house(f"'{KEY}'", 0o440)).devices[0].bindkey == (Secret(KEY),)
 
 
-def test_a_link_does_not_lead_out_of_the_credentials(house, tmp_path, monkeypatch):
-    """What counts is where the file is, not what its path says."""
+def test_a_link_out_of_the_credentials_is_checked(house, tmp_path, monkeypatch):
+    """The mode of the file that it leads to counts."""
     outside = key_file(tmp_path, 0o644)
     credentials = tmp_path / "credentials"
     credentials.mkdir()
@@ -95,8 +95,8 @@ def test_a_link_does_not_lead_out_of_the_credentials(house, tmp_path, monkeypatc
         (KEY.encode()[:30] + b"\n", "30 hex digits, expected 24 or 32"),
     ],
 )
-def test_a_secret_s_file_that_holds_none_is_named(house, tmp_path, content, words):
-    """The file's name, never its content."""
+def test_a_key_file_without_a_key_is_named(house, tmp_path, content, words):
+    """The error has its name and not its content."""
     key_file(tmp_path, content=content)
     assert refused(house("{ file = 'bedroom.key' }")) == f"devices.toml: device[1].bindkey: {words}"
 
@@ -110,13 +110,13 @@ def test_a_secret_s_file_that_holds_none_is_named(house, tmp_path, content, word
         ("a\\u0000b", "expected the path of a file"),
     ],
 )
-def test_a_secret_s_file_that_is_none_is_named(house, name, words):
-    """No directory, no device, nothing that blocks."""
+def test_a_key_file_must_be_a_regular_file(house, name, words):
+    """No directory and no device, which could block."""
     assert refused(house(f'{{ file = "{name}" }}')) == f"devices.toml: device[1].bindkey: {words}"
 
 
 def test_a_secret_from_the_environment(house, monkeypatch):
-    """The variable's value; its name where it is not set."""
+    """The error for a missing variable has its name."""
     path = house("{ env = 'BEDROOM_KEY' }", 0o644)
     words = "devices.toml: device[1].bindkey: the environment variable BEDROOM_KEY is not set"
     assert refused(path) == words
@@ -124,14 +124,15 @@ def test_a_secret_from_the_environment(house, monkeypatch):
     assert load(path).devices[0].bindkey == (Secret(KEY),)
 
 
-def test_a_secret_of_the_environment_that_is_no_text(house, monkeypatch):
+def test_a_variable_must_be_utf_8(house, monkeypatch):
+    """Other bytes are refused without being shown."""
     path = house("{ env = 'BEDROOM_KEY' }", 0o644)
     monkeypatch.setenv("BEDROOM_KEY", "\udcff" * 32)
     assert refused(path) == "devices.toml: device[1].bindkey: expected UTF-8"
 
 
 @pytest.mark.parametrize("value", ["5", "true", "{ file = 5 }", "{ path = 'x' }", "{ file = 'a', env = 'b' }", "{}"])
-def test_what_is_no_secret_says_what_one_is(house, value):
+def test_a_secret_of_another_form_is_refused(house, value):
     """Numbers, and tables with other keys."""
     words = 'expected text, { file = "..." } or { env = "NAME" }'
     assert refused(house(value)) == f"devices.toml: device[1].bindkey: {words}"

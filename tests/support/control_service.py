@@ -1,4 +1,4 @@
-"""A service at a control socket, with a house of made values behind it; and anything else that answers there."""
+"""A service with made values at a control socket, and other servers at a socket."""
 
 import asyncio
 import itertools
