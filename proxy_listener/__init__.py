@@ -5,4 +5,4 @@ Bytes from the air come in through :mod:`proxy_listener.proxies`, readings go ou
 """
 
 __version__ = "0.1.0"
-"""Here, and not asked of the installed package: that costs 40 ms and 2 MB at every start."""
+"""Written here, because to ask the installed package costs 40 ms and 2 MB at every start."""

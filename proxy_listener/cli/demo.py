@@ -86,9 +86,9 @@ class DemoResult:
 def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int) -> None:
     """A simulated house through the same engine as run, over real TCP, Noise and mDNS on loopback.
 
-    A live table on a terminal, JSON Lines elsewhere or with --json. At the end, what came out is held against what was
-    on air; status 1 where something was lost or came twice. The house brings its own configuration and a history that
-    ends with it: -c and --state change nothing.
+    A live table on a terminal, JSON Lines elsewhere or with --json. At the end the readings are compared with what was
+    on air; status 1 where a reading was lost or came twice. The demo has a configuration and a temporary history of its
+    own: -c and --state change nothing.
     """
     house = House(seed, rooms, devices, instance=str(os.getpid()))
     with asyncio.Runner(loop_factory=lambda: event_loop(ServiceSettings().coalesce)) as runner:

@@ -42,7 +42,7 @@ def discover(options: Options, seconds: float) -> None:
     elif rows:
         print_table(NODE_HEAD, rows, colored=options.colored())
     else:
-        click.echo("no ESPHome node answers by mDNS; doctor says what may stand in the way", err=True)
+        click.echo("no ESPHome node answers by mDNS; doctor says what may be wrong", err=True)
 
 
 def _node_row(node: FoundNode) -> list[object]:

@@ -65,7 +65,7 @@ class Finding:
 @click.command(cls=Listing)
 @click.pass_obj
 def doctor(options: Options) -> None:
-    """Look at configuration, network, proxies, keys, broker and service; say in plain words what is wrong."""
+    """Check configuration, network, proxies, keys, broker and service; say in plain words what is wrong."""
     findings = examine(options)
     if options.json:
         print_json([attrs.asdict(finding) for finding in findings])

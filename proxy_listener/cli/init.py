@@ -37,7 +37,7 @@ PAGE = "127.0.0.1:8099"
 NEXT = (
     ("keys import FILE", "the bindkeys of encrypted sensors, from a key extractor's file"),
     ("check", "what would run"),
-    ("doctor", "what is in the way"),
+    ("doctor", "what is wrong, and what to do"),
     ("run", "listen"),
     ("init --print systemd", "the unit that starts it with the machine"),
 )

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from proxy_listener.cli.output import age, cell
+from proxy_listener.model.quantities import QUANTITIES
 
 PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
 DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
@@ -111,8 +112,6 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
 
 def values_in_words(values: Mapping[str, Any]) -> str:
     """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``. Only numbers get a unit."""
-    from proxy_listener.model.quantities import QUANTITIES
-
     words = []
     for quantity, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -82,7 +82,7 @@ def devices(options: Options) -> None:
 @click.command(cls=Listing)
 @click.pass_obj
 def watch(options: Options) -> None:
-    """Devices as they speak: a live table, or JSON Lines where there is no terminal."""
+    """Readings as they come: a live table, or JSON Lines where there is no terminal."""
     try:
         ask(options.state_directory(), _print_events if options.json or not sys.stdout.isatty() else _live_table)
     except KeyboardInterrupt:
@@ -170,7 +170,7 @@ def _print_result(result: dict[str, Any]) -> None:
 @click.command(cls=Listing)
 @click.pass_obj
 def coverage(options: Options) -> None:
-    """Which rooms carry the house: what would be lost without a proxy, and what nobody hears."""
+    """What would be lost without each proxy, and which devices no proxy hears."""
 
     async def question(service: ServiceClient) -> tuple[Any, Any]:
         return await service.get("/coverage"), await service.get("/devices")

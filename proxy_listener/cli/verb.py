@@ -11,10 +11,9 @@ import io
 import os
 import resource
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -24,8 +23,6 @@ from proxy_listener.model.errors import ConfigError, Problem, ProxyListenerError
 
 if TYPE_CHECKING:
     from proxy_listener.config import Config
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 FAILED, NO_SERVICE, BAD_CONFIGURATION = 1, 69, 78
 """69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h."""
@@ -37,16 +34,16 @@ VERBS = {
     "demo": ("demo", "A simulated house through the same engine."),
     "replay": ("replay", "Run captures through the engine."),
     "record": ("record", "Write every advertisement as a capture."),
-    "check": ("offline", "Say what the configuration would make run."),
+    "check": ("offline", "Check the configuration, and say what would run."),
     "decode": ("offline", "Explain a frame byte by byte."),
     "discover": ("discover", "Find ESPHome nodes, and say which are used."),
     "init": ("init", "Find the proxies, write a first devices.toml."),
-    "doctor": ("doctor", "Say in plain words what is in the way."),
+    "doctor": ("doctor", "Say in plain words what is wrong, and what to do."),
     "keys": ("keys", "Bindkeys: import them, test them."),
     "status": ("status", "The running service: its proxies and their health."),
     "devices": ("status", "Every device and its latest values."),
-    "watch": ("status", "Devices as they speak."),
-    "route": ("status", "Who might read a device, and why."),
+    "watch": ("status", "Readings as they come."),
+    "route": ("status", "Which proxy would read a device, and why."),
     "read": ("status", "Read a device now."),
     "history": ("export", "The readings of DEVICE, oldest first."),
     "coverage": ("status", "What would be lost without a proxy."),
