@@ -1,7 +1,6 @@
-"""A device in the house, and what it sends: its counter, its key, its frames, their copies.
+"""A device in the house and what it sends: its counter, its key, its frames and their copies.
 
-The rule of this file: a device's whole story depends on its seed and its MAC alone, so the same house tells the same
-story in real time and by virtual time.
+Invariant: what a device sends depends on the seed and its MAC only, so it is the same in real and in virtual time.
 """
 
 from collections.abc import Iterator
@@ -21,14 +20,14 @@ from proxy_listener.simulator.seeded_random import random_for
 STANDARD_AUTHENTICATION = 0x0800
 """Bits 10 and 11 of the frame control of nearly all encrypted devices."""
 
-QUICKEST = 2.0
-"""Seconds: no device sends its frames faster than this, however fast the house lives: 8 bits of a counter then come
-round in 512 s, as those of the quickest real ones do."""
+SHORTEST_WAIT = 2.0
+"""Seconds between frames at least, at any pace. An 8-bit counter then wraps after 512 s, as with the fastest real
+devices."""
 
 
 @attrs.frozen
 class SimulatedDevice:
-    """One thing with a MAC. ``listed``: it has an entry in the house's configuration; a neighbour's has not."""
+    """One device. ``listed``: it has an entry in the house's configuration; a neighbour's device has none."""
 
     mac: Address
     profile: Profile
@@ -39,7 +38,7 @@ class SimulatedDevice:
 
     @property
     def model(self) -> str:
-        """What a reading calls it."""
+        """The model that its readings have."""
         return self.profile.model
 
     @property
@@ -50,7 +49,7 @@ class SimulatedDevice:
 
 @attrs.frozen
 class Transmission:
-    """One transmission: the address it carries, its payload, and the frame in it if it is one of the house's."""
+    """One packet: its address, its payload, and the frame in it if a device of the house sent it."""
 
     time: float
     address: Address
@@ -61,29 +60,29 @@ class Transmission:
 
 
 class Sender:
-    """A device at work. ``epoch`` is seconds since 1970 at the house's time 0, for scales that have a clock."""
+    """What one device sends. ``epoch``: seconds since 1970 at the house's time 0, for scales, which have a clock."""
 
     def __init__(self, device: SimulatedDevice, seed: str, truth: GroundTruth, epoch: float = 0.0) -> None:
         self.device = device
         self._truth = truth
         self._epoch = epoch
         self._chance = random_for(seed, mac_text(device.mac))
-        self._life = device.profile.life(self._chance)
+        self._contents = device.profile.contents(self._chance)
         self._key = device.key
-        # Near the end of the 8 bits, so that every house sees counters wrap.
+        # Near the end of the 8 bits, so that counters wrap in every house.
         self._counter = self._chance.randrange(1, 4_000) * 256 + 250
         self._restarts = 0
         self._weighed = datetime.fromtimestamp(epoch, UTC)
 
     def restart(self, time: float, counter: int) -> None:
-        """New batteries: the counter begins again."""
+        """New batteries: the counter starts again."""
         self._counter = counter
         self._restarts += 1
         self._truth.restarts.append((self.device.mac, time, counter))
 
     def send(self, time: float) -> tuple[SentFrame, float]:
-        """The next frame, made and not yet on air, and how long the device waits then."""
-        content = next(self._life)
+        """The next frame, not yet on air, and the seconds until the one after it."""
+        content = next(self._contents)
         if content.fresh:
             self._weighed = datetime.fromtimestamp(self._epoch + time, UTC)
         payload = content.payload if isinstance(content.payload, bytes) else content.payload(self._weighed)
@@ -103,12 +102,12 @@ class Sender:
         return sent, self._wait(content)
 
     def packets(self, pace: float, *, restarts: tuple[tuple[float, float, int], ...] = ()) -> Iterator[Transmission]:
-        """All its transmissions, in order of time, for ever.
+        """All its transmissions in order of time, without end.
 
-        ``pace`` divides the waits. ``restarts`` are (time, seconds without batteries, counter it begins again at).
+        ``pace`` divides the waits. ``restarts``: (time, seconds without batteries, new counter).
         """
         due = list(restarts)
-        time = self._chance.uniform(0.0, 2.0 * QUICKEST)
+        time = self._chance.uniform(0.0, 2.0 * SHORTEST_WAIT)
         while True:
             if due and time >= due[0][0]:
                 _, away, counter = due.pop(0)
@@ -119,7 +118,7 @@ class Sender:
             for packet in self.copies(sent):
                 last = packet.time
                 yield packet
-            time = max(last + 0.05, time + max(QUICKEST, wait / pace))
+            time = max(last + 0.05, time + max(SHORTEST_WAIT, wait / pace))
 
     def copies(self, sent: SentFrame) -> Iterator[Transmission]:
         """The transmissions of one frame, in order of time."""
@@ -132,20 +131,20 @@ class Sender:
         return content.wait * self._chance.uniform(0.8, 1.2)
 
     def _advertisement(self, payload: bytes) -> bytes:
-        kind = self.device.profile
-        if kind.uuid != MIBEACON or kind.product_id is None:
-            return advertisement(payload, kind.uuid)
-        bits = kind.header_bits | (STANDARD_AUTHENTICATION if kind.encrypted else 0)
+        profile = self.device.profile
+        if profile.uuid != MIBEACON or profile.product_id is None:
+            return advertisement(payload, profile.uuid)
+        bits = profile.header_bits | (STANDARD_AUTHENTICATION if profile.encrypted else 0)
         return advertisement(
             frame(
-                kind.product_id,
+                profile.product_id,
                 self._counter & 0xFF,
                 payload,
                 mac=self.device.mac,
                 key=self._key,
                 extended=self._counter >> 8,
-                version=kind.version,
-                capability=kind.capability,
+                version=profile.version,
+                capability=profile.capability,
                 header_bits=bits,
             )
         )

@@ -1,4 +1,4 @@
-r"""Builds what Xiaomi devices send: frames, encrypted or not, whole advertisements. The inverse of ``xiaomi/``.
+r"""Builds what Xiaomi devices send: frames, encrypted or not, and whole advertisements. The inverse of ``formats/``.
 
 ::
 
@@ -6,7 +6,7 @@ r"""Builds what Xiaomi devices send: frames, encrypted or not, whole advertiseme
     frame(0x055B, 7, objects, mac=...)     the service data: header in any of its forms, objects, encryption
     advertisement(service_data)            the whole payload, as a radio sends it
 
-The rule of this file: it is written from the facts, not from the decoder, so that each checks the other.
+It is written from docs/protocol/mibeacon.md and not from the decoder, so that each checks the other.
 """
 
 import struct
@@ -23,13 +23,13 @@ from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
 from proxy_listener.model.advertisement import SERVICE_DATA_16, Address
 
 FLAGS = b"\x02\x01\x06"
-"""General discoverable, no BR/EDR: what every device here sends first."""
+"""General discoverable, no BR/EDR: the first structure of every payload here."""
 
 COMPLETE_NAME = 0x09
 
 
 def obj(object_id: int, data: bytes) -> bytes:
-    """One object, as it stands in a payload."""
+    """One object of a payload."""
     return struct.pack("<HB", object_id, len(data)) + data
 
 

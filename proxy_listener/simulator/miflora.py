@@ -1,7 +1,7 @@
-"""A MiFlora's GATT side: services, mode change, log, login, and everything that goes wrong with one.
+"""The GATT server of a simulated MiFlora: services, mode change, log, login, and its faults.
 
-Operations by handle come in from a node's link; bytes of facts/miflora.md go out. The rule of this file: it answers
-as the sensor does, also where that is unhelpful; what it "measures" is kept as the truth in :attr:`PlantSensor.live`.
+Operations by handle come in from a node's link; the bytes of docs/protocol/miflora.md go out. Invariant: it answers as
+the sensor does, and :attr:`PlantSensor.live` has the values that a correct read returns.
 """
 
 import asyncio
@@ -45,22 +45,22 @@ class SimulatedLogEntry:
 
 @attrs.define
 class PlantFaults:
-    """What is wrong with the sensor now; tests set it."""
+    """Faults of the sensor at present."""
 
-    open_codes: list[int] = attrs.field(factory=list)  # each open takes the first: [133] fails once
-    absent: bool = False  # nobody reaches it: the radio gives up after 20 s
-    elsewhere: bool = False  # connected to a phone: it neither advertises nor takes a link
-    answer: Answer = "good"  # to reads of live data
-    answers: int | None = None  # how many answers are bad before they are good again; None: all
+    open_codes: list[int] = attrs.field(factory=list)  # each open consumes the first: [133] fails once
+    absent: bool = False  # out of reach: the radio gives up after 20 s
+    elsewhere: bool = False  # connected to a phone: it neither advertises nor accepts a link
+    answer: Answer = "good"  # to a read of live data
+    answers: int | None = None  # how many answers are bad; None: all
     hang: bool = False  # reads are never answered
-    lose_after_write: int = 0  # so many times the link is lost between a write and the next operation
-    drop_after_entries: int | None = None  # the link is lost after so many log entries
-    shifted: int = 0  # handles moved by this: a kept table is stale
+    lose_after_write: int = 0  # how often the link is lost between a write and the next operation
+    drop_after_entries: int | None = None  # after so many log entries the link is lost
+    shifted: int = 0  # added to all handles, so that a cached table is wrong
 
 
 @attrs.define(eq=False)
 class PlantSensor:
-    """One sensor. ``now`` gives seconds; ``link_limit`` is how long it keeps a link without the login."""
+    """One sensor. ``now``: the clock, seconds. ``link_limit``: seconds that it keeps a link without a login."""
 
     mac: Address
     product_id: int
@@ -72,7 +72,7 @@ class PlantSensor:
     moisture: int = 21
     conductivity: int = 178
     link_limit: float = 5.0
-    step: float = 0.04  # seconds that an operation takes: one or two connection intervals
+    step: float = 0.04  # seconds of an operation: one or two connection intervals
     faults: PlantFaults = attrs.field(factory=PlantFaults)
     link: "PlantLink | None" = None
     opens: list[float] = attrs.field(factory=list)
@@ -86,7 +86,7 @@ class PlantSensor:
 
     @property
     def live(self) -> dict[str, float | int]:
-        """What a right read gives."""
+        """The values that a correct read returns."""
         return {
             "temperature": self.tenths / 10,
             "illuminance": self.light,
@@ -102,7 +102,7 @@ class PlantSensor:
 
     @property
     def advertises(self) -> bool:
-        """Not while it is connected to anyone."""
+        """It does not advertise while it is connected."""
         return self.link is None and not self.faults.elsewhere
 
     def fill_log(self, hours: int, chance: Random) -> None:
@@ -121,7 +121,7 @@ class PlantSensor:
         ]
 
     async def open(self, lost: Lost, notified: Notified) -> "PlantLink":
-        """A link for one central; never returns where the sensor cannot be reached."""
+        """A link for one central; never returns if the sensor cannot be reached."""
         self.opens.append(self.now())
         if self.faults.open_codes:
             await asyncio.sleep(self.step)
@@ -135,7 +135,7 @@ class PlantSensor:
 
 
 class PlantLink:
-    """One central's connection to a sensor, with the state that lives as long as it."""
+    """One connection to a sensor and its state."""
 
     mtu = 23
 
@@ -154,7 +154,7 @@ class PlantLink:
         )
 
     async def services(self) -> Sequence[GattService]:
-        """The table, with the handles where they are now."""
+        """The services with their present handles."""
         await asyncio.sleep(self._sensor.step * 4)
         return table.moved(self._sensor.faults.shifted)
 
@@ -199,7 +199,7 @@ class PlantLink:
             asyncio.get_running_loop().call_soon(self._drop, air.TIMED_OUT)
 
     def close(self) -> None:
-        """The central ended it."""
+        """The central ends it."""
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
@@ -258,7 +258,7 @@ class PlantLink:
         return log[index].packed()
 
     def _log_in(self, data: bytes) -> None:
-        """``RC4(mixA, token)``, then ``RC4(token, 92AB54FA)``: the sensor stays only with who knows its mixA."""
+        """``RC4(mixA, token)``, then ``RC4(token, 92AB54FA)``: the sensor keeps the link only after it."""
         mix_a, mix_b = table.mixes(self._sensor.mac, self._sensor.product_id)
         if self._token is None:
             if self._session and len(data) == 12:

@@ -1,6 +1,6 @@
-"""A MiFlora's services, characteristics and handles, and the arithmetic of its login.
+"""The services, characteristics and handles of HHCCJCY01, and the computation of its login.
 
-The rule of this file: UUIDs and handles are those of HHCCJCY01 (facts: miflora).
+Source: docs/protocol/miflora.md.
 """
 
 from collections.abc import Sequence
@@ -67,12 +67,12 @@ _UUIDS = {characteristic.handle: characteristic.uuid for characteristic in _CHAR
 
 
 def uuid_at(handle: int) -> int | None:
-    """What has that handle."""
+    """The UUID of that handle."""
     return _UUIDS.get(handle)
 
 
 def moved(by: int) -> Sequence[GattService]:
-    """The services with every handle moved, as another firmware has them."""
+    """The services with all handles moved, as in another firmware."""
     return [_shifted(service, by) for service in SERVICES]
 
 
@@ -87,7 +87,7 @@ def mixes(mac: Address, product_id: int) -> tuple[bytes, bytes]:
 
 def rc4(key: bytes, data: bytes) -> bytes:
     """Encrypts and decrypts."""
-    # cryptography takes no key of 12 bytes; RC4 repeats its key, so the key twice over is the same key.
+    # cryptography accepts no key of 12 bytes. RC4 repeats its key, so the key twice is the same key.
     fitting = key if len(key) * 8 in ARC4.key_sizes else key * 2
     return Cipher(ARC4(fitting), mode=None).encryptor().update(data)
 

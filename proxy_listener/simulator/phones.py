@@ -1,7 +1,7 @@
-"""Everyone else on air: phones, watches, beacons, trackers, with addresses that change.
+"""Other senders: phones, watches, beacons and trackers, with addresses that change.
 
-The rule of this file: nothing here is a Xiaomi frame, and much looks like something: service data of other UUIDs,
-manufacturer data, scan responses, empty and broken payloads.
+Invariant: none of the payloads is a Xiaomi frame. They are service data of other UUIDs, manufacturer data, scan
+responses, and empty or invalid payloads.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ ROTATION = 900.0
 
 
 def phone(chance: Random, place: Point, interval: float, rotation: float = ROTATION) -> Iterator[Transmission]:
-    """One source's transmissions, for ever."""
+    """The transmissions of one sender, without end."""
     time = chance.uniform(0.0, interval)
     address, changes = _address(chance), time + chance.uniform(0.0, rotation)
     payload = _payload(chance)

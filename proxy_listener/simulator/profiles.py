@@ -1,7 +1,7 @@
-"""THE TABLE of simulated models: what each sends, how often, and what a reading of it must say.
+"""The table of simulated models: what each sends, how often, and the values that its readings must have.
 
-A kind's ``life`` is an endless story of :class:`Content`, drawn from the generator handed in. The rule of this file:
-bytes and expected values stand side by side, written by hand from the facts and not by the decoder under test.
+``contents`` of a profile yields :class:`Content` without end, drawn from the given generator. Invariant: bytes and
+expected values are written side by side by hand, not with the decoder under test.
 """
 
 import struct
@@ -25,8 +25,8 @@ MINUTE = 60.0
 class Content:
     """One frame's content: the objects of a MiBeacon frame, or the whole payload of another format.
 
-    A scale's payload holds its clock, so it is made when that is known; ``fresh`` begins a new weighing, whose frames
-    share one time. ``wait`` is seconds until the next frame.
+    The payload of a scale contains the time of the weighing, so it is a function of that; ``fresh`` starts a new
+    weighing, whose frames have one time. ``wait``: seconds until the next frame.
     """
 
     payload: bytes | Callable[[datetime], bytes]
@@ -38,14 +38,14 @@ class Content:
 
 @attrs.frozen
 class Profile:
-    """One model. ``copies`` packets of each frame, ``spacing`` seconds apart; ``oui`` is the MAC's first half."""
+    """How one model behaves. ``copies``: packets of a frame, ``spacing`` seconds apart. ``oui``: the MAC begins so."""
 
     model: str
     name: str
     product_id: int | None
     oui: int
     encrypted: bool
-    life: Callable[[Random], Iterator[Content]]
+    contents: Callable[[Random], Iterator[Content]]
     uuid: int = MIBEACON
     copies: int = 8
     spacing: float = 0.15
@@ -101,7 +101,7 @@ def door(chance: Random) -> Iterator[Content]:
 
 
 def motion(chance: Random) -> Iterator[Content]:
-    """RTCGQ02LM: motion every 25 s while someone moves, then once that there was none for 120 s."""
+    """RTCGQ02LM: motion every 25 s while someone moves, then one frame that there was none for 120 s."""
     while True:
         for _ in range(chance.randint(1, 4)):
             lit = chance.random() < 0.5
@@ -148,7 +148,7 @@ def plant(chance: Random) -> Iterator[Content]:
 
 
 def old_plant(chance: Random) -> Iterator[Content]:
-    """HHCCJCY01 with firmware up to 2.7.0: frames without values, for ever."""
+    """HHCCJCY01 with firmware up to 2.7.0: only frames without values."""
     while True:
         yield Content(b"", {}, wait=chance.uniform(8, 12))
 
@@ -209,8 +209,8 @@ def _settled(raw: int) -> dict[str, Value]:
 
 
 PROFILES: Mapping[str, Profile] = {
-    kind.name: kind
-    for kind in (
+    profile.name: profile
+    for profile in (
         Profile("LYWSD03MMC", "climate", 0x055B, 0xA4C138, True, climate),
         Profile("LYWSDCGQ", "round climate", 0x01AA, 0x582D34, False, round_climate, version=2, copies=3, spacing=0.5),
         Profile("MCCGQ02HL", "door", 0x098B, 0xE4AAEC, True, door, copies=14, spacing=0.08),
@@ -253,4 +253,4 @@ PROFILES: Mapping[str, Profile] = {
         Profile("XMTZC04HM", "scale", None, 0x50FB19, False, scale, uuid=WEIGHT_SCALE, copies=10, spacing=0.1),
     )
 }
-"""By the name that stands behind the room's in a device's name."""
+"""By the name that follows the room's in the name of a device."""

@@ -1,7 +1,7 @@
-"""Rooms and how far radio goes in them. Pure: positions in metres, RSSI in dBm, chance from the generator handed in.
+"""Rooms and the reception in them. Pure: positions in metres, RSSI in dBm, randomness from the given generator.
 
-The rule of this file: log-distance path loss, a loss per wall on the way, normal fading per packet. Exponent and
-walls are those of brick houses (ITU-R P.1238 gives 28 dB a decade for homes; 5 dB is a light wall at 2.4 GHz).
+The model: log-distance path loss, a loss per wall, normal fading per packet. The constants are those of brick houses
+(ITU-R P.1238 has 28 dB per decade for homes; 5 dB is a light wall at 2.4 GHz).
 """
 
 import math
@@ -22,12 +22,12 @@ FADING = 3.5
 FLOOR = -97
 """dBm: an ESP32 receives nothing weaker."""
 FRINGE = 8.0
-"""dB above the floor where half of the packets that would get through are lost to noise."""
+"""dB above the floor in which half of the packets are lost to noise."""
 
 
 @attrs.frozen
 class Room:
-    """One room with one proxy in it. ``loss`` is the share of packets that the scan's duty cycle and Wi-Fi lose."""
+    """One room with one proxy. ``loss``: the share of packets lost by the scan and Wi-Fi. ``latency``: seconds."""
 
     name: str
     place: Point
@@ -37,14 +37,14 @@ class Room:
 
 @lru_cache(maxsize=65_536)
 def mean_rssi(a: Point, b: Point) -> float:
-    """What arrives at ``b`` of a sender at ``a``, dBm, without fading."""
+    """DBm at ``b`` of a sender at ``a``, without fading."""
     distance = max(0.3, math.dist(a, b))
     walls = math.floor(distance / ROOM_WIDTH)
     return AT_ONE_METRE - PER_DECADE * math.log10(distance) - PER_WALL * walls
 
 
 def receive(chance: Random, mean: float, loss: float) -> int | None:
-    """One packet at a receiver: its RSSI, or None where it was lost."""
+    """Receive one packet: its RSSI, or None if it is lost."""
     if chance.random() < loss:
         return None
     rssi = mean + chance.gauss(0.0, FADING)

@@ -1,8 +1,8 @@
-"""Generators of chance, each named after what it is for, so that one's use never moves another's numbers."""
+"""Seeded random generators, one for each purpose: drawing from one does not change the numbers of another."""
 
 from random import Random
 
 
 def random_for(*names: object) -> Random:
-    """The generator of that name: the same name, the same numbers."""
+    """A generator seeded with these names: the same names give the same numbers."""
     return Random("/".join(map(str, names)))  # noqa: S311  a simulated house must be repeatable

@@ -27,7 +27,7 @@ async def opened(sensor):
 
 
 async def log_in(link, mac):
-    """The login as the facts write it: session start, RC4(mixA, token), RC4(token, end)."""
+    """The login of docs/protocol/miflora.md: session start, RC4(mixA, token), RC4(token, end)."""
     mix_a, _ = table.mixes(mac, 0x0098)
     token = bytes(range(12))
     await link.write(0x1B, bytes.fromhex("90ca85de"), response=True)
@@ -45,7 +45,7 @@ def test_rc4_and_the_mixes():
 
 
 async def test_live_data_needs_the_mode_change_with_a_response(sensor):
-    """The placeholder before it, and after one without response; then the values as bytes of the facts."""
+    """The placeholder before it, and after a write without response; then the values (docs/protocol/miflora.md)."""
     link, *_ = await opened(sensor)
     assert await link.read(LIVE) == PLACEHOLDER
     await link.write(MODE, b"\xa0\x1f", response=False)
