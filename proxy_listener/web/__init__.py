@@ -1,10 +1,9 @@
-"""The HTTP API, on the control socket always and on TCP where configured, and the page.
+"""The HTTP API, on the control socket and, where configured, on TCP, with the page.
 
-In: what app hands over as callables. Out: JSON, streams, the page. The rule of this room: whoever asks is a stranger
-until the guard has let them through, and nothing that they send reaches anything but the callables.
+In: the view, the journal, and callables of the service. Out: JSON, streams, the page. On TCP, :mod:`.guard` checks
+every request; a request can reach only what the service handed in.
 """
 
-from proxy_listener.web.actions import Actions
-from proxy_listener.web.doors import serve_control, serve_page
+from proxy_listener.web.interface import Actions, serve_control, serve_page
 
 __all__ = ["Actions", "serve_control", "serve_page"]

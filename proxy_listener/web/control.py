@@ -1,6 +1,6 @@
 """A state directory -> the listening Unix socket ``control.sock`` in it.
 
-The rule of this file: the socket's file is 0600 from its first instant, and never replaces one that somebody serves.
+The socket's file has mode 0600 from the start, and never replaces the socket of a running service.
 """
 
 import os
@@ -17,11 +17,12 @@ NAME = "control.sock"
 PATH_LIMIT = 107
 """Bytes of a Unix socket's path: sun_path of unix(7) holds 108 with the final zero."""
 
-BACKLOG = 32
+BACKLOG = 100
+"""Connections that the kernel holds until they are accepted: asyncio's default."""
 
 
 def _served(path: Path) -> bool:
-    """Whether a process listens there. A full backlog (EAGAIN) is a process too."""
+    """Whether a process listens there. A full backlog (EAGAIN) means that one does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -34,7 +35,7 @@ def _served(path: Path) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Removes the socket of a service that is gone."""
+    """Remove the socket that a killed service left."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -48,27 +49,27 @@ def _clear(path: Path) -> None:
 
 @contextmanager
 def control_socket(state: Path) -> Iterator[socket.socket]:
-    """The control socket, listening; its file goes when the context ends, unless another has taken its place.
+    """The control socket, listening; at the end its file is removed, unless another service has replaced it.
 
-    ProxyListenerError: another service listens there, something else is in the way, or the path is too long.
+    ProxyListenerError: another service listens there, another file has that name, or the path is too long.
     """
     path = state / NAME
     if len(os.fsencode(path)) > PATH_LIMIT:
         raise ProxyListenerError(f"the state directory's path is too long for a Unix socket: {path}")
     _clear(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # Linux gives the file the mode of the unbound socket, so there is no instant with another mode, and no umask
-        # of the whole process is touched.
+        # Linux creates the file with the mode of the unbound socket. So it never has another mode, and the umask, which
+        # belongs to the whole process, stays as it is.
         os.fchmod(listener.fileno(), stat.S_IRUSR | stat.S_IWUSR)
         listener.bind(os.fspath(path))
-        born = path.lstat().st_ino
+        inode = path.lstat().st_ino
         listener.listen(BACKLOG)
         listener.setblocking(False)
         try:
             yield listener
         finally:
             try:
-                if path.lstat().st_ino == born:
+                if path.lstat().st_ino == inode:
                     path.unlink()
             except FileNotFoundError:
                 pass

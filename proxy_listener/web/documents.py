@@ -1,31 +1,135 @@
-"""Values of the house -> JSON documents, their keys the fields' names.
+"""JSON documents of the API: their types, and how values become documents.
 
-The rule of this file: a MAC is text, an enum its word, a time of the wall an ISO timestamp; what is monotonic never
-leaves, so everything else that tells time is an age in seconds. Numbers are finite.
+In: attrs values of this program. Out: dictionaries whose keys are the names of the fields.
+
+A MAC is text, an enum its value, a wall-clock time an ISO 8601 timestamp. Monotonic times never appear: every other
+time is an age in seconds. Numbers are finite; NaN and infinity become null.
 """
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
+from proxy_listener.history import Storage
 from proxy_listener.model.advertisement import ADDRESS_TYPES, mac_text
-from proxy_listener.model.reading import Reading, timestamp
+from proxy_listener.model.reading import Reading, Value, timestamp
 from proxy_listener.model.status import DeviceStatus, Heard, ProxyStatus
+from proxy_listener.reads import Progress, ReadReport
 
 Document = dict[str, Any]
+
+# Annotations are pairs of JSON Schema, for the description of the API.
+Mac: TypeAlias = Annotated[str, ("pattern", "^([0-9A-F]{2}:){5}[0-9A-F]{2}$")]
+Time: TypeAlias = Annotated[str, ("format", "date-time")]
+Seconds: TypeAlias = Annotated[float, ("description", "seconds")]
 
 MACS = {"mac", "unheard", "lost_without"}
 """Fields that hold MACs: one, several, or as keys."""
 
 
+class LatestValue(TypedDict):
+    """The latest value of a quantity."""
+
+    value: Value | None
+    time: Time
+    age: Seconds
+
+
+class EventFields(TypedDict):
+    """An event, with its properties as further fields."""
+
+    event: str
+    type: str
+
+
+class LastEvent(EventFields):
+    """The last event of a device, with its properties as further fields."""
+
+    time: Time
+    age: Seconds
+
+
+class Status(TypedDict):
+    """The state of the service."""
+
+    version: str
+    pid: int
+    uptime: Seconds
+    storage: Storage
+    outcomes: Mapping[str, int]
+    skipped: Mapping[str, int]
+    proxies: Sequence[ProxyStatus]
+
+
+class Health(TypedDict):
+    """Whether readings can be stored. ``cause`` is empty while they can."""
+
+    ok: bool
+    cause: str
+
+
+Bucket: TypeAlias = Annotated[
+    list[float],
+    ("description", "time in seconds since 1970, least, mean, greatest"),
+    ("minItems", 4),
+    ("maxItems", 4),
+]
+
+
+class Series(TypedDict):
+    """Curves by quantity; ``width`` is the seconds of one bucket."""
+
+    since: float
+    until: float
+    width: Seconds
+    series: Mapping[str, Sequence[Bucket]]
+
+
+class ReadRequest(TypedDict, total=False):
+    """``history``: also download the device's log."""
+
+    history: bool
+
+
+class ReadLine(TypedDict, total=False):
+    """One line of a read's answer: ``progress``, or in the last line ``result``."""
+
+    progress: Progress
+    result: ReadReport
+
+
+class Capture(TypedDict):
+    """A capture line: one advertisement."""
+
+    time: float
+    proxy: str
+    mac: Mac
+    address_type: Literal["public", "random"]
+    rssi: int
+    data: Annotated[str, ("description", "the advertising payload in hex")]
+
+
+class Error(TypedDict):
+    """The body of every error."""
+
+    error: int
+    message: str
+
+
+def internal_fields(record: type) -> set[str]:
+    """The fields of an attrs class that are marked as internal and never leave the program."""
+    fields = attrs.fields(record) if attrs.has(record) else ()
+    return {field.name for field in fields if field.metadata.get("internal")}
+
+
 def plain(value: Any) -> Any:
-    """Any value that an action answers with, as JSON knows it."""
+    """A value as JSON types. The keys of an attrs value are the names of its fields."""
     if attrs.has(type(value)):
-        shown = [field.name for field in attrs.fields(type(value)) if not field.metadata.get("internal")]
-        fields = {name: getattr(value, name) for name in shown}
+        names = [field.name for field in attrs.fields(type(value)) if field.name not in internal_fields(type(value))]
+        fields = {name: getattr(value, name) for name in names}
         return {name: plain(_with_macs(held) if name in MACS else held) for name, held in fields.items()}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
@@ -51,37 +155,28 @@ def text(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def proxy_document(proxy: ProxyStatus) -> Document:
-    """A proxy, as every listing shows it."""
-    document: Document = plain(proxy)
-    return document
+def _age(time: float, now: float) -> float:
+    return round(max(0.0, now - time), 1)
 
 
-def heard_document(heard: Heard) -> Document:
-    """How one proxy hears a device."""
-    document: Document = plain(heard)
+def _heard_document(heard: Heard) -> Document:
     known = 0 <= heard.address_type < len(ADDRESS_TYPES)
-    document["address_type"] = ADDRESS_TYPES[heard.address_type] if known else None
-    return document
+    return {**plain(heard), "address_type": ADDRESS_TYPES[heard.address_type] if known else None}
 
 
-def event_document(reading: Reading, now: float) -> Document:
-    """The last event of a reading that has some, with when that was."""
+def _event_document(reading: Reading, now: float) -> Document:
     event = reading.events[-1]
-    when = {"time": timestamp(reading.time), "age": round(max(0.0, now - reading.time), 1)}
+    when = {"time": timestamp(reading.time), "age": _age(reading.time, now)}
     return {"event": event.event, "type": event.type, **plain(event.properties), **when}
 
 
-def device_document(device: DeviceStatus, now: float, happened: Reading | None = None) -> Document:
-    """A device, as every listing shows it, and what happened last there.
-
-    ``now`` is seconds since 1970, from which the values' ages follow.
-    """
+def device_document(device: DeviceStatus, now: float, last_event: Reading | None = None) -> Document:
+    """A device, as every listing shows it. ``now`` is seconds since 1970; ``last_event`` the reading that has it."""
     document: Document = plain(attrs.evolve(device, values={}, heard=()))
     document["values"] = {
-        quantity: {"value": plain(value), "time": timestamp(time), "age": round(max(0.0, now - time), 1)}
+        quantity: LatestValue(value=plain(value), time=timestamp(time), age=_age(time, now))
         for quantity, (value, time) in device.values.items()
     }
-    document["event"] = event_document(happened, now) if happened else None
-    document["heard"] = [heard_document(heard) for heard in device.heard]
+    document["event"] = _event_document(last_event, now) if last_event else None
+    document["heard"] = [_heard_document(heard) for heard in device.heard]
     return document

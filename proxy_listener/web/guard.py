@@ -1,13 +1,13 @@
-"""A request -> let through, or refused: what stands between the TCP port and the API.
+"""A request on the TCP port -> passed on, or refused. Also the headers and JSON errors of every answer.
 
-The control socket needs none of it but the headers and the JSON errors: its file's mode is its guard.
+The control socket has no guard: the mode of its file protects it.
 
 ::
 
-    name of this service in Host?     no  -> 421        DNS rebinding: a foreign name that points here
-    sent by another site's page?      yes -> 403        Sec-Fetch-Site; for POST also Origin, as plain HTTP has no
-                                                        Sec-Fetch-Site anywhere but on loopback
-    token set: bearer or cookie?      no  -> 401        a POST without any sign of a browser needs the bearer
+    name of this service in Host?     no  -> 421        DNS rebinding: a foreign name that resolves to this machine
+    sent by another site's page?      yes -> 403        Sec-Fetch-Site; for POST also Origin, because browsers send
+                                                        Sec-Fetch-Site only over HTTPS and to loopback
+    token set: bearer or cookie?      no  -> 401        a POST that is not from a browser needs the bearer token
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from aiohttp import web
 
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import WebSettings
-from proxy_listener.web.documents import text
+from proxy_listener.web.documents import Error, text
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE = "proxy_listener_session"
 
 OPEN = ("/login", "/healthz", "/assets/")
-"""Answered without a token: the form that asks for it, what that form looks like, and a probe that says yes or no."""
+"""Answered without a token: the form that asks for it, the files of that form, and the health probe."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -46,20 +46,20 @@ HEADERS = {
 
 
 async def headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Given with every answer, streams and errors too."""
+    """Set the headers of every answer, streams and errors included."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "proxy-listener"
 
 
 def _error(status: int, message: str, extra: dict[str, str] | None = None) -> web.Response:
-    document = {"error": status, "message": message}
+    document = Error(error=status, message=message)
     return web.Response(status=status, text=text(document), content_type="application/json", headers=extra)
 
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error as JSON; what was not foreseen is logged, and its answer says nothing about it."""
+    """Every error as JSON. An unexpected one is logged, and its answer contains nothing of it."""
     try:
         return await handler(request)
     except web.HTTPRedirection:
@@ -71,16 +71,16 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception:
         log.exception("a request failed", method=request.method, route=str(request.match_info.route.resource))
-        return _error(500, "this went wrong inside; the service's log says what")
+        return _error(500, "internal error; see the service's log")
 
 
 def session(token: Secret) -> str:
-    """What the cookie holds: follows from the token, does not give it away, and dies with it."""
+    """The cookie's value: derived from the token, does not reveal it, and is invalid when the token changes."""
     return hmac.new(token.reveal().encode(), b"proxy-listener page session", hashlib.sha256).hexdigest()
 
 
 def matches(given: str, expected: str) -> bool:
-    """Whether two texts are the same, in a time that does not depend on where they differ."""
+    """Whether two texts are equal, in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
 
 
@@ -92,7 +92,7 @@ def host_name(header: str) -> str:
 
 
 def _own_names(request: web.Request, settings: WebSettings) -> set[str]:
-    """The names under which this request may know us. An address in Host cannot be rebound: it is where it went."""
+    """The hosts that this request may name. The address it was sent to is one: an address cannot be rebound."""
     names = {"localhost", "127.0.0.1", "::1", *(host_name(host) for host in settings.hosts)}
     sockname = request.transport.get_extra_info("sockname") if request.transport else None
     if isinstance(sockname, tuple):
@@ -103,7 +103,7 @@ def _own_names(request: web.Request, settings: WebSettings) -> set[str]:
 
 
 def _foreign(request: web.Request) -> bool:
-    """Whether another site's page sent it. A navigation to the page itself may come from anywhere."""
+    """Whether another site's page sent it. A link to the page itself may be on any site."""
     site = request.headers.get("Sec-Fetch-Site")
     if request.method in {"GET", "HEAD"}:
         navigates = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.path in {"/", "/login"}
@@ -115,7 +115,7 @@ def _foreign(request: web.Request) -> bool:
 
 
 def _admitted(request: web.Request, token: Secret) -> bool:
-    """Whether the request carries the token, or the cookie that follows from it."""
+    """Whether the request has the token, or the cookie that is derived from it."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return matches(given.strip(), token.reveal())
@@ -131,7 +131,7 @@ def guard(settings: WebSettings) -> Any:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if host_name(request.headers.get("Host", "")) not in _own_names(request, settings):
-            return _error(421, "this service does not go by that name; [web] hosts in devices.toml adds names")
+            return _error(421, "unknown host name; [web] hosts in devices.toml adds names")
         if _foreign(request):
             return _error(403, "sent by another site's page")
         if settings.token is not None and not request.path.startswith(OPEN) and not _admitted(request, settings.token):

@@ -1,43 +1,54 @@
-"""THE TABLE of the API: method, path, handler, and what its description says. Served and described from here."""
+"""The table of the API's routes: each is served, and described in ``/openapi.json``, from its row here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 
-from proxy_listener.web import current, live, page, past
-from proxy_listener.web.documents import text
-from proxy_listener.web.openapi import HTML, LINES, SSE, TEXT, Route, document
+from proxy_listener.engine.coverage import Coverage
+from proxy_listener.model.reading import Reading
+from proxy_listener.model.status import DeviceStatus, ProxyStatus
+from proxy_listener.reads import Candidate
+from proxy_listener.web import page, queries, streams
+from proxy_listener.web.context import answer
+from proxy_listener.web.documents import Capture, Health, ReadLine, ReadRequest, Series, Status
+from proxy_listener.web.openapi import HTML, LINES, SSE, TEXT, ApiRoute, description
 
 RANGE = ("since", "until")
 
 
-async def description(_request: web.Request) -> web.Response:
-    """The description, served."""
-    return web.Response(text=text(document(ROUTES)), content_type="application/json")
+async def openapi(_request: web.Request) -> web.Response:
+    """The description of the API."""
+    return answer(description(ROUTES))
 
 
-ROUTES: tuple[Route, ...] = (
-    Route("GET", "/status", current.status, "Version, uptime, storage, outcomes, proxies", schema="Status"),
-    Route("GET", "/proxies", current.proxies, "Every proxy and its health", schema="[ProxyStatus]"),
-    Route("GET", "/devices", current.devices, "Every device and its latest values", schema="[DeviceStatus]"),
-    Route("GET", "/devices/{mac}", current.device, "One device", schema="DeviceStatus"),
-    Route("GET", "/devices/{mac}/readings", past.readings, "Its newest readings within a range, oldest first",
-          schema="[Reading]", query=(*RANGE, "limit", "events")),
-    Route("GET", "/devices/{mac}/series", past.series, "Curves of its quantities", schema="Series",
-          query=(*RANGE, "points", "quantity")),
-    Route("GET", "/devices/{mac}/routes", current.routes, "Who might read it, best first, and why",
-          schema="[Candidate]"),
-    Route("POST", "/devices/{mac}/read", live.read, "Read it now: progress lines, then the result", LINES,
-          schema="ReadLine", body="ReadRequest"),
-    Route("GET", "/readings", past.export, "Every reading within a range, one a line", LINES, schema="Reading",
-          query=(*RANGE, "mac")),
-    Route("GET", "/events", live.events, "Readings from now on; event: reading, unstored or gap", SSE),
-    Route("GET", "/capture", live.capture, "Advertisements from now on, as capture lines", LINES, schema="Capture"),
-    Route("GET", "/coverage", current.coverage, "What hangs on which proxy", schema="Coverage"),
-    Route("GET", "/quantities", current.quantities, "The unit of each quantity that is a number", schema="Units"),
-    Route("GET", "/healthz", current.healthz, "Whether readings flow: 200, or 503 with the cause", schema="Health"),
-    Route("GET", "/metrics", current.metrics, "Prometheus' text", TEXT),
-    Route("GET", "/openapi.json", description, "This description", schema="OpenAPI"),
-    Route("GET", "/", page.index, media=HTML),
-    Route("GET", "/assets/{name}", page.asset, media="*/*"),
-    Route("GET", "/login", page.form, media=HTML),
-    Route("POST", "/login", page.login, media=HTML),
+ROUTES: tuple[ApiRoute, ...] = (
+    ApiRoute("GET", "/status", queries.status, "Version, uptime, storage, outcomes, proxies", returns=Status),
+    ApiRoute("GET", "/proxies", queries.proxies, "Every proxy and its state", returns=Sequence[ProxyStatus]),
+    ApiRoute("GET", "/devices", queries.devices, "Every device and its latest values", returns=Sequence[DeviceStatus]),
+    ApiRoute("GET", "/devices/{mac}", queries.device, "One device", returns=DeviceStatus),
+    ApiRoute("GET", "/devices/{mac}/readings", queries.readings, "Its newest readings within a range, oldest first",
+             returns=Sequence[Reading], query=(*RANGE, "limit", "events")),
+    ApiRoute("GET", "/devices/{mac}/series", queries.series, "Curves of its quantities", returns=Series,
+             query=(*RANGE, "points", "quantity")),
+    ApiRoute("GET", "/devices/{mac}/routes", queries.routes, "The proxies that could read it, best first, and why",
+             returns=Sequence[Candidate]),
+    ApiRoute("POST", "/devices/{mac}/read", streams.read, "Read it now: progress lines, then the result", LINES,
+             returns=ReadLine, body=ReadRequest),
+    ApiRoute("GET", "/readings", streams.readings, "Every reading within a range, one per line", LINES,
+             returns=Reading, query=(*RANGE, "mac")),
+    ApiRoute("GET", "/events", streams.events, "Readings from now on; event: reading, unstored or gap", SSE),
+    ApiRoute("GET", "/capture", streams.capture, "Advertisements from now on, as capture lines", LINES,
+             returns=Capture),
+    ApiRoute("GET", "/coverage", queries.coverage, "What depends on which proxy", returns=Coverage),
+    ApiRoute("GET", "/quantities", queries.quantities, "The unit of each quantity that is a number",
+             returns=Mapping[str, str]),
+    ApiRoute("GET", "/healthz", queries.healthz, "Whether readings are stored: 200, or 503 with the cause",
+             returns=Health),
+    ApiRoute("GET", "/metrics", queries.metrics, "Metrics in Prometheus' text format", TEXT),
+    ApiRoute("GET", "/openapi.json", openapi, "This description", returns=Mapping[str, Any]),
+    ApiRoute("GET", "/", page.index, media=HTML),
+    ApiRoute("GET", "/assets/{name}", page.asset, media="*/*"),
+    ApiRoute("GET", "/login", page.form, media=HTML),
+    ApiRoute("POST", "/login", page.login, media=HTML),
 )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Settings -> listening sockets: the control socket always, TCP where configured, both with the same routes.
+"""Listening sockets -> served routes: the control socket always, TCP where configured.
 
-The rule of this file: whoever connects can hold neither the service nor the other clients up. A connection that has no
-complete request within 5 s is closed; when all places are taken, the one that has waited longest without a request
-makes room; what takes no byte for 10 s is closed.
+No client can stall the service or lock out other clients: a connection without a complete request is closed after 5 s,
+at the limit the connection that has been without a request for longest is closed for a new one, and a client that reads
+nothing for 10 s is disconnected (docs/protocol/threats.md#h5).
 """
 
 import asyncio
@@ -19,86 +19,95 @@ from aiohttp.web_protocol import RequestHandler
 
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.settings import WebSettings
+from proxy_listener.web.context import CONTEXT, STUCK_TIMEOUT, WebContext
 from proxy_listener.web.control import BACKLOG
 from proxy_listener.web.guard import Handler, errors, guard, headers
-from proxy_listener.web.house import HOUSE, STUCK_TIMEOUT, House
 from proxy_listener.web.routes import ROUTES
 
 log = structlog.get_logger()
 
 CONNECTIONS_LIMIT = 128
+"""Connections of one listening socket (docs/protocol/threats.md#h5)."""
+
 HEADER_TIMEOUT = 5.0
-"""Facts: threats-and-faults, H5."""
+"""Seconds for a request's headers to arrive (docs/protocol/threats.md#h5)."""
+
+ACCEPT_PAUSE = 1.0
+"""Seconds until the next try when there is no file descriptor for a connection; asyncio's servers wait as long."""
 
 BODY_LIMIT = 16_384
-"""Bytes of a request's body: the largest one that has a meaning is ``{"history": true}``."""
+"""Bytes of a request's body: the largest valid one is ``{"history": true}``, or the form with its token."""
 
-GOODBYE = 0.2
-"""Seconds that streams get to end by themselves when the service stops; it has two in all."""
+SHUTDOWN_TIMEOUT = 0.2
+"""Seconds for streams to end when the service stops; the whole service has two."""
 
-_quiet = logging.getLogger("proxy_listener.web.aiohttp")
-_quiet.setLevel(logging.CRITICAL)
-"""aiohttp logs a traceback for each malformed request, which anyone on the network can send a thousand of."""
+_silent = logging.getLogger("proxy_listener.web.aiohttp")
+_silent.setLevel(logging.CRITICAL)
+"""aiohttp logs a traceback for each malformed request, and anyone on the network can send thousands of them."""
 
 
-class Door:
-    """Counts who is in, and makes room or closes."""
+class ConnectionLimit:
+    """Accepts connections for an aiohttp server, at most ``limit`` at a time.
+
+    At the limit a new connection replaces the one that has been without a request for longest; if every connection has
+    a request in progress, the new one is closed.
+    """
 
     def __init__(self, limit: int = CONNECTIONS_LIMIT) -> None:
         self._limit = limit
-        self._server: web.Server | None = None
-        self._waiting: dict[RequestHandler, asyncio.Transport] = {}
+        self._idle: list[RequestHandler] = []  # longest first
 
-    def open(self, server: web.Server) -> None:
-        """From here on connections are let in, to this server."""
-        self._server = server
+    async def accept(self, listener: socket.socket, server: web.Server) -> None:
+        """Accept connections until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("a connection could not be accepted", error=error.strerror)
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            if self._make_room(server):
+                await self._connect(connection, server())
+            else:
+                connection.close()
+                await asyncio.sleep(0)  # sock_accept does not suspend while connections wait in the backlog
 
-    def enter(self, transport: asyncio.Transport) -> None:
-        """A connection was made: it gets aiohttp's protocol, or is closed where all the others are being served."""
-        assert self._server is not None
-        self._waiting = {handler: line for handler, line in self._waiting.items() if not line.is_closing()}
-        if len(self._server.connections) >= self._limit:
-            if not self._waiting:
-                transport.abort()
-                return
-            longest = next(iter(self._waiting))
-            self._waiting.pop(longest).abort()
-        handler = self._server()
-        self._waiting[handler] = transport
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
+    async def _connect(self, connection: socket.socket, handler: RequestHandler) -> None:
+        self._idle.append(handler)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: handler, connection)
+
+    def _make_room(self, server: web.Server) -> bool:
+        open_connections = {handler for handler in server.connections if handler.transport is not None}
+        self._idle = [handler for handler in self._idle if handler in open_connections]
+        if len(open_connections) < self._limit:
+            return True
+        if not self._idle:
+            return False
+        transport = self._idle.pop(0).transport
+        assert transport is not None
+        transport.abort()
+        return True
 
     def middleware(self) -> Any:
-        """Whoever is being served does not make room for others."""
+        """Marks a connection as busy while its request is handled."""
 
         @web.middleware
-        async def serving(request: web.Request, handler: Handler) -> web.StreamResponse:
-            line = self._waiting.pop(request.protocol, None)
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.protocol in self._idle:
+                self._idle.remove(request.protocol)
             try:
                 return await handler(request)
             finally:
-                if line is not None and not line.is_closing():
-                    self._waiting[request.protocol] = line
+                self._idle.append(request.protocol)
 
-        return serving
-
-
-class Knock(asyncio.Protocol):
-    """A connection of which nothing is known yet."""
-
-    def __init__(self, door: Door) -> None:
-        self._door = door
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let in, or not."""
-        assert isinstance(transport, asyncio.Transport)
-        self._door.enter(transport)
+        return middleware
 
 
-def application(house: House, *middlewares: Any) -> web.Application:
+def application(context: WebContext, *middlewares: Any) -> web.Application:
     """The routes, behind these middlewares."""
     app = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
-    app[HOUSE] = house
+    app[CONTEXT] = context
     app.on_response_prepare.append(headers)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
@@ -107,36 +116,39 @@ def application(house: House, *middlewares: Any) -> web.Application:
 
 @asynccontextmanager
 async def serving(
-    house: House,
+    context: WebContext,
     listener: socket.socket,
     *middlewares: Any,
     limit: int = CONNECTIONS_LIMIT,
-    patience: float = HEADER_TIMEOUT,
-) -> AsyncIterator[None]:
-    """Serves the routes at a listening socket while the context lasts; ``guard`` and the like come as middlewares.
-
-    At most ``limit`` connections; ``patience`` is seconds for a request's headers to come.
-    """
-    door = Door(limit)
+    header_timeout: float = HEADER_TIMEOUT,
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve the routes inside the block, then close the listening socket. Gives the task that accepts connections."""
+    connections = ConnectionLimit(limit)
+    # Until its first request aiohttp counts a connection as kept alive, so that timeout covers the headers as well.
     runner = web.AppRunner(
-        application(house, door.middleware(), errors, *middlewares),
+        application(context, connections.middleware(), errors, *middlewares),
         access_log=None,
-        logger=_quiet,
-        keepalive_timeout=patience,
-        shutdown_timeout=GOODBYE,
+        logger=_silent,
+        keepalive_timeout=header_timeout,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
         handler_cancellation=True,
     )
     await runner.setup()
     assert runner.server is not None
-    door.open(runner.server)
-    loop = asyncio.get_running_loop()
-    make = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-    server = await make(lambda: Knock(door), sock=listener)
+    accepting = asyncio.create_task(connections.accept(listener, runner.server))
     try:
-        yield
+        yield accepting
     finally:
-        server.close()
+        accepting.cancel()
+        await asyncio.wait([accepting])
+        listener.close()
         await runner.cleanup()
+
+
+async def serve_control(listener: socket.socket, context: WebContext) -> None:
+    """Serve the routes at the control socket until cancelled."""
+    async with serving(context, listener) as accepting:
+        await accepting
 
 
 def _split(listen: str) -> tuple[str, int]:
@@ -147,7 +159,10 @@ def _split(listen: str) -> tuple[str, int]:
 
 
 async def tcp_addresses(listen: str, token_set: bool) -> Sequence[tuple[socket.AddressFamily, Any]]:
-    """Where ``host:port`` is. ProxyListenerError where that is nowhere, or open to the network without a token."""
+    """The socket addresses of ``host:port``.
+
+    ProxyListenerError: it cannot be resolved, or is reachable from the network and there is no token.
+    """
     host, port = _split(listen)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -164,7 +179,7 @@ async def tcp_addresses(listen: str, token_set: bool) -> Sequence[tuple[socket.A
 
 @contextmanager
 def tcp_socket(listen: str, family: socket.AddressFamily, address: Any) -> Iterator[socket.socket]:
-    """A listening socket. ProxyListenerError where the address cannot be had."""
+    """A listening socket. ProxyListenerError if the address cannot be bound."""
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setblocking(False)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -179,11 +194,12 @@ def tcp_socket(listen: str, family: socket.AddressFamily, address: Any) -> Itera
         yield listener
 
 
-async def serve_tcp(listen: str, settings: WebSettings, house: House) -> None:
-    """The page and the API at ``listen``, until cancelled. ProxyListenerError where that cannot or must not be."""
+async def serve_tcp(listen: str, settings: WebSettings, context: WebContext) -> None:
+    """Serve the page and the API at ``listen`` until cancelled. ProxyListenerError if that is impossible or unsafe."""
     async with AsyncExitStack() as stack:
+        accepting = []
         for family, address in await tcp_addresses(listen, settings.token is not None):
             listener = stack.enter_context(tcp_socket(listen, family, address))
-            await stack.enter_async_context(serving(house, listener, guard(settings)))
+            accepting.append(await stack.enter_async_context(serving(context, listener, guard(settings))))
         log.info("the page is served", listen=listen, token=settings.token is not None)
-        await asyncio.Event().wait()
+        await asyncio.gather(*accepting)

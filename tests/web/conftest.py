@@ -8,14 +8,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from support.made_house import view
+from support.made_status import view
 
 from proxy_listener.history import Journal
 from proxy_listener.model.settings import WebSettings
 from proxy_listener.web import Actions
+from proxy_listener.web.context import WebContext
 from proxy_listener.web.control import control_socket
 from proxy_listener.web.guard import guard
-from proxy_listener.web.house import House
 from proxy_listener.web.server import serving, tcp_socket
 
 
@@ -36,10 +36,10 @@ async def start(tmp_path: Path, journal: Journal):
     """Starts the control socket, and gives a client of it."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def begin(*, house=None, actions=None, limit=128, patience=5.0, **more):
-            served = House(house or view(), journal, actions or Actions(), **more)
+        async def begin(*, house=None, actions=None, limit=128, header_timeout=5.0, **more):
+            context = WebContext(house or view(), journal, actions or Actions(), **more)
             listener = stack.enter_context(control_socket(tmp_path))
-            await stack.enter_async_context(serving(served, listener, limit=limit, patience=patience))
+            await stack.enter_async_context(serving(context, listener, limit=limit, header_timeout=header_timeout))
             path = listener.getsockname()
             session = aiohttp.ClientSession("http://localhost", connector=aiohttp.UnixConnector(path, limit=0))
             return await stack.enter_async_context(session)
@@ -54,9 +54,9 @@ async def start_tcp(journal: Journal):
 
         async def begin(settings=None, *, house=None, actions=None):
             settings = settings or WebSettings()
-            served = House(house or view(), journal, actions or Actions(), settings.token)
+            context = WebContext(house or view(), journal, actions or Actions(), settings.token)
             listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
-            await stack.enter_async_context(serving(served, listener, guard(settings)))
+            await stack.enter_async_context(serving(context, listener, guard(settings)))
             session = aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}")
             return await stack.enter_async_context(session)
 

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
-from support import made_house
+from support import large_house
+from support.made_status import NOW, reading
 
 from proxy_listener.model.reading import Event
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import WebSettings
-from proxy_listener.reads.contract import Attempt, Progress, ReadReport
-from proxy_listener.reads.ranking import Candidate
+from proxy_listener.reads import Attempt, Candidate, Progress, ReadReport
 from proxy_listener.web import Actions
+from proxy_listener.web.context import WebContext
 from proxy_listener.web.guard import guard
-from proxy_listener.web.house import House
 from proxy_listener.web.server import serving, tcp_socket
 
 pytestmark = pytest.mark.browser
@@ -100,19 +100,17 @@ async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
     from playwright.async_api import async_playwright
 
     size, scheme, settings, house = getattr(request, "param", None) or ((1440, 900), "light", WebSettings(), (8, 14))
-    for reading in made_house.year(int(PLANT.replace(":", ""), 16), made_house.NOW, 6 * 3600):
-        journal.append(reading)
+    for each in large_house.year_of_readings(int(PLANT.replace(":", ""), 16), NOW, 6 * 3600):
+        journal.append(each)
     for k in range(20):
-        journal.append(
-            made_house.reading(mac=0xA4C138000002, time=made_house.NOW - k * 20_000, values={"opening": k % 2 == 0})
-        )
+        journal.append(reading(mac=0xA4C138000002, time=NOW - k * 20_000, values={"opening": k % 2 == 0}))
     await journal.flush()
-    view = made_house.grand(*house)
-    actions = Actions(route=routes, read=read, coverage=made_house.covered(view), units={"temperature": "°C"})
-    served = House(view, journal, actions, settings.token, wall=lambda: made_house.NOW)
+    view = large_house.large_house(*house)
+    actions = Actions(route=routes, read=read, coverage=large_house.coverage_of(view), units={"temperature": "°C"})
+    context = WebContext(view, journal, actions, settings.token, wall=lambda: NOW)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
-        await stack.enter_async_context(serving(served, listener, guard(settings)))
+        await stack.enter_async_context(serving(context, listener, guard(settings)))
         playwright = await stack.enter_async_context(async_playwright())
         context = await playwright.chromium.launch_persistent_context(
             tmp_path / "profile",
@@ -123,7 +121,7 @@ async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
         )
         stack.push_async_callback(context.close)
         page = await context.new_page()
-        await page.clock.install(time=datetime.fromtimestamp(made_house.NOW, UTC))
+        await page.clock.install(time=datetime.fromtimestamp(NOW, UTC))
         wrong = []
         page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -156,7 +154,7 @@ async def test_every_view_opens_and_fits(browser):
 async def test_hostile_names_are_shown_as_they_are(browser):
     """Each of them is there as text."""
     await browser.page.goto(browser.url)
-    for name in made_house.HOSTILE:
+    for name in large_house.HOSTILE:
         await browser.shows(1, browser.page.get_by_role("rowheader").filter(has_text=name))
     assert await browser.page.title() == "House · proxy_listener"
     assert browser.wrong == []
@@ -165,13 +163,13 @@ async def test_hostile_names_are_shown_as_they_are(browser):
 async def test_a_reading_appears_as_it_comes(browser):
     """Without asking anew: the stream moves the value."""
     await browser.page.goto(browser.url)
-    row = browser.page.get_by_role("row").filter(has_text=made_house.HOSTILE[0])
+    row = browser.page.get_by_role("row").filter(has_text=large_house.HOSTILE[0])
     await row.wait_for()
     await browser.page.locator(".live.good").wait_for()
-    browser.journal.append(made_house.reading(mac=0xA4C138000000, values={"temperature": -12.75}))
+    browser.journal.append(reading(mac=0xA4C138000000, values={"temperature": -12.75}))
     await row.get_by_text("\N{MINUS SIGN}12.75").wait_for()
     pressed = (Event("button", "long_press"),)
-    browser.journal.append(made_house.reading(mac=0xA4C138000000, values={}, events=pressed))
+    browser.journal.append(reading(mac=0xA4C138000000, values={}, events=pressed))
     await row.get_by_text("long press").wait_for()
     assert browser.wrong == []
 
@@ -179,7 +177,7 @@ async def test_a_reading_appears_as_it_comes(browser):
 async def test_what_happened_last_is_still_there_after_a_reload(browser):
     """A button has no values: what it did last is all that there is to show, in the list and on its own page."""
     pressed = (Event("button", "long_press"),)
-    browser.journal.append(made_house.reading(mac=0xA4C138000002, values={}, events=pressed, time=made_house.NOW - 60))
+    browser.journal.append(reading(mac=0xA4C138000002, values={}, events=pressed, time=NOW - 60))
     await browser.journal.flush()
     await browser.page.goto(browser.url)
     await browser.page.locator(".devices .values").get_by_text("long press").wait_for()
@@ -224,8 +222,8 @@ async def test_coverage_says_what_hangs_on_what(browser):
 
 async def test_a_year_of_a_device_is_drawn_within_a_second(browser):
     """52,560 readings, one every ten minutes: asked for, answered and drawn."""
-    for reading in made_house.year(0xA4C138000006, made_house.NOW, 600):
-        browser.journal.append(reading)
+    for each in large_house.year_of_readings(0xA4C138000006, NOW, 600):
+        browser.journal.append(each)
     assert await browser.journal.flush()
     await browser.page.goto(browser.url + "#/device/A4:C1:38:00:00:06/day")
     await browser.page.get_by_text("Past").wait_for()

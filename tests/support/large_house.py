@@ -1,94 +1,16 @@
-"""A house of made values: proxies, devices, and a view of them."""
+"""A large house for the page: many proxies and devices, some in trouble, some with hostile names."""
 
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from support.made_status import NOW, device, proxy, reading, view
+
 from proxy_listener.engine.coverage import Coverage, coverage
 from proxy_listener.history import Hearing
 from proxy_listener.model.reading import Reading
-from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState, ProxyStatus, View
-
-MAC = 0xA4C1380283F4
-NOW = 1_795_370_645.0
-TOKEN = "canary-token-7f3a91"
-
-
-def proxy(**changes: Any) -> ProxyStatus:
-    fields: dict[str, Any] = {
-        "name": "kitchen-proxy",
-        "room": "Kitchen",
-        "mac": 0xA0B1C2D3E4F5,
-        "state": ProxyState.LIVE,
-        "cause": "hears",
-        "advice": "",
-        "address": "192.0.2.10:6053",
-        "version": "2026.10.0",
-        "encrypted": True,
-        "active": True,
-        "scanner": "running, passive",
-        "advertisements": 12_345,
-        "rate": 42.5,
-        "heard_age": 0.2,
-        "uptime": 3600.0,
-        "slots_free": 3,
-        "slots_limit": 3,
-        "connecting": False,
-        "wifi_rssi": -55,
-        "outcomes": {"decoded": 10, "repeat": 20},
-    }
-    return ProxyStatus(**(fields | changes))
-
-
-def device(**changes: Any) -> DeviceStatus:
-    fields: dict[str, Any] = {
-        "mac": MAC,
-        "name": "Bedroom climate",
-        "model": "LYWSD03MMC",
-        "kind": "climate",
-        "listed": True,
-        "room": "Bedroom",
-        "available": True,
-        "heard_age": 4.0,
-        "key": KeyState.VERIFIED,
-        "trust": "authenticated",
-        "values": {"temperature": (21.3, NOW - 4), "battery": (87, NOW - 3600)},
-        "heard": [Heard("kitchen-proxy", "Kitchen", -61.4, 4.0, 0.93, 0)],
-        "readings": 1234,
-        "sleepy": False,
-        "interval": 600.0,
-        "product_id": 0x055B,
-        "counter": 9808,
-    }
-    return DeviceStatus(**(fields | changes))
-
-
-def reading(**changes: Any) -> Reading:
-    fields: dict[str, Any] = {
-        "time": NOW,
-        "mac": MAC,
-        "name": "Bedroom climate",
-        "model": "LYWSD03MMC",
-        "source": "advertisement",
-        "proxy": "kitchen-proxy",
-        "room": "Bedroom",
-        "rssi": -61,
-        "counter": 9808,
-        "trust": "authenticated",
-        "late": False,
-        "values": {"temperature": 21.3},
-    }
-    return Reading(**(fields | changes))
-
-
-def view(devices: list[DeviceStatus] | None = None, proxies: list[ProxyStatus] | None = None) -> View:
-    return View(
-        lambda: [device()] if devices is None else devices,
-        lambda: [proxy()] if proxies is None else proxies,
-        lambda: {"decoded": 10, "repeat": 20},
-    )
-
+from proxy_listener.model.status import Heard, KeyState, ProxyState, ProxyStatus, View
 
 ROOMS = ("Kitchen", "Hall", "Bedroom", "Bathroom", "Study", "Cellar", "Attic", "Greenhouse", "Garage", "Nursery")
 
@@ -100,7 +22,7 @@ HOSTILE = (
     '"><b onmouseover=alert(1)>&amp;&lt;',
     "\U0001f9ea Ω 温度計 ज़रूर",
 )
-"""Names as a neighbour might choose them. The house takes the invisible ones out; the page does not rely on it."""
+"""Names that an attacker might advertise. The service removes invisible characters; the page must not rely on it."""
 
 
 def _troubled() -> list[ProxyStatus]:
@@ -130,9 +52,9 @@ def _troubled() -> list[ProxyStatus]:
     ]
 
 
-def grand(proxies: int, devices: int) -> View:
-    """A large house, some of it in trouble, some of it hostile."""
-    chance = random.Random(7)  # the same house every time
+def large_house(proxies: int, devices: int) -> View:
+    """A view of this many proxies and devices; some are in trouble, some have hostile names."""
+    chance = random.Random(7)  # the same house in every run
     nodes = [
         proxy(
             name=f"{ROOMS[k % 10].lower()}-proxy-{k}",
@@ -200,28 +122,28 @@ def grand(proxies: int, devices: int) -> View:
     return view(made, nodes + _troubled())
 
 
-def covered(view: View) -> Callable[[], Awaitable[Coverage]]:
-    """The coverage of a grand house: every seventh proxy hears nothing, every third device has one that hears more."""
+def coverage_of(view: View) -> Callable[[], Awaitable[Coverage]]:
+    """The coverage of a large house: every seventh proxy hears nothing, and every third device depends on one proxy."""
     nodes = {node.name: node.room for node in view.proxies() if node.state is not ProxyState.NOT_ACCEPTED}
     deaf = set(list(nodes)[::7])
     devices = view.devices()
     rows = []
-    for device in devices:
-        heard = [one for one in device.heard if one.proxy not in deaf]
+    for listed in devices:
+        heard = [one for one in listed.heard if one.proxy not in deaf]
         for k, one in enumerate(heard):
-            alone = 1000 if len(heard) == 1 else 600 if k == 0 and device.mac % 3 == 0 else 0
-            rows.append(Hearing(one.proxy, device.mac, 0, max(alone, int(1000 * one.share)), alone, 1000))
-    names = {device.mac: device.name for device in devices}
-    report = coverage(rows, nodes, names, [device.mac for device in devices if device.listed], 168.0)
+            alone = 1000 if len(heard) == 1 else 600 if k == 0 and listed.mac % 3 == 0 else 0
+            rows.append(Hearing(one.proxy, listed.mac, 0, max(alone, int(1000 * one.share)), alone, 1000))
+    names = {one.mac: one.name for one in devices}
+    report = coverage(rows, nodes, names, [one.mac for one in devices if one.listed], 168.0)
 
-    async def covered() -> Coverage:
+    async def action() -> Coverage:
         return report
 
-    return covered
+    return action
 
 
-def year(mac: int, until: float, step: float) -> Iterator[Reading]:
-    """A plant's year up to ``until``: seasons, days, watering, and two weeks of silence."""
+def year_of_readings(mac: int, until: float, step: float) -> Iterator[Reading]:
+    """A plant's readings of a year up to ``until``: seasons, days, watering, and two weeks of silence."""
     chance = random.Random(mac)
     moisture = 40.0
     for k in range(int(365 * 86_400 / step)):

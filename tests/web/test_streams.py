@@ -6,13 +6,13 @@ import json
 import aiohttp
 import attrs
 import pytest
-from support.made_house import NOW, reading
+from support.made_status import NOW, reading
 
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import as_json
-from proxy_listener.reads.contract import Attempt, Progress, ReadReport
+from proxy_listener.reads import Attempt, Progress, ReadReport
 from proxy_listener.web import Actions
-from proxy_listener.web.house import Places
+from proxy_listener.web.context import Places
 
 READ = "/devices/A4:C1:38:02:83:F4/read"
 
