@@ -12,10 +12,14 @@ from proxy_listener.formats.format import Format
 from proxy_listener.formats.xiaomi import model_named
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MAIN_UUID
 from proxy_listener.model.advertisement import prefilter
+from proxy_listener.model.models import Model
 
-__all__ = ["FORMATS", "MAIN_UUID", "find_ours", "model_named"]
+__all__ = ["FORMATS", "MAIN_UUID", "PRODUCTS", "find_ours", "model_named"]
 
 FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS}
+
+PRODUCTS: tuple[Model, ...] = xiaomi.PRODUCTS
+"""Every product that one of the formats knows."""
 
 find_ours = prefilter(FORMATS)
 """Whether an advertising payload holds service data of one of the formats; None where it does not."""

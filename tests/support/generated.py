@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2
+from proxy_listener.formats import PRODUCTS
 from proxy_listener.model.events import EventKind
 from proxy_listener.model.models import Model
 from proxy_listener.model.quantities import Quantity
@@ -23,8 +23,7 @@ MAC = 0xA4C1380283F4
 ROOMS = ("Bedroom", "Kitchen")
 TOPICS = Topics("proxy-listener", "homeassistant")
 
-ALL = (*MODELS.values(), SCALE_V1, SCALE_V2, HHCCJCY10)
-BY_NAME = {model.name: model for model in ALL}
+BY_NAME = {model.name: model for model in PRODUCTS}
 """A device's model name decides what it is announced as; product ids that share one announce the same."""
 
 HEAD = "| model | what it is | product id | encryption | sends |\n| --- | --- | --- | --- | --- |"
@@ -72,14 +71,14 @@ def _json(value: object) -> str:
 def device_table() -> str:
     """A row a model, ids of one model together; then the names of those that are known to send standard objects."""
     rows: dict[tuple[str, str], list[Model]] = {}
-    for model in ALL:
+    for model in PRODUCTS:
         if sends(model):
             rows.setdefault((model.name, model.kind), []).append(model)
     lines = [HEAD]
     for (name, kind), models in sorted(rows.items(), key=lambda item: item[0][0].casefold()):
         ids = ", ".join(f"0x{model.product_id:04X}" for model in models if model.product_id is not None) or "-"
         lines.append(f"| {name} | {kind} | {ids} | {models[0].encryption} | {sends(models[0])} |")
-    further = ", ".join(sorted({model.name for model in ALL if not sends(model)}, key=str.casefold))
+    further = ", ".join(sorted({model.name for model in PRODUCTS if not sends(model)}, key=str.casefold))
     return "\n".join([*lines, "", f"Of these the standard objects are decoded: {further}."])
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from proxy_listener.formats.format import Format
 from proxy_listener.formats.xiaomi import hhcc, mibeacon, miscale
 from proxy_listener.formats.xiaomi.mibeacon_drawing import draw
-from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, SCALE_V1, SCALE_V2, model_of
+from proxy_listener.formats.xiaomi.models import PRODUCTS, model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
 from proxy_listener.model.models import Model
+
+__all__ = ["FORMATS", "MIBEACON", "PRODUCTS", "model_named"]
 
 MIBEACON = Format(
     "MiBeacon",
@@ -28,7 +30,7 @@ FORMATS: Mapping[int, Format[Any]] = {
 }
 """UUID of the service data -> format."""
 
-_BY_NAME = {model.name: model for model in (*MODELS.values(), SCALE_V1, SCALE_V2, HHCCJCY10)}
+_BY_NAME = {model.name: model for model in PRODUCTS}
 _UNKNOWN_PRODUCT = re.compile("0x[0-9A-F]{4}")
 
 

@@ -469,6 +469,9 @@ SCALE_V2 = row(
 HHCCJCY10 = row(None, "HHCCJCY10", "Plant Sensor", (*SOIL, BATTERY), PLAIN)
 """What is not MiBeacon has no product id: 0x181D, 0x181B, 0xFD50."""
 
+PRODUCTS: tuple[Model, ...] = (*_ROWS, SCALE_V1, SCALE_V2, HHCCJCY10)
+"""Every row."""
+
 _BY_ID = {model.product_id: model for model in _ROWS if model.product_id is not None}
 
 MODELS: Mapping[int, Model] = MappingProxyType(_BY_ID)

@@ -164,12 +164,9 @@ class Retained:
     def _of_device(self, device: DeviceStatus) -> list[Message]:
         id_ = device_id(device.mac)
         record = self.records.devices.setdefault(id_, Record())
-        found: list[Message] = []
+        wanted = self.discovery == "all" or (self.discovery == "listed" and device.listed)
         payload = self._discovery(device, record)
-        if self.discovery == "all" or (self.discovery == "listed" and device.listed):
-            found += self._config(self.topics.device_config(id_), payload, record)
-        elif record.announced is not None:
-            found += self._announce(Message(self.topics.device_config(id_), "", retain=True), record)
+        found = self._config(self.topics.device_config(id_), payload if wanted else "", record)
         availability = Message(self.topics.availability(id_), ONLINE if device.available else OFFLINE, retain=True)
         return found if self.held.get(availability.topic) == availability.payload else [*found, availability]
 
@@ -200,10 +197,8 @@ class Retained:
     def _of_proxy(self, proxy: ProxyStatus, now: float) -> list[Message]:
         id_ = _proxy_id(proxy)
         record = self.records.proxies.setdefault(id_, Record())
-        found: list[Message] = []
-        if self.discovery != "off":
-            payload = proxy_payload(id_, proxy.name, proxy.room, self.topics)
-            found += self._config(self.topics.proxy_config(id_), payload, record)
+        payload = proxy_payload(id_, proxy.name, proxy.room, self.topics) if self.discovery != "off" else ""
+        found = self._config(self.topics.proxy_config(id_), payload, record)
         key = (proxy.name, proxy.room, proxy.state, proxy.cause, proxy.version, proxy.active)
         last = self._proxies.get(id_)
         if last is None or last[0] != key or now - last[1] >= NUMBERS_EVERY:
@@ -212,15 +207,11 @@ class Retained:
         return found
 
     def _config(self, topic: str, payload: str, record: Record) -> list[Message]:
-        """Discovery, unless the broker has it already, also from an earlier run."""
-        if record.announced == digest(payload):
+        """Discovery that the broker does not have yet, also not from an earlier run; an empty payload clears it."""
+        if record.announced == (digest(payload) if payload else None):
             return []
-        return self._announce(Message(topic, payload, retain=True), record)
-
-    def _announce(self, message: Message, record: Record) -> list[Message]:
-        """The message, and which record its acknowledgement changes."""
-        self._announcing[message.topic] = record
-        return [message]
+        self._announcing[topic] = record
+        return [Message(topic, payload, retain=True)]
 
     def _left(self, devices: set[Address], proxies: set[str], now: float) -> list[Message]:
         """What clears the topics of those that are gone. An unlisted device of an earlier run stays while admitted."""

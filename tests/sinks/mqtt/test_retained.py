@@ -197,6 +197,16 @@ def test_discovery_that_is_switched_off_is_cleared(discovery: str, listed: bool)
     assert found == {CONFIG: "", AVAILABILITY: "online"}
 
 
+def test_discovery_of_proxies_is_cleared_when_it_is_switched_off() -> None:
+    """The state of a proxy is published all the same."""
+    retained = house()
+    published(retained, [], [proxy()])
+    found = published(restarted(retained, discovery="off"), [], [proxy()])
+    config = f"homeassistant/device/proxy_listener_proxy_{PROXY_ID}/config"
+    assert found.keys() == {config, f"house/proxy/{PROXY_ID}/state"}
+    assert found[config] == ""
+
+
 def test_other_topics_in_the_configuration_clear_the_old_ones() -> None:
     retained = house()
     published(retained, proxies=[proxy()])
