@@ -3,7 +3,9 @@
 import asyncio
 import random
 import sqlite3
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import attrs
@@ -88,6 +90,25 @@ async def test_a_flood_in_many_names_is_held_as_well(tmp_path):
     assert largest <= SMALL + SLACK
     assert len(left) == 500
     assert max(left.values()) <= 2 * min(left.values()) + 2
+
+
+async def test_a_flood_is_held_although_counting_has_to_wait(tmp_path):
+    """Rows are counted at the start: the size holds also where no thread is free to count when the bound is reached."""
+    path, largest, gate = tmp_path / "h.db", 0, threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        blocked = loop.run_in_executor(None, gate.wait)
+        try:
+            for part in range(100):
+                await flood(journal, 200, part * 200)
+                largest = max(largest, path.stat().st_size, journal.storage.size)
+        finally:
+            gate.set()
+        await blocked
+    assert SMALL < largest <= SMALL + SLACK
 
 
 async def test_a_commit_waits_for_one_step_of_making_room_at_most(tmp_path):
