@@ -48,7 +48,7 @@ FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError, FormatError)
 """What using a database can raise. UnicodeDecodeError: when SQLite's message quotes a garbled schema."""
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""Primary result codes of a file that is no sound database; anything else is the disk's trouble and may pass."""
+"""Primary result codes of a file that is not a sound database; any other error is one of the disk and may pass."""
 
 
 def damaged(error: Exception) -> bool:
@@ -128,7 +128,7 @@ def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Mi
 
 
 def put_aside(path: Path, why: str) -> str:
-    """Renames the file and what belongs to it; returns the alarm in words."""
+    """Rename the file, its write-ahead log and the log's index. The alarm in words."""
     stamp = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
     aside, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
     while aside.exists():
@@ -144,14 +144,14 @@ def put_aside(path: Path, why: str) -> str:
 
 
 def reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """A connection that cannot write. ``immutable``: nobody else writes either, so no file is made beside it."""
+    """A connection that cannot write. ``immutable``: no other process writes either, so no file is made beside it."""
     uri = path.as_uri() + "?mode=ro" + "&immutable=1" * immutable
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=2)
     return _configure(connection)
 
 
 def sound(path: Path) -> str | None:
-    """Checks the whole file, however long that takes: None, or what is wrong with it."""
+    """Check the whole file, however long that takes. What is wrong with it, or None."""
     try:
         with closing(reader(path)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchall()

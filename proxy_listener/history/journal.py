@@ -9,7 +9,6 @@ A commit starts at once after a quiet 100 ms, else every 100 ms or 200 rows.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -20,11 +19,11 @@ import attrs
 import structlog
 
 from proxy_listener.history import queries
+from proxy_listener.history.buffer import Buffer
 from proxy_listener.history.file import FAULTS, open_store, sound
 from proxy_listener.history.followers import Cursor, Feed, Followers
 from proxy_listener.history.reader import Reader
 from proxy_listener.history.retention import Retention
-from proxy_listener.history.schema import Row
 from proxy_listener.history.tables import Tables
 from proxy_listener.history.writer import Batch, Committed, Writer
 from proxy_listener.model.advertisement import Address
@@ -94,7 +93,6 @@ class Journal:
         self._writer = Writer(store)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._retention = Retention(store, self._writer, self._thread, settings or HistorySettings(), clock)
-        self._buffer = buffer
         self._running = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -102,9 +100,7 @@ class Journal:
         self._stall: asyncio.TimerHandle | None = None
         self._fault: asyncio.Future[None] | None = None
         self._due = 0.0
-        self._next_id = newest + 1
-        self._rows: deque[Row] = deque()
-        self._waiting: set[tuple[Address, bytes]] = set()
+        self._buffer = Buffer(newest + 1, buffer)
         self._retry: Batch | None = None
         self._error: str | None = None
         self._closed = False
@@ -118,9 +114,13 @@ class Journal:
     @property
     def storage(self) -> Storage:
         """The state of storage, with its counts."""
-        waiting = len(self._rows) + (len(self._retry.rows) if self._retry else 0)
-        counts = (waiting, self._lost, self._clashes, self._refused)
+        waiting = len(self._buffer) + (len(self._retry.rows) if self._retry else 0)
+        counts = (waiting, self._all_lost, self._clashes, self._refused)
         return Storage(self._error is None, self._error, *counts, self._store.alarm, self._writer.size)
+
+    @property
+    def _all_lost(self) -> int:
+        return self._lost + self._buffer.lost
 
     @property
     def sealed_counts(self) -> Mapping[Address, int]:
@@ -134,15 +134,8 @@ class Journal:
 
     def append(self, reading: Reading) -> None:
         """Add a reading. Never waits; followers get it once it is committed."""
-        if len(self._rows) >= self._buffer:
-            dropped = self._rows.popleft().reading
-            self._waiting.discard((dropped.mac, dropped.identity))
-            self._lost += 1
-        self._rows.append(Row(self._next_id, reading))
-        self._next_id += 1
-        if reading.trust == "authenticated" and reading.identity:
-            self._waiting.add((reading.mac, reading.identity))
-        if len(self._rows) in {1, FULL_BATCH}:
+        self._buffer.append(reading)
+        if len(self._buffer) in {1, FULL_BATCH}:
             self._plan()
 
     def known(self, mac: Address, identity: bytes) -> bool:
@@ -150,17 +143,14 @@ class Journal:
 
         False where the disk cannot be read: the unique index refuses a known row when it is written.
         """
-        return (mac, identity) in self._waiting or self.reader.known(mac, identity)
+        return self._buffer.known(mac, identity) or self.reader.known(mac, identity)
 
     def highest(self, mac: Address, key_id: bytes) -> int | None:
         """The highest counter of a device's authenticated frames under a bindkey, committed or waiting: -1 where there
         is none, None where the disk cannot be read.
         """
         stored = self.reader.highest(mac, key_id)
-        if stored is None:
-            return None
-        waiting = [queries.counter_of(name) for whose, name in self._waiting if (whose, name[:4]) == (mac, key_id)]
-        return max(stored, *waiting) if waiting else stored
+        return None if stored is None else max(stored, self._buffer.highest(mac, key_id))
 
     def feed(self, size: int = 256) -> Feed:
         """A live follower of the rows from now on."""
@@ -190,14 +180,14 @@ class Journal:
 
     async def flush(self) -> bool:
         """Commit all that was appended before the call; False where storage fails, or readings are lost meanwhile."""
-        newest, lost = self._next_id - 1, self._lost
+        next_id, lost, rows = self._buffer.next_id, self._all_lost, self._buffer.rows
         await self._until_idle()
-        while (self._rows and self._rows[0].id <= newest) or self._retry or self.tables.waiting:
+        while (rows and rows[0].id < next_id) or self._retry or self.tables.waiting:
             self._begin()
             await self._until_idle()
             if self._error is not None:
                 return False
-        return self._lost == lost
+        return self._all_lost == lost
 
     async def close(self) -> None:
         """Commit what waits, end the feeds, and close the file. Further calls do nothing."""
@@ -217,8 +207,8 @@ class Journal:
         if not self._running or not self._idle.is_set():
             return
         loop = asyncio.get_running_loop()
-        if self._rows or self._retry:
-            due = 0.0 if len(self._rows) >= FULL_BATCH and self._error is None else self._due
+        if self._buffer or self._retry:
+            due = 0.0 if len(self._buffer) >= FULL_BATCH and self._error is None else self._due
         elif self.tables.waiting:
             due = max(self._due, loop.time() + LAZY)
         else:
@@ -301,20 +291,19 @@ class Journal:
 
     def _gather(self) -> Batch:
         self._number += 1
-        rows = [self._rows.popleft() for _ in range(min(len(self._rows), FULL_BATCH))]
-        return self.tables.next_batch(self._number, rows)
+        return self.tables.next_batch(self._number, self._buffer.take(FULL_BATCH))
 
     def _failed(self, batch: Batch, error: str) -> None:
         """Storage fails: the batch is tried again, and feeds get what waits, marked."""
         self._retry = batch
         new, self._error = self._error is None, error
-        self._followers.not_stored([*batch.rows, *self._rows])
+        self._followers.not_stored([*batch.rows, *self._buffer.rows])
         if new:
             log.error("history storage fails; readings wait in memory", error=error)
 
     def _forget(self, batch: Batch) -> None:
         self._retry = None
-        self._waiting.difference_update((row.reading.mac, row.reading.identity) for row in batch.rows)
+        self._buffer.forget(batch.rows)
 
     def _succeeded(self, batch: Batch, done: Committed) -> None:
         self._forget(batch)
@@ -330,7 +319,7 @@ class Journal:
         if batch.rows:
             self._followers.committed(rows, batch.rows[-1].id)
         if back:
-            log.warning("history storage is back", waiting=len(self._rows), lost=self._lost)
+            log.warning("history storage is back", waiting=len(self._buffer), lost=self._all_lost)
 
     def _renew(self) -> None:
         """A new file took the place of a damaged one: what is in memory of the small tables goes into it."""

@@ -1,7 +1,7 @@
-"""What can be asked of the journal, as functions of a connection that reads.
+"""The questions that the history answers, as functions of a connection that reads.
 
-The rule of this file: text from outside is only ever a parameter, and what a damaged file garbled inside a sound page
-is left out of the answer instead of spoiling it.
+Invariant: text from outside is only ever a parameter, and a row that is garbled inside a sound page is left out of the
+answer.
 """
 
 import json
@@ -16,10 +16,13 @@ from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Value
 
 NEWEST = 64
-"""Identities that the duplicate rule keeps in memory per device (facts: dedup-and-replay)."""
+"""Identities per device that the duplicate rule keeps in memory
+(docs/protocol/deduplication.md#authenticated-frames).
+"""
 REPEATED, MOST = 600.0, 1024
-"""Seconds for which it knows a frame that proves nothing, at most, and how many of them; a sensor that steps every two
-seconds sends 64 in half of the time that proxies are known to stall.
+"""Seconds for which it knows a plain or legacy frame, at most, and how many of them. 64 are too few: a sensor that
+sends every two seconds sends them in half of the time for which proxies are known to stall
+(docs/protocol/deduplication.md#plain-and-legacy-frames).
 """
 
 
@@ -66,8 +69,8 @@ class Point(NamedTuple):
 
 
 class Hearing(NamedTuple):
-    """How many of a device's frames one proxy heard within one hour (``time // 3600``), how many of these nobody else
-    did, and how many any proxy did.
+    """Frames of a device within one hour (``time // 3600``): those that this proxy ``heard``, those that only it heard
+    (``alone``), and those that any proxy heard (``frames``).
     """
 
     proxy: str
@@ -79,7 +82,7 @@ class Hearing(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """An encrypted frame that waits for its key. ``data`` is the service data; ``id`` is for :meth:`Journal.unseal`."""
+    """An encrypted frame that waits for its key. ``data`` is the service data; ``id`` is for :meth:`Tables.unseal`."""
 
     id: int
     mac: Address
@@ -95,13 +98,13 @@ _FAR = 1e300
 
 
 def fetch(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """All rows of an answer. Text that is no UTF-8 any more comes back with marks in the place of the broken bytes."""
+    """All rows of an answer. In text that is not UTF-8, a mark stands in the place of each broken byte."""
     try:
         return connection.execute(query, values).fetchall()
     except sqlite3.OperationalError as error:
         if hasattr(error, "sqlite_errorcode"):
             raise
-    # Only Python's own refusal to decode a column has no code. The slow way is for this one answer.
+    # An error without a code is Python's: it cannot decode a column. Decode this one answer the slow way.
     connection.text_factory = lambda text: text.decode(errors="replace")
     try:
         return connection.execute(query, values).fetchall()
@@ -110,7 +113,7 @@ def fetch(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()
 
 
 def place(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The newest id that was ever given, and the number of the last batch."""
+    """The highest id that any reading ever had, and the number of the last batch."""
     (sequence,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'reading'").fetchone()
     (number,) = connection.execute("SELECT max(number) FROM batch").fetchone()
     return sequence or 0, number or 0
@@ -123,7 +126,7 @@ def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool
 
 
 def highest(connection: sqlite3.Connection, mac: Address, key_id: bytes) -> int:
-    """The highest counter among a device's identities that begin with this bindkey's name; -1 where there is none."""
+    """The highest counter among a device's identities that begin with the id of a bindkey; -1 where there is none."""
     found = connection.execute(
         "SELECT identity FROM identity WHERE mac = ? AND identity BETWEEN ? AND ? ORDER BY identity DESC LIMIT 1",
         (mac, key_id, key_id + b"\xff" * 8),
@@ -132,13 +135,13 @@ def highest(connection: sqlite3.Connection, mac: Address, key_id: bytes) -> int:
 
 
 def counter_of(identity: bytes) -> int:
-    """The counter in an authenticated identity: behind the bindkey's name, before the tag, four bytes each."""
+    """The counter in an authenticated identity: four bytes behind the four of the bindkey's id."""
     return int.from_bytes(identity[4:8], "big")
 
 
 def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
-    """The newest advertised rows of a device, oldest first, and further ones of what proves nothing and may still be
-    repeated.
+    """The newest advertised rows of a device, oldest first; more where it sends plain or legacy frames so fast that
+    older ones may still be repeated.
     """
     rows = _newest(connection, mac, NEWEST)
     since = rows[0].time - REPEATED if rows else 0.0
@@ -158,7 +161,7 @@ def _newest(connection: sqlite3.Connection, mac: Address, count: int) -> list[Kn
 
 
 def devices(connection: sqlite3.Connection) -> list[StoredDevice]:
-    """Every device of the journal."""
+    """Every device of the history."""
     return [StoredDevice(*found) for found in fetch(connection, "SELECT mac, name, model, time, readings FROM device")]
 
 
@@ -187,7 +190,7 @@ def readings(
     *,
     events: bool = False,
 ) -> list[Row]:
-    """The newest ``limit`` rows of ``[since, until)``, oldest first; ``events`` wants only those that have some."""
+    """The newest ``limit`` rows of ``[since, until)``, oldest first; with ``events`` only those that have some."""
     where = ["time >= ?", "time < ?"] + ["mac = ?"] * (mac is not None) + ["events IS NOT NULL"] * events
     values: list[Any] = [-_FAR if since is None else since, _FAR if until is None else until]
     values += [mac] if mac is not None else []
@@ -219,8 +222,8 @@ def page(
 def points(
     connection: sqlite3.Connection, mac: Address, quantity: str, since: float, until: float, buckets: int
 ) -> list[Point]:
-    """What a plot shows: buckets of equal width. Wide ones are made of the summaries (one per 10 min), which keeps a
-    year of data well under a second.
+    """The buckets of a plot, of equal width. Those of ten minutes and more are made of the summaries, so a year of data
+    takes well under a second.
     """
     if not _QUANTITY.fullmatch(quantity) or not until > since or buckets < 1:
         return []
@@ -263,7 +266,7 @@ def log_times(connection: sqlite3.Connection, mac: Address) -> list[float]:
 
 
 def hearing(connection: sqlite3.Connection, since: float) -> list[Hearing]:
-    """Who heard what, hour by hour, oldest first."""
+    """Which proxy heard which device, hour by hour, oldest first."""
     query = "SELECT proxy, mac, hour, heard, alone, frames FROM hearing WHERE hour >= ? ORDER BY hour"
     return [Hearing(*row) for row in fetch(connection, query, (since // 3600,))]
 

@@ -1,8 +1,8 @@
-"""The one who writes: a batch of everything that waits becomes one transaction.
+"""The writer: everything that waits becomes one transaction.
 
-A :class:`Batch` goes in; out come the ids of the rows that are committed now. The rule of this file: a batch counts
-once. Its number is written with it, so one whose commit failed half-way through the disk is found again after the file
-was opened anew, instead of being written twice.
+A :class:`Batch` goes in; the ids of the rows that are committed now come out. Invariant: a batch counts once. Its
+number is written with it, so a batch that reached the disk although its commit failed is found after the file was
+opened again, and not written twice.
 """
 
 import json
@@ -20,7 +20,7 @@ from proxy_listener.model.advertisement import Address
 SEALED_PER_DEVICE = 10_000
 SEALED_BYTES = 64 << 20
 SEALED_OVERHEAD = 64
-"""Bounds of the frames without a key (DESIGN, section 3); the overhead is what SQLite needs beside the data."""
+"""Bounds of the frames without a key, per device and in all; the overhead is what SQLite needs beside the data."""
 
 _IDENTITY = "INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING"
 _LATEST = """INSERT INTO latest VALUES (?, ?, ?, ?, ?) ON CONFLICT (mac, quantity) DO UPDATE SET
@@ -67,7 +67,9 @@ class Batch:
 
 @attrs.frozen
 class Committed:
-    """What became of a batch: the ids of the rows that the journal holds now, and how many it did not take."""
+    """The result of a batch: the ids of the rows that the history holds now. ``clashes`` rows were there before,
+    ``refused`` ones cannot be stored.
+    """
 
     ids: frozenset[int]
     clashes: int = 0
@@ -76,7 +78,7 @@ class Committed:
 
 @attrs.define
 class Writer:
-    """Owns the store's writing connection. Every method belongs into the journal's one writing thread.
+    """Owns the store's writing connection. Every method runs in the journal's one writing thread.
 
     ``size`` is the bytes of the file's pages in use, without the write-ahead log, as of the last transaction.
     """
@@ -95,7 +97,7 @@ class Writer:
         self._measure()
 
     def commit(self, batch: Batch) -> Committed:
-        """Writes the batch durably. After an error call it again with the same batch: it is written once."""
+        """Write the batch durably. After an error call it again with the same batch: it is written once."""
         try:
             doubt = self._broken is not None
             if self._broken:
@@ -106,13 +108,15 @@ class Writer:
             raise
 
     def put_aside(self, why: str) -> None:
-        """Starts a fresh file because a later look found this one damaged. ``store.fresh`` and ``alarm`` tell."""
+        """Start a new file because the check in the background found this one damaged. Sets ``store.fresh`` and its
+        ``alarm``.
+        """
         assert self.store.path is not None
         self.store.close()
         self._reopen(put_aside(self.store.path, why))
 
     def remove(self, step: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One transaction that removes rows. After a fault it raises until a commit has opened the file again."""
+        """Run one transaction that removes rows. After a fault it raises until a commit has opened the file again."""
         if self._broken:
             raise self._broken
         try:
@@ -125,8 +129,8 @@ class Writer:
         return done
 
     def _mend(self, error: Exception) -> None:
-        """Opens the file anew: after a failed fsync the system may call pages clean that never reached the disk, and
-        the checkpoint on opening writes them again.
+        """Open the file again: after a failed fsync the system may call pages clean that never reached the disk, and
+        the checkpoint on opening writes them again (docs/protocol/threats.md#storage).
         """
         path = self.store.path
         if path is not None:
@@ -144,7 +148,7 @@ class Writer:
         self._measure()
 
     def _commit(self, batch: Batch, *, doubt: bool) -> Committed:
-        """``doubt``: the commit before this one failed, and may have reached the disk all the same."""
+        """``doubt``: the previous commit failed, and may have reached the disk nevertheless."""
         try:
             return self._write(batch, doubt=doubt, singly=False)
         except _UNSTORABLE:
@@ -183,7 +187,7 @@ class Writer:
             connection.execute("DELETE FROM sealed WHERE id = ? AND mac = ?", (id_, mac))
         for frame in batch.seal:
             if self.sealed_bytes >= self.sealed_limit:
-                # Refused rather than making room: a flood in one name must not push out the frames of another.
+                # Refused, because a flood in one device's name must not push out the frames of another.
                 self.sealed_lost += 1
                 continue
             written = connection.execute(_SEALED, frame[1:]).rowcount
@@ -211,7 +215,7 @@ class Writer:
         return number
 
     def count_sealed(self) -> None:
-        """Counts the kept frames in the file."""
+        """Count the kept frames in the file."""
         found = self.store.connection.execute("SELECT mac, count(*), sum(length(data)) FROM sealed GROUP BY mac")
         counted = found.fetchall()
         self.sealed_count = {mac: count for mac, count, _ in counted}
@@ -224,7 +228,7 @@ def _write_all(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed
 
 
 def _write_singly(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
-    """Each row by itself, because one of them cannot be stored."""
+    """Each row in a savepoint of its own, because one of them cannot be stored."""
     ids: set[int] = set()
     clashes = refused = 0
     for row in rows:
