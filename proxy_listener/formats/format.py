@@ -27,7 +27,7 @@ class Frame:
 
     ``counter``: all bits of it, None where the format has none. ``body``: the measurements, plain or ciphertext; empty
     where the frame has none. ``tag``: empty but for ``ccm``. ``mac``: the one inside the payload, None where it has
-    none. ``silent``: the device's firmware advertises no values at all, so only a read over a connection brings them.
+    none.
     """
 
     model: Model = attrs.field(init=False)
@@ -36,14 +36,18 @@ class Frame:
     body: bytes = attrs.field(init=False)
     tag: bytes = attrs.field(init=False)
     mac: Address | None = attrs.field(init=False)
-    silent: bool = attrs.field(init=False)
+
+    @property
+    def silent(self) -> bool:
+        """The device's firmware advertises no values at all, so only a read over a connection brings them."""
+        return False
 
 
 def plain_frame(model: Model, body: bytes) -> Frame:
     """A frame of a format without counter and encryption."""
     frame = Frame()
     frame.model, frame.body = model, body
-    frame.counter, frame.scheme, frame.tag, frame.mac, frame.silent = None, "plain", b"", None, False
+    frame.counter, frame.scheme, frame.tag, frame.mac = None, "plain", b"", None
     return frame
 
 

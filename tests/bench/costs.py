@@ -15,11 +15,11 @@ from sender import made
 
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.listener import Listener
+from proxy_listener.formats import find_ours
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.xiaomi.mibeacon import open_frame, parse_frame
-from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
-from proxy_listener.model.advertisement import mac_text, service_data
+from proxy_listener.model.advertisement import ForeignFilter, mac_text, service_data
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
@@ -117,7 +117,7 @@ def _decoding(sensor: Sensor) -> Step:
         for payload in payloads:
             frame = parse_frame(payload, mac)
             body = open_frame(frame, payload, mac, key)
-            values, _, _ = read_objects(body, model_of(frame.product_id), True)
+            values, _, _ = read_objects(body, frame.model, True)
             decoded.append(values)
         return decoded
 
@@ -125,7 +125,7 @@ def _decoding(sensor: Sensor) -> Step:
         decoded = []
         for payload in payloads:
             frame = parse_frame(payload, mac)
-            values, _, _ = read_objects(frame.body, model_of(frame.product_id), False)
+            values, _, _ = read_objects(frame.body, frame.model, False)
             decoded.append(values)
         return decoded
 
@@ -224,7 +224,8 @@ def _ours_saturated(mix: Mix, content: Air) -> Step:
         readings: list[Reading] = []
         hot = listener(sensors(mix.devices), readings)
         now = [0.0]
-        proxies = [Receiver(f"p{n}", hot.hear, ProxyTiming(), lambda: now[0], hot.let_go) for n in range(mix.proxies)]
+        foreign, timing = ForeignFilter(find_ours, hot.count_foreign), ProxyTiming()
+        proxies = [Receiver(f"p{n}", hot.hear, timing, lambda: now[0], foreign) for n in range(mix.proxies)]
         messages = [(due, proxies[proxy].raw, message) for due, proxy, message in _parsed(content)]
 
         def once() -> Any:

@@ -77,6 +77,11 @@ class MibeaconFrame(Frame):
     start: int = attrs.field(init=False)
 
     @property
+    def silent(self) -> bool:
+        """Version 0 is HHCCJCY01 with firmware up to 2.7, which sends headers only."""
+        return self.control < 0x1000
+
+    @property
     def wide(self) -> bool:
         """An I/O capability is before the body, which may begin one byte later."""
         return self.capability is not None and self.capability & CAPABILITY_IO != 0
@@ -142,7 +147,6 @@ def parse_frame(data: bytes, address: Address | None = None) -> MibeaconFrame:
     frame.mac = mac
     frame.capability = capability
     frame.start = start
-    frame.silent = False
     return frame
 
 
@@ -183,7 +187,6 @@ def _sign_of_life(data: bytes, address: Address | None) -> MibeaconFrame:
     frame.scheme = "plain"
     frame.start = size
     frame.body = frame.tag = b""
-    frame.silent = control < 0x1000
     return frame
 
 
@@ -194,7 +197,7 @@ def _any_frame(data: bytes, address: Address | None) -> MibeaconFrame:
         raise DecodeError(Outcome.MALFORMED, f"{size} bytes, a header has 5")
     frame = MibeaconFrame()
     control, frame.product_id, frame.counter, mac = _HEAD(data.ljust(_HEAD_SIZE, b"\x00"))
-    frame.control, frame.model, frame.silent = control, model_of(frame.product_id), control < 0x1000
+    frame.control, frame.model = control, model_of(frame.product_id)
     if control & MESH or control < 0x2000:
         _check_version(control, frame.product_id)
     start, frame.mac, frame.capability, wide = 5, None, None, False
