@@ -40,6 +40,13 @@ DEPTH_LIMIT = 4
 """Levels of lists and tables in one value; what is deeper is shown as text."""
 
 
+_SHARED: list[Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper("%Y-%m-%dT%H:%M:%SZ", utc=True, key="time"),
+]
+"""Processors of this program's lines and of the libraries'."""
+
+
 def configure(
     *,
     verbose: bool = False,
@@ -54,16 +61,11 @@ def configure(
     """
     if journal is None:
         journal = "JOURNAL_STREAM" in os.environ
-    render: Processor = as_json_line if as_json else as_journal_line if journal else as_text_line
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper("%Y-%m-%dT%H:%M:%SZ", utc=True, key="time"),
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
+            *_SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -71,17 +73,7 @@ def configure(
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[add_library, *shared],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                harmless,
-                render,
-            ],
-        )
-    )
+    handler.setFormatter(_formatter(as_json_line if as_json else as_journal_line if journal else as_text_line))
     handler.addFilter(LibraryRateLimit(time.monotonic))
     logging.captureWarnings(capture=True)
     root = logging.getLogger()
@@ -90,6 +82,18 @@ def configure(
     for name in LIBRARIES:
         # Never DEBUG: aioesphomeapi would log every message, and the password in it.
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _formatter(render: Processor) -> structlog.stdlib.ProcessorFormatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[add_library, *_SHARED],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            harmless,
+            render,
+        ],
+    )
 
 
 class LibraryRateLimit(logging.Filter):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from proxy_listener.cli.output import print_json, print_table
+from proxy_listener.cli.output import print_listing
 from proxy_listener.cli.verb import Listing, Options
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import ProxyListenerError
@@ -37,10 +37,8 @@ def discover(options: Options, seconds: float) -> None:
     config = options.load_or_default()
     nodes = find_nodes(config.discovery, config.proxies, options.state_directory(), seconds)
     rows = [_node_row(node) for node in nodes]
-    if options.json:
-        print_json([dict(zip(NODE_HEAD, row, strict=True)) for row in rows])
-    elif rows:
-        print_table(NODE_HEAD, rows, colored=options.colored())
+    if rows or options.json:
+        print_listing(options, [dict(zip(NODE_HEAD, row, strict=True)) for row in rows], NODE_HEAD, rows)
     else:
         click.echo("no ESPHome node answers by mDNS; doctor says what may be wrong", err=True)
 

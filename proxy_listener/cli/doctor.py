@@ -23,7 +23,7 @@ import click
 from proxy_listener import __version__
 from proxy_listener.cli.client import ServiceClient, ask
 from proxy_listener.cli.discover import BROWSE, find_nodes
-from proxy_listener.cli.output import print_json, print_table
+from proxy_listener.cli.output import print_listing
 from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, nearest_existing
 from proxy_listener.config import Config, doubts
 from proxy_listener.model.errors import ConfigError, ProxyListenerError
@@ -67,11 +67,8 @@ class Finding:
 def doctor(options: Options) -> None:
     """Check configuration, network, proxies, keys, broker and service; say in plain words what is wrong."""
     findings = examine(options)
-    if options.json:
-        print_json([attrs.asdict(finding) for finding in findings])
-    else:
-        rows = [attrs.astuple(finding) for finding in findings]
-        print_table(("", "what", "detail"), rows, colored=options.colored())
+    document = [attrs.asdict(finding) for finding in findings]
+    print_listing(options, document, ("", "what", "detail"), list(map(attrs.astuple, findings)))
     if any(finding.state == "fail" for finding in findings):
         sys.exit(FAILED)
 

@@ -17,7 +17,7 @@ from typing import IO, Any, TextIO
 import click
 
 from proxy_listener.cli.client import ServiceClient, ask
-from proxy_listener.cli.output import open_output, print_json, print_table
+from proxy_listener.cli.output import open_output, print_listing
 from proxy_listener.cli.rows import HISTORY_HEAD, history_row
 from proxy_listener.cli.verb import Listing, Options, Verb
 from proxy_listener.config.fields import FieldError, duration
@@ -66,12 +66,10 @@ def history(options: Options, device: str, since: float | None, until: float | N
         return await service.get(f"/devices/{mac}/readings", limit=limit, **time_range(since, until))
 
     readings = ask(options.state_directory(), question)
-    if options.json:
-        print_json(readings)
-    elif as_csv:
+    if as_csv and not options.json:
         write_csv(readings, sys.stdout)
     else:
-        print_table(HISTORY_HEAD, [history_row(one) for one in readings], colored=options.colored())
+        print_listing(options, readings, HISTORY_HEAD, list(map(history_row, readings)))
 
 
 @click.command(cls=Verb)

@@ -221,10 +221,10 @@ def _table(values: dict[str, Any]) -> Table:
     return table.add(tomlkit.nl())
 
 
-def service_file(kind: str, prefix: Path | None = None) -> str:
-    """A file of ``deploy/``. ``prefix``: the environment of the program that the unit starts; None: this one."""
+def service_file(kind: str) -> str:
+    """A file of ``deploy/``. The unit starts the program of this environment."""
     text = files("proxy_listener").joinpath("deploy", SERVICE_FILES[kind]).read_text(encoding="utf-8")
-    return text.replace(INSTALLED, f"{prefix or sys.prefix}/") if kind == "systemd" else text
+    return text.replace(INSTALLED, f"{sys.prefix}/") if kind == "systemd" else text
 
 
 def hidden_program(places: Iterable[str] = (sys.prefix, sys.base_prefix)) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from proxy_listener.capture.lines import Capture
-from proxy_listener.cli.output import cell, print_json, print_table
+from proxy_listener.cli.output import cell, print_json, print_listing, print_table
 from proxy_listener.cli.verb import FAILED, Listing, Options
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.key_import import extracted, import_keys
@@ -48,12 +48,11 @@ def import_(options: Options, file: Path) -> None:
         raise ProxyListenerError(f"{file} holds no device with a MAC and a key in a form that is known here")
     changes = import_keys(found, path)
     rows = [(mac_text(change.mac), change.deed, change.why) for change in changes]
-    if options.json:
-        print_json([dict(zip(("mac", "result", "detail"), row, strict=True)) for row in rows])
-        return
-    print_table(("mac", "key", "detail"), rows, colored=options.colored())
-    written = sum(change.deed in {"added", "renewed"} for change in changes)
-    click.echo(f"{written} of {len(changes)} keys written to {cell(str(path))}")
+    document = [dict(zip(("mac", "result", "detail"), row, strict=True)) for row in rows]
+    print_listing(options, document, ("mac", "key", "detail"), rows)
+    if not options.json:
+        written = sum(change.deed in {"added", "renewed"} for change in changes)
+        click.echo(f"{written} of {len(changes)} keys written to {cell(str(path))}")
 
 
 def _read_json(path: Path) -> Any:

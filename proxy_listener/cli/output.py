@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
+from proxy_listener.cli.verb import Options
 from proxy_listener.model.text import printable
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def _columns_that_fit(head: Sequence[str], texts: Sequence[Sequence[str]], width
 def print_json(document: Any) -> None:
     """Print a document as one line."""
     click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_listing(options: Options, document: Any, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print the document as JSON where ``--json`` was given, else the table."""
+    if options.json:
+        print_json(document)
+    else:
+        print_table(head, rows, colored=options.colored())
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colored: bool) -> None:

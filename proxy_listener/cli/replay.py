@@ -25,15 +25,13 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, as_json
 from proxy_listener.pipeline import Pipeline, open_journal
+from proxy_listener.proxies.receive import LONGEST, STRONGEST, WEAKEST
 from proxy_listener.state import LOCK, single_instance
 
 log = structlog.get_logger()
 
 BATCH = 500
 """Advertisements between commits: large, because a replay that is killed can be repeated."""
-
-LONGEST, WEAKEST, STRONGEST = 255, -127, 20
-"""Bytes of data, and dBm: as for live proxies."""
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from proxy_listener.cli.client import ServiceClient, ask
-from proxy_listener.cli.output import age, cell, print_json, print_table, progress, table_for
+from proxy_listener.cli.output import age, cell, print_json, print_listing, print_table, progress, table_for
 from proxy_listener.cli.rows import (
     DEVICE_COVERAGE_HEAD,
     DEVICE_HEAD,
@@ -56,7 +56,7 @@ def print_status(document: dict[str, Any], options: Options) -> None:
     if storage["alarm"]:
         click.echo(cell(storage["alarm"]))
     expected = [proxy for proxy in document["proxies"] if proxy["state"] not in NOT_EXPECTED]
-    print_table(PROXY_HEAD, [proxy_row(proxy) for proxy in expected], colored=options.colored())
+    print_table(PROXY_HEAD, list(map(proxy_row, expected)), colored=options.colored())
     for proxy in expected:
         if proxy["advice"]:
             click.echo(f"{cell(proxy['name'])}: {cell(proxy['cause'])}. {cell(proxy['advice'])}")
@@ -73,10 +73,7 @@ def print_status(document: dict[str, Any], options: Options) -> None:
 def devices(options: Options) -> None:
     """Every device and its latest values."""
     documents = ask(options.state_directory(), lambda service: service.get("/devices"))
-    if options.json:
-        print_json(documents)
-        return
-    print_table(DEVICE_HEAD, [device_row(device) for device in documents], colored=options.colored())
+    print_listing(options, documents, DEVICE_HEAD, list(map(device_row, documents)))
 
 
 @click.command(cls=Listing)
@@ -109,8 +106,7 @@ async def _live_table(service: ServiceClient) -> None:
         while True:
             documents = await service.get("/devices")
             documents.sort(key=lambda device: (device["heard_age"] is None, device["heard_age"]))
-            rows = [device_row(device) for device in documents]
-            live.update(table_for(DEVICE_HEAD, rows, live.console.width), refresh=True)
+            live.update(table_for(DEVICE_HEAD, list(map(device_row, documents)), live.console.width), refresh=True)
             await asyncio.sleep(REDRAW)
 
 
@@ -124,10 +120,7 @@ def route(options: Options, device: str) -> None:
         return await service.get(f"/devices/{(await service.device(device))['mac']}/routes")
 
     candidates = ask(options.state_directory(), question)
-    if options.json:
-        print_json(candidates)
-        return
-    print_table(ROUTE_HEAD, [route_row(one) for one in candidates], colored=options.colored())
+    print_listing(options, candidates, ROUTE_HEAD, list(map(route_row, candidates)))
 
 
 @click.command(cls=Listing)
