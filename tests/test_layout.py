@@ -16,7 +16,6 @@ EXCEPTIONS = {
     "model/errors.py": "exceptions only",
     "model/outcome.py": "values only",
     "model/settings.py": "values only",
-    "model/status.py": "values only",
     "model/timing.py": "constants only",
     "node/air.py": "protocols and values only",
     "node/messages.py": "the library's generated messages, used by every test of the node",

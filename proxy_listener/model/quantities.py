@@ -33,8 +33,8 @@ class Unit:
     per: int = 1
 
     def to_base(self, value: float) -> float:
-        """The value in the base unit, without the last digits that floating point adds."""
-        return round(value * self.times / self.per, 9)
+        """The value in the base unit, without the digits that a floating-point multiplication adds."""
+        return round(value * self.times, 9) / self.per
 
 
 NO_UNIT = Unit("")
