@@ -20,6 +20,9 @@ from proxy_listener.simulator.seeded_random import random_for
 STANDARD_AUTHENTICATION = 0x0800
 """Bits 10 and 11 of the frame control of nearly all encrypted devices."""
 
+LONGEST = 31
+"""Bytes of a legacy advertising payload (Bluetooth Core, volume 6, part B, 2.3.1.1)."""
+
 SHORTEST_WAIT = 2.0
 """Seconds between frames at least, at any pace. An 8-bit counter then wraps after 512 s, as with the fastest real
 devices."""
@@ -132,19 +135,24 @@ class Sender:
 
     def _advertisement(self, payload: bytes) -> bytes:
         profile = self.device.profile
-        if profile.uuid != MIBEACON or profile.product_id is None:
+        if profile.uuid != MIBEACON:
             return advertisement(payload, profile.uuid)
-        bits = profile.header_bits | (STANDARD_AUTHENTICATION if profile.encrypted else 0)
-        return advertisement(
-            frame(
-                profile.product_id,
-                self._counter & 0xFF,
-                payload,
-                mac=self.device.mac,
-                key=self._key,
-                extended=self._counter >> 8,
-                version=profile.version,
-                capability=profile.capability,
-                header_bits=bits,
-            )
+        data = advertisement(self._frame(payload, include_mac=True))
+        # A real device leaves its MAC out of a frame that would be too long with it.
+        return data if len(data) <= LONGEST else advertisement(self._frame(payload, include_mac=False))
+
+    def _frame(self, payload: bytes, *, include_mac: bool) -> bytes:
+        profile = self.device.profile
+        assert profile.product_id is not None
+        return frame(
+            profile.product_id,
+            self._counter & 0xFF,
+            payload,
+            mac=self.device.mac,
+            key=self._key,
+            extended=self._counter >> 8,
+            version=profile.version,
+            include_mac=include_mac,
+            capability=profile.capability,
+            header_bits=profile.header_bits | (STANDARD_AUTHENTICATION if profile.encrypted else 0),
         )
