@@ -34,14 +34,11 @@ def services_messages(address: int, services: Sequence[GattService], short: bool
 
 
 async def perform(request: Message, link: Link) -> Sequence[Message]:
-    """Carry out a read, write or notify request; the answer."""
+    """Carry out a read or write request; the answer."""
     asked: api.BluetoothGATTReadRequest = request
     where = {"address": asked.address, "handle": asked.handle}
     if isinstance(request, api.BluetoothGATTReadRequest | api.BluetoothGATTReadDescriptorRequest):
         return [api.BluetoothGATTReadResponse(**where, data=await link.read(asked.handle))]
-    if isinstance(request, api.BluetoothGATTNotifyRequest):
-        # The proxy registers for itself; the peripheral sends once the client wrote descriptor 0x2902.
-        return [api.BluetoothGATTNotifyResponse(**where)]
     response = getattr(asked, "response", True)
     await link.write(asked.handle, asked.data, response)
     return [api.BluetoothGATTWriteResponse(**where)]

@@ -40,7 +40,8 @@ class Slot:
     """One of the few connections, from the request to its end.
 
     ``asked``: a valid request came for it. ``opening``: the open has begun. ``leaving``: a disconnect request came
-    before the link was open. ``closing``: the open link is being closed.
+    before the link was open. ``closing``: the open link is being closed. ``notifies``: the
+    handles whose notifications are forwarded.
     """
 
     address: int
@@ -52,6 +53,7 @@ class Slot:
     closing: bool = False
     services_sent: bool = False
     operating: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    notifies: set[int] = attrs.field(factory=set)
     tasks: "set[asyncio.Task[None]]" = attrs.field(factory=set)
 
 
@@ -170,6 +172,21 @@ class Links:
         else:
             self._run(slot, self._operate(slot, slot.link, handle, operation))
 
+    def notify(self, address: int, handle: int, *, wanted: bool) -> None:
+        """Forward the notifications of a handle, or stop forwarding them.
+
+        Nothing is sent to the peripheral: esp_ble_gattc_register_for_notify does not write descriptor 0x2902.
+        """
+        slot = self._slots.get(address)
+        if slot is None or slot.link is None:
+            self._error(address, handle, NOT_CONNECTED)
+            return
+        if wanted:
+            slot.notifies.add(handle)
+        else:
+            slot.notifies.discard(handle)
+        self._send(api.BluetoothGATTNotifyResponse(address=address, handle=handle))
+
     async def _open(self, slot: Slot, address_type: int) -> None:
         async with self._opening:
             code = HUNG_UP_BY_US
@@ -195,7 +212,8 @@ class Links:
         """Open the link of ``slot``; the code of the failure if it has none afterwards."""
 
         def notified(handle: int, data: bytes) -> None:
-            self._send(api.BluetoothGATTNotifyDataResponse(address=slot.address, handle=handle, data=data))
+            if handle in slot.notifies:
+                self._send(api.BluetoothGATTNotifyDataResponse(address=slot.address, handle=handle, data=data))
 
         try:
             async with asyncio.timeout(self._timing.open):

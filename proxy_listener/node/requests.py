@@ -176,6 +176,11 @@ class Requests:
         if not self._silent():
             self._links.operate(request.address, request.handle, partial(perform, message))
 
+    def _notify(self, _session: NodeSession, message: Message) -> None:
+        request: api.BluetoothGATTNotifyRequest = message
+        if not self._silent():
+            self._links.notify(request.address, request.handle, wanted=request.enable)
+
     def _connection_params(self, _session: NodeSession, message: Message) -> None:
         if self._silent() or not self._firmware.sets_params:
             return
@@ -207,7 +212,7 @@ class Requests:
         api.BluetoothGATTWriteRequest: _gatt,
         api.BluetoothGATTReadDescriptorRequest: _gatt,
         api.BluetoothGATTWriteDescriptorRequest: _gatt,
-        api.BluetoothGATTNotifyRequest: _gatt,
+        api.BluetoothGATTNotifyRequest: _notify,
         api.BluetoothSetConnectionParamsRequest: _connection_params,
         api.NoiseEncryptionSetKeyRequest: _set_key,
     }

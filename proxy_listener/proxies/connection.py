@@ -1,8 +1,9 @@
 """A connection to one device through one proxy.
 
-What comes in: a proxy, an address, the address type as heard. What goes out: read, write and pause, and a GattError
-with its cause for whatever goes wrong. Invariants: every step has a time limit, and whatever happens the link is closed
-and the proxy is asked whether the slot is free (docs/protocol/esphome-proxy.md#gatt-through-a-proxy).
+What comes in: a proxy, an address, the address type as heard. What goes out: read, write, notifications and pause,
+and a GattError with its cause for whatever goes wrong. Invariants: every step has a time limit, and whatever happens
+the link is closed and the proxy is asked whether the slot is free
+(docs/protocol/esphome-proxy.md#gatt-through-a-proxy).
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from aioesphomeapi.model import BluetoothProxyFeature
 
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import GattError
-from proxy_listener.proxies.handle_cache import HandleCache
+from proxy_listener.proxies.handle_cache import CLIENT_CONFIGURATION, HandleCache, handle_table
 from proxy_listener.proxies.proxy import Proxy
+from proxy_listener.proxies.subscription import Subscription
 from proxy_listener.proxies.timing import GattTiming
 
 log = structlog.get_logger()
@@ -31,8 +33,8 @@ T = TypeVar("T")
 _INVALID_HANDLE, _NOT_CONNECTED = 1, -1
 """ATT's error code, and ESPHome's own for an operation without a link."""
 
-CHARACTERISTICS = 256
-"""Of one device, at most: a plant sensor has 20, and what is kept of a device must have a bound."""
+_NOTIFY_ON, _NOTIFY_OFF = b"\x01\x00", b"\x00\x00"
+"""Bluetooth Core, volume 3, part G, 3.3.3.3."""
 
 _REASONS = {
     0x08: "supervision timeout",
@@ -120,6 +122,31 @@ class GattConnection:
         """Write ``data``; with ``response``, return when the device confirmed it."""
         handle = self._handle(characteristic)
         await self._operate(lambda: self._client.bluetooth_gatt_write(self._address, handle, data, response))
+
+    @asynccontextmanager
+    async def notifications(self, characteristic: str) -> AsyncIterator[Subscription]:
+        """Subscribe to the notifications of a characteristic while the block runs. Raises GattError.
+
+        A proxy with remote caching forwards notifications, but its client must write the descriptor that makes the
+        device send them (docs/protocol/lywsd02.md#notifications-through-an-esphome-proxy).
+        """
+        handle, descriptor = self._handle(characteristic), self._handle(characteristic + CLIENT_CONFIGURATION)
+        arrived = Subscription(self._ended, self._loss)
+        stop, _ = await self._operate(
+            lambda: self._client.bluetooth_gatt_start_notify(self._address, handle, arrived.put)
+        )
+        try:
+            await self._configure(descriptor, _NOTIFY_ON)
+            yield arrived
+        finally:
+            if not self._ended.is_set():
+                with suppress(GattError):
+                    await self._configure(descriptor, _NOTIFY_OFF)
+                with suppress(APIConnectionError):
+                    await stop()
+
+    async def _configure(self, descriptor: int, data: bytes) -> None:
+        await self._operate(lambda: self._client.bluetooth_gatt_write_descriptor(self._address, descriptor, data))
 
     async def pause(self, seconds: float) -> None:
         """Wait while the device works. Raises at once where the link is lost meanwhile."""
@@ -228,9 +255,7 @@ class GattConnection:
         services = await self._operate(
             lambda: self._client.bluetooth_gatt_get_services(self._address), self._timing.services
         )
-        for characteristic in (c for service in services.services for c in service.characteristics):
-            if len(self._table) < CHARACTERISTICS:
-                self._table.setdefault(characteristic.uuid, characteristic.handle)
+        self._table = handle_table(services.services)
         if not self._table:
             raise GattError("error", "the device has no characteristics")
         self._handles.put(self._address, self._table)

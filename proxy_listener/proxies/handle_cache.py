@@ -1,13 +1,23 @@
 """Which handle each characteristic of a device has. Kept over restarts, because discovery is half of a connection.
 
-What comes in: two callables that keep text under a name. What goes out: UUID -> handle. What was kept may be wrong, so
-nothing here raises, and a table that a device contradicts is forgotten.
+What comes in: a device's services; two callables that keep text under a name. What goes out: UUID -> handle. What was
+kept may be wrong, so nothing here raises, and a table that a device contradicts is forgotten.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from aioesphomeapi.model import BluetoothGATTService
 
 from proxy_listener.model.advertisement import Address, mac_text
+
+HANDLES = 256
+"""Handles kept of one device, at most: a plant sensor has 20, a clock 50."""
+
+CLIENT_CONFIGURATION = "/2902"
+"""Suffix of a characteristic's key in the table; that key has the handle of its client configuration descriptor."""
+
+_CLIENT_CONFIGURATION_UUID = "00002902-0000-1000-8000-00805f9b34fb"
 
 
 class HandleCache:
@@ -32,6 +42,19 @@ class HandleCache:
     def forget(self, address: Address) -> None:
         """Remove the table of a device, which did not know one of its handles."""
         self._save(_name(address), None)
+
+
+def handle_table(services: Iterable[BluetoothGATTService]) -> dict[str, int]:
+    """UUID -> handle of what a device says it has; the first where a UUID occurs twice."""
+    table: dict[str, int] = {}
+    for characteristic in (each for service in services for each in service.characteristics):
+        if len(table) >= HANDLES:
+            break
+        table.setdefault(characteristic.uuid, characteristic.handle)
+        for descriptor in characteristic.descriptors:
+            if descriptor.uuid == _CLIENT_CONFIGURATION_UUID:
+                table.setdefault(characteristic.uuid + CLIENT_CONFIGURATION, descriptor.handle)
+    return table
 
 
 def _name(address: Address) -> str:

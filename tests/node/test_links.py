@@ -23,7 +23,7 @@ class Everyone:
     mtu = 60
 
     def __init__(self):
-        self.opened, self.closed, self.losts = [], 0, {}
+        self.opened, self.closed, self.losts, self.notified = [], 0, {}, {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.answer = asyncio.Event()
@@ -34,7 +34,7 @@ class Everyone:
         self.opened.append(address)
         self.asked.set()
         await self.gate.wait()
-        self.losts[address] = lost
+        self.losts[address], self.notified[address] = lost, notified
         return self
 
     async def services(self):
@@ -110,6 +110,24 @@ async def test_a_second_request_for_an_open_link_is_answered_connected(desk):
     desk.links.connect(PLANT, 0, cached=False)
     assert await desk.state() == (True, 0, 0)
     assert desk.air.opened == [PLANT]
+
+
+async def test_notifications_are_forwarded_for_the_handles_that_were_asked_for(desk):
+    """Others are not, and none after the client asked to stop; without a link the request is an error."""
+    desk.links.notify(PLANT, 0x44, wanted=True)
+    assert (await desk.told.get()).error == -1
+    desk.links.connect(PLANT, 0, cached=False)
+    await desk.state()
+    desk.air.notified[PLANT](0x44, b"before")
+    desk.links.notify(PLANT, 0x44, wanted=True)
+    assert (await desk.told.get()).handle == 0x44
+    desk.air.notified[PLANT](0x4B, b"other")
+    desk.air.notified[PLANT](0x44, b"wanted")
+    assert (await desk.told.get()).data == b"wanted"
+    desk.links.notify(PLANT, 0x44, wanted=False)
+    desk.air.notified[PLANT](0x44, b"after")
+    assert (await desk.told.get()).handle == 0x44
+    assert desk.told.empty()
 
 
 async def test_one_open_at_a_time(desk):
