@@ -1,11 +1,11 @@
-// The address -> its view, drawn from the house as it is now.
+// Shows the view that the URL's hash names, and redraws it when the data changes.
 
+import { house, startUpdates } from "./client.js";
 import { coverageView } from "./coverage.js";
 import { deviceView } from "./device.js";
-import { say, tick } from "./dom.js";
-import { houseView } from "./house.js";
-import { mapView } from "./map.js";
-import { follow, house } from "./service.js";
+import { setText, tick } from "./dom.js";
+import { overviewView } from "./overview.js";
+import { receptionView } from "./reception.js";
 
 const main = document.getElementById("view");
 const live = document.getElementById("live");
@@ -13,7 +13,7 @@ let view = null;
 let place = null;
 let due = false;
 
-// All that changed since the last picture is drawn in the next one.
+// Changes are collected and drawn once per frame.
 function redraw() {
   if (due) return;
   due = true;
@@ -23,18 +23,18 @@ function redraw() {
   });
 }
 
-function tell(kind, words) {
+function showStatus(kind, words) {
   live.className = `live ${kind}`;
-  say(live, words);
+  setText(live, words);
 }
 
 function viewOf(first, mac, range) {
   if (first === "device") return deviceView(decodeURIComponent(mac), range);
   if (first === "coverage") return coverageView();
-  return first === "map" ? mapView() : houseView();
+  return first === "map" ? receptionView() : overviewView();
 }
 
-function mark(first) {
+function markCurrent(first) {
   for (const link of document.querySelectorAll("nav [data-view]")) {
     if (link.dataset.view === (first || "house")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -50,7 +50,7 @@ function route() {
   }
   view?.close?.();
   view = viewOf(first, mac, range);
-  mark(first);
+  markCurrent(first);
   main.replaceChildren(view.node);
   document.title = `${view.title} · proxy_listener`;
   if (place !== null) {
@@ -63,6 +63,6 @@ function route() {
 
 addEventListener("hashchange", route);
 route();
-tell("busy", "connecting");
-follow(redraw, tell);
+showStatus("busy", "connecting");
+startUpdates(redraw, showStatus);
 setInterval(tick, 1_000);

@@ -1,12 +1,12 @@
-// Which rooms carry the house: what would be lost without each proxy, whom only one hears, whom nobody hears.
+// Coverage: what would be lost without each proxy, which devices only one proxy hears, and which none hears.
 
+import { get } from "./client.js";
 import { changed, el, mark, name, replace, svg, table } from "./dom.js";
-import { get } from "./service.js";
-import { age, byName, grouped, percent } from "./words.js";
+import { age, byName, grouped, percent } from "./labels.js";
 
 const AGAIN = 60_000;
 
-// A device of which a single proxy's loss would take at least that share hangs on it.
+// A device depends on a proxy if at least this share of its frames would be lost without it.
 const HANGS = 0.5;
 const NAMED = 4;
 
@@ -18,7 +18,7 @@ const link = (mac, text) => el("a", { href: `#/device/${encodeURIComponent(mac)}
 const descending = (shares) => Object.entries(shares).sort((a, b) => b[1] - a[1] || byName(a[0], b[0]));
 const total = (proxy) => Object.values(proxy.lost_without).reduce((sum, share) => sum + share, 0);
 
-// [mark, word, what it means]
+// [icon, word, explanation]
 function verdict(proxy) {
   if (proxy.hears_nothing) return ["bad", "hears nothing", "Is it live, and in reach of anything?"];
   if (proxy.adds_nothing) return ["off", "adds nothing", "Others hear all that it hears."];
@@ -33,7 +33,7 @@ function lost(proxy, names) {
   return all.length > NAMED ? [...shown, el("small", {}, `and ${all.length - NAMED} more`)] : shown;
 }
 
-// What hangs on it, beside what hangs on the others: percent of the greatest.
+// A bar for what would be lost without a proxy, in percent of the largest.
 function meter(size) {
   return svg("svg", { class: "meter", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("rect", { class: "rest", width: 100, height: 4 }), svg("rect", { width: size.toFixed(1), height: 4 }));
@@ -66,7 +66,7 @@ function section(id, title, ...content) {
   return el("section", { "aria-labelledby": id }, el("h2", { id }, title), content);
 }
 
-// Devices that hang on one proxy: heard by one only, or of which the others hear less than half.
+// Devices that depend on one proxy: only one hears them, or the others hear less than half of their frames.
 function hanging({ devices, proxies }) {
   const found = new Set(devices.filter((device) => device.only !== null).map((device) => device.mac));
   for (const { lost_without } of proxies) {

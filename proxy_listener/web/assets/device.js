@@ -1,10 +1,10 @@
-// One device: what it says now, what it said before, who hears it, and how it would be read.
+// One device: its current values, its history, the proxies that hear it, and those that could read it.
 
-import { ageOf, changed, el, keep, mark, name, replace, say, setAge, table } from "./dom.js";
-import { past } from "./past.js";
+import { get } from "./client.js";
+import { ageOf, changed, el, mark, name, reconcile, replace, setAge, setText, table } from "./dom.js";
+import { historyPanel } from "./history.js";
+import { age, dbm, key, label, order, shown, TRUST, unit } from "./labels.js";
 import { readPanel } from "./read.js";
-import { get } from "./service.js";
-import { age, dbm, key, label, order, shown, TRUST, unit } from "./words.js";
 
 const CURVES_EVERY = 60_000;
 const ROUTES_EVERY = 15_000;
@@ -37,13 +37,13 @@ function valueNode(quantity) {
 
 function valueUpdate(node, [quantity, { value, at }]) {
   const [, reading, since] = node.children;
-  say(reading.children[0], shown(quantity, value));
-  say(reading.children[1], unit(quantity, value));
+  setText(reading.children[0], shown(quantity, value));
+  setText(reading.children[1], unit(quantity, value));
   setAge(since.firstChild, at);
 }
 
-// What it says now: its values, and what happened last.
-function told({ values, event }) {
+// The current values and the last event.
+function currentValues({ values, event }) {
   const entries = Object.entries(values).sort(([a], [b]) => order(a, b));
   const measured = entries.map(([quantity, { value, time }]) => [quantity, { value, at: Date.parse(time) }]);
   return event ? [...measured, [event.event, { value: label(event.type), at: event.at, key: `event ${event.event}` }]] : measured;
@@ -73,7 +73,7 @@ export function deviceView(mac, range) {
   const heading = el("h1", {}, mac);
   const list = el("dl", { class: "facts" });
   const values = el("dl", { class: "bigs" });
-  const before = past(mac, range);
+  const before = historyPanel(mac, range);
   const hears = el("div");
   const routes = el("div");
   const reading = el("section", { "aria-labelledby": "read", hidden: true }, el("h2", { id: "read" }, "Read it"));
@@ -113,7 +113,7 @@ export function deviceView(mac, range) {
       heading.replaceChildren(name(device.name));
       document.title = `${device.name} · proxy_listener`;
     }
-    keep(values, told(device), ([quantity, { key: own }]) => own ?? quantity, ([quantity]) => valueNode(quantity), valueUpdate);
+    reconcile(values, currentValues(device), ([quantity, { key: own }]) => own ?? quantity, ([quantity]) => valueNode(quantity), valueUpdate);
     const { room, key: state, trust, available, readings } = device;
     if (changed(list, room, state, trust, available, readings)) list.replaceChildren(...facts(device));
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);

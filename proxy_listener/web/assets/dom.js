@@ -1,6 +1,6 @@
-// Values -> elements. The rule of this file: text becomes text nodes, never markup; no name from outside is parsed.
+// Values -> elements. Text becomes text nodes and is never parsed as markup.
 
-import { age } from "./words.js";
+import { age } from "./labels.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -24,17 +24,17 @@ export function svg(name, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
-// A name from outside: isolated, so that its writing direction ends with it.
+// A name from outside, isolated so that its writing direction does not affect the text around it.
 export function name(text) {
   return el("bdi", {}, text);
 }
 
-// Sets text only where it changed, so that nothing is laid out, or read aloud, for nothing.
-export function say(node, text) {
+// Sets text only if it differs: every change causes layout, and screen readers may announce it.
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// Whether what a node is drawn from is other than when this was last asked; so it is drawn only then.
+// Whether the data that a node is drawn from changed since the last call.
 export function changed(node, ...from) {
   const now = JSON.stringify(from);
   const other = node.from !== now;
@@ -42,9 +42,9 @@ export function changed(node, ...from) {
   return other;
 }
 
-// Brings the children of a container in line with items: each made once by its key, then updated, and moved only where
-// the order changed, so that a focused one keeps the focus.
-export function keep(container, items, key, make, update) {
+// Makes the children of a container match items by key: new ones are made, all are updated, and a child is moved only if
+// the order changed, because moving it would take its focus away.
+export function reconcile(container, items, key, make, update) {
   const kept = (container.kept ??= new Map());
   const wanted = new Map(items.map((item) => [key(item), item]));
   for (const [id, node] of kept) {
@@ -62,7 +62,7 @@ export function keep(container, items, key, make, update) {
   }
 }
 
-// Puts other children in place of those that are there; what had the focus among them keeps it by its place.
+// Replaces the children of a container. If one had the focus, the new one in its place gets it.
 export function replace(container, ...children) {
   const stops = () => [...container.querySelectorAll("a[href], button, [tabindex]")];
   const place = stops().indexOf(document.activeElement);
@@ -72,7 +72,7 @@ export function replace(container, ...children) {
 
 const running = (since) => (since === null ? "never" : age((Date.now() - since) / 1000));
 
-// An age that runs on: `since` is when it began, null for never.
+// An age that `tick` keeps current. `since`: when it began, null for never.
 export function ageOf(since) {
   const node = el("span", { class: "age" });
   setAge(node, since);
@@ -81,14 +81,14 @@ export function ageOf(since) {
 
 export function setAge(node, since) {
   node.since = since;
-  say(node, running(since));
+  setText(node, running(since));
 }
 
 export function tick() {
-  for (const node of document.querySelectorAll("span.age")) say(node, running(node.since));
+  for (const node of document.querySelectorAll("span.age")) setText(node, running(node.since));
 }
 
-// Shows a change: the node glows for a moment.
+// Highlights a changed node for a moment.
 export function glow(node) {
   node.classList.remove("fresh");
   requestAnimationFrame(() => node.classList.add("fresh"));
@@ -102,12 +102,12 @@ const MARKS = {
   off: () => svg("path", { d: "M1 4h8v2H1z" }),
 };
 
-// How something is, as a shape and a colour; the word stands beside it.
+// A state as an icon; the shapes differ so that nothing depends on colour.
 export function mark(kind) {
   return svg("svg", { class: `mark ${kind}`, viewBox: "0 0 10 10", "aria-hidden": "true" }, MARKS[kind]());
 }
 
-// A table that scrolls by itself where there is no room. Headings of columns of numbers begin with "#".
+// A table that scrolls sideways if it is too wide. Headings of number columns begin with "#".
 export function table(caption, heads, rows, none) {
   if (rows.length === 0) return el("p", { class: "quiet" }, none);
   const head = heads.map((text) => el("th", { scope: "col", class: text.startsWith("#") ? "number" : null }, text.replace("#", "")));

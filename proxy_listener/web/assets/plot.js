@@ -1,7 +1,7 @@
-// A curve -> SVG: the mean as a line, least to greatest as a band, and nothing where nothing was heard.
+// A curve -> SVG: the mean as a line, least to greatest as a band, gaps left empty.
 
 import { el, svg } from "./dom.js";
-import { flags, label, number, unit, when } from "./words.js";
+import { flags, label, number, unit, when } from "./labels.js";
 
 const HEIGHT = 168;
 const FLAG_HEIGHT = 64;
@@ -11,13 +11,13 @@ const TOP = 10;
 const BOTTOM = 24;
 const LETTER = 6.5;
 
-// Silences that many times longer than the usual one are gaps.
+// A silence this many times longer than normal is a gap.
 export const GAP = 3;
 
 const HOUR = 3_600;
 const DAY = 24 * HOUR;
 
-// Range -> seconds, and how its time axis is marked: seconds between marks (null: months), their format.
+// Range -> seconds, seconds between marks of the time axis (null: months), format of the marks.
 export const RANGES = {
   day: [DAY, 4 * HOUR, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }],
   week: [7 * DAY, DAY, { weekday: "short", day: "numeric" }],
@@ -25,7 +25,7 @@ export const RANGES = {
   year: [365 * DAY, null, { month: "short" }],
 };
 
-// Three to six round steps that hold all values.
+// The marks of the value axis: round numbers, three to six steps that contain all values.
 function scale(least, greatest) {
   const span = greatest - least || Math.abs(greatest) * 0.1 || 1;
   const raw = span / 4;
@@ -59,13 +59,13 @@ function times(since, until, range) {
   return marks;
 }
 
-// The usual time from one point to the next: a quantity that is told once a day has no gap in every night.
+// The median time between points: a quantity that is sent once a day has no gap every night.
 function pace(points) {
   const steps = points.slice(1).map((point, k) => point[0] - points[k][0]).sort((a, b) => a - b);
   return steps[Math.floor(steps.length / 2)] ?? 0;
 }
 
-// Points that follow each other; a longer silence ends one run and begins the next.
+// Splits points at gaps.
 function runs(points, silence) {
   const found = [];
   let last = -Infinity;
@@ -86,7 +86,7 @@ function extent(points) {
   return [least, greatest];
 }
 
-// Marks of the time axis that have room for their text.
+// The marks of the time axis whose texts do not overlap.
 function apart(places, x, width) {
   let free = 0;
   return places.filter(([time, text]) => {
@@ -116,7 +116,7 @@ function curve(run, x, y) {
   return [svg("path", { class: "band", d: band }), svg("path", { class: "line", d: `M${run.map(at(2)).join("L")}` })];
 }
 
-// A flag holds until it is told anew: a bar while it is on, paler where a bucket saw both.
+// A flag: a bar while it is on, paler for a bucket that has both values. A flag holds until its next value.
 function bars(points, until, x, height) {
   return points.map((point, k) => {
     const [from, to] = [x(point[0]), x(points[k + 1]?.[0] ?? until)];
@@ -124,8 +124,8 @@ function bars(points, until, x, height) {
   });
 }
 
-// The reading under the pointer, or under the arrow keys.
-function cursor(picture, points, x, y, width, height, say) {
+// The cursor: follows the pointer and the arrow keys, and shows the point below it.
+function cursor(picture, points, x, y, width, height, showPoint) {
   const line = svg("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
   const dot = svg("circle", { class: "cursor", r: 3, visibility: "hidden" });
   let place = points.length - 1;
@@ -134,12 +134,12 @@ function cursor(picture, points, x, y, width, height, say) {
     const point = points[place];
     for (const [key, value] of [["x1", x(point[0])], ["x2", x(point[0])], ["visibility", "visible"]]) line.setAttribute(key, value);
     for (const [key, value] of [["cx", x(point[0])], ["cy", y(point[2])], ["visibility", "visible"]]) dot.setAttribute(key, value);
-    say(point);
+    showPoint(point);
   };
   const hide = () => {
     line.setAttribute("visibility", "hidden");
     dot.setAttribute("visibility", "hidden");
-    say(null);
+    showPoint(null);
   };
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();
@@ -159,7 +159,7 @@ function cursor(picture, points, x, y, width, height, say) {
   return [line, dot];
 }
 
-// One quantity over one range: title, readout, picture. `silence` is how many seconds without a value are a gap.
+// The plot of one quantity: title, readout, picture. `silence`: seconds without a value that are a gap.
 export function plot(quantity, points, { since, until, range, silence, flag, width }) {
   const title = el("h3", {}, label(quantity), " ", el("small", {}, unit(quantity, 0)));
   if (points.length === 0) return el("figure", { class: "plot" }, title, el("p", { class: "quiet" }, `nothing within this ${range}`));
@@ -172,7 +172,7 @@ export function plot(quantity, points, { since, until, range, silence, flag, wid
   const text = (value) => (flag ? flags(quantity)[Math.round(value)] : `${number(value)} ${unit(quantity, 0)}`.trim());
   const whole = flag ? "" : `${text(least)} to ${text(greatest)}`;
   const readout = el("output", { class: "readout" }, whole);
-  const say = (point) => {
+  const showPoint = (point) => {
     if (point === null) readout.replaceChildren(whole);
     else readout.replaceChildren(el("b", {}, text(point[2])), ` ${when(point[0] * 1000)}`);
   };
@@ -182,7 +182,7 @@ export function plot(quantity, points, { since, until, range, silence, flag, wid
   picture.append(
     ...axes(marks, flag ? flags(quantity) : marks.map(number), times(since, until, range), x, y, width, height).flat(2),
     ...drawn,
-    ...cursor(picture, points, x, y, width, height, say),
+    ...cursor(picture, points, x, y, width, height, showPoint),
   );
   return el("figure", { class: "plot" }, el("figcaption", {}, title, readout), picture);
 }

@@ -1,9 +1,9 @@
-// Reading a device now: the buttons, how far it is, how it ended, and which routes were tried.
+// An active read: buttons, progress, result, and the proxies that were tried.
 
-import { el, mark, name, say } from "./dom.js";
-import { ask } from "./service.js";
+import { request } from "./client.js";
+import { el, mark, name, setText } from "./dom.js";
 
-// Lines of JSON as they come.
+// Yields the lines of a response as JSON while they arrive.
 async function* lines(response) {
   let rest = "";
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -24,7 +24,7 @@ export function readPanel(mac, after) {
   const tried = el("ul", { class: "tried" });
 
   function show({ step: text, proxy, done, total }) {
-    say(step, `${text}${proxy ? ` · ${proxy}` : ""}${total ? ` · ${done} of ${total}` : ""}`);
+    setText(step, `${text}${proxy ? ` · ${proxy}` : ""}${total ? ` · ${done} of ${total}` : ""}`);
     if (total) {
       progress.max = total;
       progress.value = done;
@@ -42,9 +42,9 @@ export function readPanel(mac, after) {
     buttons.forEach((button) => { button.disabled = true; });
     tried.replaceChildren();
     progress.hidden = false;
-    say(step, "asking for a route");
+    setText(step, "asking for a route");
     try {
-      const response = await ask(`/devices/${mac}/read`, {
+      const response = await request(`/devices/${mac}/read`, {
         method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ history }),
       });
       for await (const line of lines(response)) {

@@ -1,7 +1,7 @@
-// Rooms and proxies: those in trouble first, those that are well folded where there is little room, strangers last.
+// Proxies by room: those with problems, then live ones (folded on small screens), then other nodes.
 
-import { changed, el, keep, mark, name, say } from "./dom.js";
-import { byName, dbm, state } from "./words.js";
+import { changed, el, mark, name, reconcile, setText } from "./dom.js";
+import { byName, dbm, state } from "./labels.js";
 
 const OPEN_UP_TO = 8;
 
@@ -38,7 +38,7 @@ function folded(open) {
   return { node, title, list };
 }
 
-export function rail() {
+export function proxyList() {
   const wide = matchMedia("(min-width: 60rem)");
   const sick = el("ul", { class: "proxies" });
   const well = folded(wide.matches);
@@ -53,11 +53,11 @@ export function rail() {
       const all = status.proxies.toSorted((a, b) => byName(a.room, b.room) || byName(a.name, b.name));
       const of = (...kinds) => kinds.flatMap((kind) => all.filter((proxy) => state(proxy)[0] === kind));
       const [fine, strangers] = [of("good"), of("off")];
-      keep(sick, of("bad", "busy"), (proxy) => proxy.name, make, update);
-      keep(well.list, fine, (proxy) => proxy.name, make, update);
-      keep(others.list, strangers, (proxy) => proxy.name, make, update);
-      say(well.title, `${fine.length} live`);
-      say(others.title, `${strangers.length} other ${strangers.length === 1 ? "node" : "nodes"} on the network`);
+      reconcile(sick, of("bad", "busy"), (proxy) => proxy.name, make, update);
+      reconcile(well.list, fine, (proxy) => proxy.name, make, update);
+      reconcile(others.list, strangers, (proxy) => proxy.name, make, update);
+      setText(well.title, `${fine.length} live`);
+      setText(others.title, `${strangers.length} other ${strangers.length === 1 ? "node" : "nodes"} on the network`);
       others.node.hidden = strangers.length === 0;
       if (!touched) well.node.open = wide.matches || fine.length <= OPEN_UP_TO;
     },

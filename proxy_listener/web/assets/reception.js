@@ -1,7 +1,7 @@
-// Who hears whom: devices by proxies, how well as a colour and as a number.
+// "Who hears whom": a matrix of devices and proxies with the signal as colour and number.
 
 import { changed, el, name, replace } from "./dom.js";
-import { byName, dbm, linkTo, state, STRENGTHS, strength } from "./words.js";
+import { byName, dbm, linkTo, state, strength, STRENGTHS } from "./labels.js";
 
 function legend() {
   return el("ul", { class: "legend" }, STRENGTHS.map(([least, word], k) =>
@@ -26,7 +26,7 @@ function row(device, proxies) {
   return el("tr", {}, title, proxies.map((proxy) => cell(by.get(proxy.name), best)));
 }
 
-export function mapView() {
+export function receptionView() {
   const place = el("div", { class: "matrix", tabindex: 0, role: "region", "aria-label": "Devices by proxies" });
   const node = el("div", { class: "map" }, el("h1", {}, "Who hears whom"),
     el("p", { class: "lead" }, "Signal in dBm, smoothed. The strongest of each device is outlined. An empty column is a room that hears nothing."), legend(), place);

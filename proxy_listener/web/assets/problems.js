@@ -1,7 +1,7 @@
-// What a person can do something about, worst first, each with what to do.
+// Problems that a person can solve, each with advice; the worst first.
 
-import { el, keep, mark, name, say } from "./dom.js";
-import { age, BATTERY_LOW, linkTo, state } from "./words.js";
+import { el, mark, name, reconcile, setText } from "./dom.js";
+import { age, BATTERY_LOW, linkTo, state } from "./labels.js";
 
 const SHOWN = 6;
 
@@ -52,11 +52,11 @@ function row({ kind, subject, href }) {
 
 function update(node, { text, advice }) {
   const [, line, help] = node.children;
-  say(line.lastChild, text);
-  say(help, advice);
+  setText(line.lastChild, text);
+  setText(help, advice);
 }
 
-export function troubles() {
+export function problems() {
   const first = el("ul", { class: "troubles" });
   const rest = el("ul", { class: "troubles" });
   const title = el("summary", {});
@@ -67,10 +67,10 @@ export function troubles() {
     update(house) {
       const all = found(house);
       node.hidden = all.length === 0;
-      keep(first, all.slice(0, SHOWN), (one) => one.id, row, update);
-      keep(rest, all.slice(SHOWN), (one) => one.id, row, update);
+      reconcile(first, all.slice(0, SHOWN), (one) => one.id, row, update);
+      reconcile(rest, all.slice(SHOWN), (one) => one.id, row, update);
       fold.hidden = all.length <= SHOWN;
-      say(title, `${all.length - SHOWN} more`);
+      setText(title, `${all.length - SHOWN} more`);
     },
   };
 }

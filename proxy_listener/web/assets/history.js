@@ -1,9 +1,9 @@
-// What a device said before: a plot of each quantity over the range that was picked, and its events.
+// The history of a device: a plot of each quantity over the chosen range, and its events.
 
+import { get, house } from "./client.js";
 import { el, replace, table } from "./dom.js";
+import { label, order, when } from "./labels.js";
 import { GAP, plot, RANGES } from "./plot.js";
-import { get, house } from "./service.js";
-import { label, order, when } from "./words.js";
 
 const EVENTS = 30;
 const DAY = 86_400;
@@ -15,13 +15,13 @@ function eventRows(readings) {
     el("td", {}, Object.entries(more).map(([k, v]) => `${label(k)} ${v}`).join(", ")))));
 }
 
-// Seconds of silence that are a gap: beyond what the model does anyway, and wider than the plot can show.
+// Seconds without a value that are drawn as a gap: longer than is normal for the model, and than one bucket.
 function silence(device, width) {
   const usual = device?.sleepy ? DAY : (device?.interval ?? QUARTER);
   return GAP * Math.max(width, usual);
 }
 
-export function past(mac, first) {
+export function historyPanel(mac, first) {
   let range = RANGES[first] ? first : "day";
   let asked = 0;
   let last = null;
@@ -32,7 +32,7 @@ export function past(mac, first) {
     el("div", { class: "heading" }, el("h2", { id: "past" }, "Past"), el("nav", { class: "tabs", "aria-label": "Range" }, tabs)),
     curves, events);
 
-  // How a curve is drawn follows from its device too, which may become known after its curves.
+  // Also called when the device becomes known after its curves: a flag is drawn differently.
   function draw() {
     if (last === null) return;
     const { since, until, width, series, pixels, range } = last;

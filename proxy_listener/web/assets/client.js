@@ -1,15 +1,15 @@
-// The API -> what is known of the house now: asked for once, then kept current by the live readings.
+// The API's client and the page's data: polled, and updated between polls by the stream of live readings.
 
-import { learnUnits } from "./words.js";
+import { learnUnits } from "./labels.js";
 
 const STATUS_EVERY = 5_000;
 const DEVICES_EVERY = 30_000;
 const SOON = 500;
 
-// `devices` by MAC, each with `since`, when it was last heard, and `event`, what happened last, with `at`, when that was.
+// `devices` by MAC. Each has `since`, the time it was last heard, and `event`, its last event, with the time `at`.
 export const house = { devices: new Map(), status: null };
 
-export async function ask(path, options = {}) {
+export async function request(path, options = {}) {
   const response = await fetch(path, options);
   if (response.status === 401) location.assign("/login");
   if (!response.ok) {
@@ -19,9 +19,9 @@ export async function ask(path, options = {}) {
   return response;
 }
 
-export const get = async (path) => (await ask(path)).json();
+export const get = async (path) => (await request(path)).json();
 
-function taken(device) {
+function withTimes(device) {
   const since = device.heard_age === null ? null : Date.now() - device.heard_age * 1000;
   const told = device.event && { ...device.event, at: Date.parse(device.event.time) };
   const seen = house.devices.get(device.mac)?.event;
@@ -36,7 +36,7 @@ let units = null;
 
 async function askDevices() {
   await (units ??= askUnits().catch(() => { units = null; }));
-  const devices = (await get("/devices")).map(taken);
+  const devices = (await get("/devices")).map(withTimes);
   house.devices = new Map(devices.map((device) => [device.mac, device]));
 }
 
@@ -44,8 +44,8 @@ async function askStatus() {
   house.status = await get("/status");
 }
 
-// A live reading moves its device; false where the device is not known yet. Late values and log entries move nothing.
-function moved(reading) {
+// Applies a live reading to its device; false if the device is not known yet. Late values and log entries are ignored.
+function applyReading(reading) {
   const device = house.devices.get(reading.mac);
   if (!device) return false;
   if (reading.source === "history") return true;
@@ -62,12 +62,12 @@ function moved(reading) {
   return true;
 }
 
-// Keeps the house current from now on. `changed` is called after each change, `tell(kind, words)` with how the line is.
-export function follow(changed, tell) {
+// Keeps `house` current. Calls `changed` after each change, and `showStatus(kind, words)` with the connection's state.
+export function startUpdates(changed, showStatus) {
   let stream = null;
   let soon = 0;
 
-  // One question of a kind at a time; what fails is told, and asked again when it is due.
+  // Runs a query periodically, never twice at a time. An error is shown, and the next period tries again.
   function every(period, question) {
     let asking = false;
     const once = async () => {
@@ -76,9 +76,9 @@ export function follow(changed, tell) {
       try {
         await question();
         changed();
-        if (stream?.readyState === EventSource.OPEN) tell("good", "live");
+        if (stream?.readyState === EventSource.OPEN) showStatus("good", "live");
       } catch (error) {
-        tell("bad", navigator.onLine ? "the service does not answer" : "offline");
+        showStatus("bad", navigator.onLine ? "the service does not answer" : "offline");
         console.debug(error);
       } finally {
         asking = false;
@@ -99,17 +99,17 @@ export function follow(changed, tell) {
   }
 
   function heard(event) {
-    if (moved(JSON.parse(event.data))) changed();
+    if (applyReading(JSON.parse(event.data))) changed();
     else again();
   }
 
-  // A page that nobody looks at holds no stream: browsers open six connections to a host, whatever the number of tabs.
+  // A hidden page closes its stream: a browser opens at most six connections to a host for all of its tabs.
   function listen() {
     stream?.close();
     if (document.hidden) return;
     stream = new EventSource("/events");
-    stream.addEventListener("open", () => tell("good", "live"));
-    stream.addEventListener("error", () => tell("bad", "reconnecting"));
+    stream.addEventListener("open", () => showStatus("good", "live"));
+    stream.addEventListener("error", () => showStatus("bad", "reconnecting"));
     stream.addEventListener("reading", heard);
     stream.addEventListener("unstored", heard);
     stream.addEventListener("gap", again);

@@ -1,9 +1,9 @@
-// The devices as a table: sorted by any column, filtered by a word, each row kept and brought up to date.
+// The table of devices: sortable by column, filtered by a word. Rows are updated in place.
 
-import { ageOf, el, glow, keep, mark, name, say, setAge } from "./dom.js";
-import { BATTERY_LOW, byName, key, label, linkTo, order, short, shown, unit } from "./words.js";
+import { ageOf, el, glow, mark, name, reconcile, setAge, setText } from "./dom.js";
+import { BATTERY_LOW, byName, key, label, linkTo, order, short, shown, unit } from "./labels.js";
 
-// Column: title, what it is sorted by (null: it is not).
+// Column: title, sort key (null: not sortable).
 const COLUMNS = {
   name: ["Device", (device) => device.name],
   room: ["Room", (device) => device.room ?? "\uffff"],
@@ -13,7 +13,7 @@ const COLUMNS = {
   key: ["Key", (device) => device.key],
 };
 
-// Quantities that a device's own page shows: in the list they only take room.
+// Quantities shown on the device's own page only.
 const DETAILS = ["battery", "weighing", "stabilized", "mass_non_stabilized"];
 
 function make(device) {
@@ -23,7 +23,7 @@ function make(device) {
     el("td", { class: "number" }, ageOf(null)), el("td", { class: "keys" }));
 }
 
-// [id, title, text, unit] of each value that the list shows, and of what happened last.
+// [id, title, text, unit] of each value in the table, and of the last event.
 function latest(device) {
   const values = Object.entries(device.values).filter(([quantity]) => !DETAILS.includes(quantity))
     .sort(([a], [b]) => order(a, b))
@@ -37,20 +37,20 @@ const makeValue = () => el("span", { class: "value" }, el("small", {}), el("b", 
 function updateValue(node, [, title, text, measure]) {
   const [head, figure, measured] = node.children;
   if (figure.textContent !== "" && figure.textContent !== text) glow(node);
-  say(head, title);
-  say(figure, text);
-  say(measured, measure);
+  setText(head, title);
+  setText(figure, text);
+  setText(measured, measure);
 }
 
 function update(row, device) {
   const [head, place, values, battery, heard, keys] = row.children;
   const [anchor, model] = head.children;
   if (anchor.textContent !== device.name) anchor.replaceChildren(name(device.name));
-  say(model, device.model);
-  say(place, device.room ?? "–");
-  keep(values, latest(device), ([id]) => id, makeValue, updateValue);
+  setText(model, device.model);
+  setText(place, device.room ?? "–");
+  reconcile(values, latest(device), ([id]) => id, makeValue, updateValue);
   const charge = device.values.battery?.value;
-  say(battery, charge === undefined ? "–" : `${charge} %`);
+  setText(battery, charge === undefined ? "–" : `${charge} %`);
   battery.classList.toggle("low", charge <= BATTERY_LOW);
   battery.classList.toggle("none", charge === undefined);
   setAge(heard.firstChild, device.since);
@@ -94,9 +94,9 @@ export function deviceTable() {
       else head.removeAttribute("aria-sort");
     }
     const found = sorted(devices, choice);
-    keep(body, found, (device) => device.mac, make, update);
+    reconcile(body, found, (device) => device.mac, make, update);
     empty.hidden = found.length > 0;
-    say(empty, choice.word ? "No device matches." : "Nothing was heard yet. Devices appear here as soon as one proxy hears them.");
+    setText(empty, choice.word ? "No device matches." : "Nothing was heard yet. Devices appear here as soon as one proxy hears them.");
   }
 
   const title = el("div", { class: "heading" },

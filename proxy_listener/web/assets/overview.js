@@ -1,12 +1,12 @@
-// The house on one screen: how it is in five figures, what needs a person, rooms and proxies, devices.
+// The start view: five figures, problems, proxies by room, devices.
 
+import { deviceTable } from "./device_table.js";
 import { changed, el } from "./dom.js";
-import { rail } from "./rail.js";
-import { deviceTable } from "./table.js";
-import { troubles } from "./troubles.js";
-import { age, state } from "./words.js";
+import { age, state } from "./labels.js";
+import { problems } from "./problems.js";
+import { proxyList } from "./proxy_list.js";
 
-// [title, figure, note, whether it is bad]
+// [title, figure, note, whether it is a problem]
 function summary({ devices, status: { proxies, storage, uptime, version } }) {
   const wanted = proxies.filter((proxy) => state(proxy)[0] !== "off");
   const live = wanted.filter((proxy) => proxy.state === "live");
@@ -26,9 +26,9 @@ function figure([title, value, note, bad]) {
     el("dt", {}, title), el("dd", {}, el("b", {}, value), " ", el("small", {}, note)));
 }
 
-export function houseView() {
+export function overviewView() {
   const figures = el("dl", { class: "figures" });
-  const [needs, rooms, devices] = [troubles(), rail(), deviceTable()];
+  const [needs, rooms, devices] = [problems(), proxyList(), deviceTable()];
   const node = el("div", {}, el("h1", { class: "unseen" }, "House"), figures, needs.node,
     el("div", { class: "columns" }, rooms.node, devices.node));
 

@@ -1,6 +1,6 @@
-// What the values of the API are called on the page: units, states, ages, numbers.
+// API values -> text on the page: units, states, ages, numbers.
 
-// Quantity -> unit, as the service gives them.
+// Quantity -> unit, from the service.
 const UNITS = new Map();
 
 export function learnUnits(units) {
@@ -15,7 +15,7 @@ const FLAGS = {
   light: ["dark", "light"], battery_low: ["fine", "low"], asleep: ["awake", "asleep"],
 };
 
-// Of all quantities those that are looked for first come first.
+// Quantities that are listed first, in this order.
 const ORDER = ["temperature", "humidity", "moisture", "conductivity", "illuminance", "mass", "opening", "motion"];
 
 export const STATES = {
@@ -39,12 +39,12 @@ export const TRUST = {
   claimed: "claimed: plain frames, which anybody nearby can send",
 };
 
-// Percent at which a cell wants to be replaced soon.
+// Percent at which a battery is shown as low.
 export const BATTERY_LOW = 15;
 
 export const linkTo = (device) => `#/device/${encodeURIComponent(device.mac)}`;
 
-// Names in the order in which people count: Attic 2 before Attic 10.
+// Natural order of names: Attic 2 before Attic 10.
 export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 
 export const state = (proxy) => STATES[proxy.state] ?? ["bad", proxy.state];
@@ -88,6 +88,6 @@ export function age(seconds) {
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const when = (time) => moment.format(time);
 
-// The five strengths of the map: least dBm, word.
+// Signal strengths: lowest dBm, word.
 export const STRENGTHS = [[-60, "strong"], [-70, "good"], [-80, "fair"], [-90, "weak"], [-200, "faint"]];
 export const strength = (rssi) => STRENGTHS.findIndex(([least]) => rssi >= least);
