@@ -1,4 +1,4 @@
-"""The history within its greatest size: what goes, what never goes, and who does not notice."""
+"""Retention: which rows are removed and which never, and that commits do not wait for it."""
 
 import asyncio
 import random
@@ -17,11 +17,12 @@ from support.made_readings import FLOODED, MAC, T0, journal_at, numbers, reading
 
 from proxy_listener.history import Hearing, Journal
 from proxy_listener.history.retention import BYTES, GIVERS, Holding, Holdings, remove_older
+from proxy_listener.model.reading import Event
 from proxy_listener.model.settings import HistorySettings
 
 SMALL = 1_000_000
 SLACK = 300_000
-"""What the file may be larger for a moment: the commits that go on while a step of making room waits for its turn."""
+"""What the file may be larger for a moment: commits go on while a step of making room waits for its turn."""
 
 WARNING = "history has reached max_size; the oldest readings of the devices with the most readings are removed"
 
@@ -31,7 +32,7 @@ def plain(number, mac=FLOODED):
 
 
 async def flood(journal, count, first=1_000_000):
-    """So many plain frames in one name; at most some hundred wait at a time."""
+    """So many plain frames in one name; at most a few hundred wait at a time."""
     for number in range(first, first + count):
         journal.append(plain(number))
         if number % 400 == 0:
@@ -42,7 +43,7 @@ async def flood(journal, count, first=1_000_000):
 async def settled(journal, max_size=SMALL):
     """Returns when the size is within its bound."""
     async with asyncio.timeout(10):
-        while journal.storage.size > max_size:  # noqa: ASYNC110  the size is a number and tells nobody
+        while journal.storage.size > max_size:  # noqa: ASYNC110  the size is a number without an event
             await asyncio.sleep(0.01)
 
 
@@ -50,9 +51,9 @@ async def counts(journal):
     return Counter([row.reading.mac async for row in journal.reader.export()])
 
 
-async def test_a_flood_costs_its_own_name_its_past_and_nobody_else_anything(tmp_path):
-    """32,000 plain frames in one name, eight times what fits: the file stays as large as it may be, the rows of the
-    others are all there, of the flood the newest are, and what is left fills the room that there is.
+async def test_a_flood_in_one_name_costs_only_that_name_its_rows(tmp_path):
+    """32,000 plain frames in one name, eight times what fits: the file keeps its size, every row of the others is
+    there, of the flood the newest are, and they fill the room.
     """
     path, largest = tmp_path / "h.db", 0
     async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
@@ -75,8 +76,8 @@ async def test_a_flood_costs_its_own_name_its_past_and_nobody_else_anything(tmp_
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-async def test_a_flood_in_many_names_is_held_as_well(tmp_path):
-    """20,000 plain frames in 500 names: the size holds, and nobody has less than half of what anybody has."""
+async def test_a_flood_in_many_names_is_bounded_as_well(tmp_path):
+    """20,000 plain frames in 500 names: the size holds, and no name has less than half of the rows of another."""
     path, largest = tmp_path / "h.db", 0
     async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
         for number in range(20_000):
@@ -92,7 +93,7 @@ async def test_a_flood_in_many_names_is_held_as_well(tmp_path):
     assert max(left.values()) <= 2 * min(left.values()) + 2
 
 
-async def test_a_flood_is_held_although_counting_has_to_wait(tmp_path):
+async def test_a_flood_is_bounded_although_counting_has_to_wait(tmp_path):
     """Rows are counted at the start: the size holds also where no thread is free to count when the bound is reached."""
     path, largest, gate = tmp_path / "h.db", 0, threading.Event()
     loop = asyncio.get_running_loop()
@@ -130,8 +131,8 @@ async def test_a_commit_waits_for_one_step_of_making_room_at_most(tmp_path):
         assert journal.storage.size <= SMALL + SLACK
 
 
-async def test_identities_never_go(tmp_path):
-    """Authenticated frames whose rows went are known all the same, and are not taken again."""
+async def test_identities_are_never_removed(tmp_path):
+    """Authenticated frames whose rows were removed are known, and are not stored again."""
     path = tmp_path / "h.db"
     async with journal_at(path, HistorySettings(max_size=SMALL)) as journal:
         for number in range(12_000):
@@ -151,7 +152,7 @@ async def test_identities_never_go(tmp_path):
 
 
 async def test_a_smaller_bound_takes_effect_at_the_start(tmp_path):
-    """Without any reading: what is too much for the new bound goes, and one warning says what that was."""
+    """Without any new reading: rows are removed until the new bound holds, and one warning says how many."""
     path = tmp_path / "h.db"
     async with journal_at(path) as journal:
         await flood(journal, 9000)
@@ -169,8 +170,8 @@ async def test_a_smaller_bound_takes_effect_at_the_start(tmp_path):
     assert "raise [history] max_size" in warning["help"]
 
 
-async def test_summaries_and_hours_of_hearing_give_where_they_are_most(tmp_path):
-    """Without a reading that could go, the oldest slots and hours do; the newest stay."""
+async def test_summaries_and_hours_of_hearing_are_removed_where_they_are_most(tmp_path):
+    """Where there is no reading to remove, the oldest slots and hours are removed; the newest stay."""
     path = tmp_path / "h.db"
     async with journal_at(path) as journal:
         for slot in range(1500):
@@ -194,8 +195,8 @@ async def test_summaries_and_hours_of_hearing_give_where_they_are_most(tmp_path)
         assert points[-1].high == 1499
 
 
-async def test_nothing_left_to_give_ends_and_is_told(tmp_path):
-    """Identities alone are more than the bound: each commit is tried, nothing spins, and readings are still told."""
+async def test_nothing_left_to_remove_is_logged_once(tmp_path):
+    """Identities alone are more than the bound: nothing spins, and feeds still get readings."""
     with capture_logs() as logged:
         async with journal_at(tmp_path / "h.db", HistorySettings(max_size=100_000)) as journal:
             for number in range(6000):
@@ -219,9 +220,9 @@ amounts = st.dictionaries(
 
 
 @given(amounts, st.integers(1, 600))
-def test_who_has_most_gives(rows, limit):
-    """No plan removes more than asked, or more than half of anybody's (rounded up); nobody gives who holds less than
-    half of what the largest does; the largest always gives.
+def test_the_largest_holdings_give(rows, limit):
+    """No plan removes more rows than asked for, or more than half of a holding (rounded up); no holding gives that is
+    less than half as large as the largest; the largest always gives.
     """
     plan = Holdings(rows).plan(limit)
     sizes = {holding: count * BYTES[holding.table] for holding, count in rows.items()}
@@ -234,9 +235,9 @@ def test_who_has_most_gives(rows, limit):
     assert not plan or sizes[plan[0][0]] == max(sizes.values())
 
 
-async def test_kill_9_while_room_is_made_harms_nothing(tmp_path):
-    """The file opens without alarm, whole; every authenticated frame told is known, no row is there twice, and the
-    newest that were told are there.
+async def test_kill_9_while_room_is_made_damages_nothing(tmp_path):
+    """The file opens whole and without alarm; every authenticated frame that the feed got is known, no row is there
+    twice, and the newest rows are there.
     """
     dice, path, told = random.Random(4), tmp_path / "h.db", []
     for round_ in range(4):
@@ -252,3 +253,24 @@ async def test_kill_9_while_room_is_made_harms_nothing(tmp_path):
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert len(found) < len(told) - 5000
+
+
+async def test_what_is_too_old_goes_but_no_identity(tmp_path):
+    """Older rows of every table are removed; their frames are still known, and newer rows stay."""
+    async with journal_at(tmp_path / "h.db") as journal:
+        for number in range(1500):
+            journal.append(reading(number, events=(Event("button", "press"),)))
+        journal.append(reading(0, mac=MAC + 1))
+        journal.tables.record_hearing([Hearing("hall", MAC, 1, 1, 1, 1)])
+        journal.tables.seal(MAC, T0, "hall", -60, 0, b"old")
+        journal.tables.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
+        await journal.flush()
+        while journal._writer.remove(remove_older, T0 + 1400, T0 + 1)[1]:
+            pass
+        assert await numbers(journal) == list(range(1400, 1500))
+        assert journal.known(MAC, reading(0).identity)
+        assert [device.mac for device in journal.reader.devices()] == [MAC]
+        assert await journal.reader.hearing(0) == []
+        assert [frame.data async for frame in journal.reader.sealed(MAC)] == [b"new"]
+        slots = await journal.reader.points(MAC, "temperature", T0 - 6000, T0 + 6000, 20)
+        assert 0 < sum(point.samples for point in slots) <= 700
