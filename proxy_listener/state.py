@@ -14,6 +14,12 @@ from proxy_listener.model.errors import ProxyListenerError
 
 LOCK = "service.lock"
 
+CONTROL_SOCKET = "control.sock"
+"""The service's Unix socket, which other verbs connect to."""
+
+SOCKET_PATH_LIMIT = 107
+"""Bytes of a Unix socket's path: sun_path of unix(7) holds 108 with the final zero."""
+
 
 def state_directory(given: str | Path | None = None) -> Path:
     """``--state``, else ``$STATE_DIRECTORY`` (systemd separates several by colons), else a directory in

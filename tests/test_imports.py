@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"model", "history"},
         {"attrs", "structlog", "aiomqtt", "paho", "prometheus_client", "aiohttp"},
     ),
-    "web": ({"model", "history", "reads", "engine.coverage"}, {"attrs", "structlog", "aiohttp"}),
+    "web": ({"model", "history", "reads", "engine.coverage", "state"}, {"attrs", "structlog", "aiohttp"}),
     "config": ({"model", "sinks", "state"}, {"attrs", "cattrs", "tomlkit"}),
     "supervisor": ({"model"}, {"structlog"}),
     "state": ({"model"}, set()),

@@ -14,7 +14,7 @@ import aiohttp
 
 from proxy_listener.cli.verb import NotRunningError
 from proxy_listener.model.errors import ProxyListenerError
-from proxy_listener.web.control import NAME
+from proxy_listener.state import CONTROL_SOCKET
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def ask(state: Path, question: Callable[[ServiceClient], Awaitable[T]]) -> T:
     """Run ``question`` against the service of this state directory."""
 
     async def run() -> T:
-        socket = state / NAME
+        socket = state / CONTROL_SOCKET
         connector = aiohttp.UnixConnector(path=str(socket))
         # Reads through a proxy and live streams take as long as they take.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)

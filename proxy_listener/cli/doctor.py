@@ -30,7 +30,7 @@ from proxy_listener.model.errors import ConfigError, ProxyListenerError
 from proxy_listener.model.status import NOT_EXPECTED, ProxyState
 from proxy_listener.model.text import split_endpoint
 from proxy_listener.proxies.states import STATES
-from proxy_listener.web.control import NAME, PATH_LIMIT
+from proxy_listener.state import CONTROL_SOCKET, SOCKET_PATH_LIMIT
 
 if TYPE_CHECKING:
     from proxy_listener.sinks.mqtt.settings import Settings
@@ -123,7 +123,7 @@ def state_directory(state: Path) -> Iterator[Finding]:
         yield Finding("fail", "state directory", words)
         return
     yield Finding("ok", "state directory", str(state))
-    if len(os.fsencode(state / NAME)) > PATH_LIMIT:
+    if len(os.fsencode(state / CONTROL_SOCKET)) > SOCKET_PATH_LIMIT:
         words = f"{state} is too long for the control socket in it; name a shorter one with --state"
         yield Finding("fail", "state directory", words)
     if state.exists() and stat.S_IMODE(state.stat().st_mode) & 0o077:

@@ -47,11 +47,11 @@ def import_(options: Options, file: Path) -> None:
     if not found:
         raise ProxyListenerError(f"{file} holds no device with a MAC and a key in a form that is known here")
     changes = import_keys(found, path)
-    rows = [(mac_text(change.mac), change.deed, change.why) for change in changes]
+    rows = [(mac_text(change.mac), change.result, change.why) for change in changes]
     document = [dict(zip(("mac", "result", "detail"), row, strict=True)) for row in rows]
     print_listing(options, document, ("mac", "key", "detail"), rows)
     if not options.json:
-        written = sum(change.deed in {"added", "renewed"} for change in changes)
+        written = sum(change.result in {"added", "renewed"} for change in changes)
         click.echo(f"{written} of {len(changes)} keys written to {cell(str(path))}")
 
 

@@ -21,7 +21,7 @@ from proxy_listener.model.advertisement import mac_text, parse_mac, service_data
 from proxy_listener.model.errors import ConfigError, DecodeError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
-from proxy_listener.web.control import NAME
+from proxy_listener.state import CONTROL_SOCKET
 
 PROXY_HEAD = ("proxy", "mac", "room", "address", "key")
 DEVICE_HEAD = ("device", "mac", "key", "read every", "proxies")
@@ -67,7 +67,7 @@ def _description(config: Config, state: Path) -> dict[str, Any]:
         "sinks": {name: ", ".join(_settings(settings)) for name, settings in config.sinks.items()},
         "web": f"http://{web.listen}" + (" with a token" if web.token else "")
         if web.listen
-        else f"the control socket only, {state / NAME}",
+        else f"the control socket only, {state / CONTROL_SOCKET}",
         "proxies": [_proxy(proxy, config.discovery) for proxy in config.proxies],
         "devices": [_device(device) for device in config.devices],
     }

@@ -37,7 +37,7 @@ DOMAINS = ("xiaomi_ble", "ble_monitor")
 DEPTH = 12
 """Levels of JSON that are searched. The deepest known form, ble_monitor's in Home Assistant's storage, has seven."""
 
-Deed: TypeAlias = Literal["added", "renewed", "unchanged", "refused"]
+Result: TypeAlias = Literal["added", "renewed", "unchanged", "refused"]
 
 
 @attrs.frozen
@@ -50,11 +50,11 @@ class FoundKey:
 
 
 @attrs.frozen
-class Change:
-    """What became of one key."""
+class KeyChange:
+    """The result of importing one key, and its reason."""
 
     mac: Address
-    deed: Deed
+    result: Result
     why: str
 
 
@@ -116,7 +116,7 @@ def checked(key: Secret) -> Secret:
     return Secret(good.reveal().lower())
 
 
-def import_keys(found: Iterable[FoundKey], path: Path) -> list[Change]:
+def import_keys(found: Iterable[FoundKey], path: Path) -> list[KeyChange]:
     """Add the keys to ``path`` and make it private. Nothing is written where nothing changes."""
     try:
         file = DevicesFile(path.read_bytes().decode("utf-8-sig"), Secrets(path.parent))
@@ -125,7 +125,7 @@ def import_keys(found: Iterable[FoundKey], path: Path) -> list[Change]:
     except ValueError:
         raise ConfigError([Problem(path.name, "is not TOML; check says where")]) from None
     changes = [file.add(one) for one in found]
-    if any(change.deed in {"added", "renewed"} for change in changes):
+    if any(change.result in {"added", "renewed"} for change in changes):
         target = path.resolve()
         try:
             write_private(target, file.text(), like=target.stat())
@@ -150,14 +150,14 @@ class DevicesFile:
         """The whole file."""
         return "".join(part.as_string() for part in self._parts)
 
-    def add(self, found: FoundKey) -> Change:
+    def add(self, found: FoundKey) -> KeyChange:
         """Add a key to its device's entry, or in a new entry at the end of the file."""
         if found.key is None:
-            return Change(found.mac, "refused", "no key beside it")
+            return KeyChange(found.mac, "refused", "no key beside it")
         try:
             key = checked(found.key)
         except FieldError as error:
-            return Change(found.mac, "refused", str(error))
+            return KeyChange(found.mac, "refused", str(error))
         entries = [entry for part in self._parts for entry in part.get("device", [])]
         entry = next((each for each in entries if _mac(str(each.get("mac"))) == found.mac), None)
         if entry is not None:
@@ -169,21 +169,21 @@ class DevicesFile:
         lines += [f"bindkey = {tomlkit.string(key.reveal()).as_string()}", ""]
         joint = "" if not self._parts or self.text().endswith("\n") else "\n"
         self._parts.append(tomlkit.parse(joint + "\n".join(lines)))
-        return Change(found.mac, "added", "a new entry")
+        return KeyChange(found.mac, "added", "a new entry")
 
-    def _renew(self, entry: Table, mac: Address, key: Secret) -> Change:
+    def _renew(self, entry: Table, mac: Address, key: Secret) -> KeyChange:
         present = entry.get("bindkey")
         if present is None:
             _append(entry, "bindkey", key.reveal())
-            return Change(mac, "added", "to its entry")
+            return KeyChange(mac, "added", "to its entry")
         known = list(present) if isinstance(present, list) else [present]
         if any(self._same(one, key) for one in known):
-            return Change(mac, "unchanged", "its entry has this key")
+            return KeyChange(mac, "unchanged", "its entry has this key")
         keys = tomlkit.array()
         for one in [key.reveal(), *known][:MOST_BINDKEYS]:
             keys.append(one)
         entry["bindkey"] = keys
-        return Change(mac, "renewed", "before the old one, which may go once the new one is verified")
+        return KeyChange(mac, "renewed", "before the old one, which may go once the new one is verified")
 
     def _same(self, present: Any, key: Secret) -> bool:
         """Whether an entry's key (as text, in a file, in a variable) is this one."""

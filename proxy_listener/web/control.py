@@ -11,11 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from proxy_listener.model.errors import ProxyListenerError
-
-NAME = "control.sock"
-
-PATH_LIMIT = 107
-"""Bytes of a Unix socket's path: sun_path of unix(7) holds 108 with the final zero."""
+from proxy_listener.state import CONTROL_SOCKET, SOCKET_PATH_LIMIT
 
 BACKLOG = 100
 """Connections that the kernel holds until they are accepted: asyncio's default."""
@@ -53,8 +49,8 @@ def control_socket(state: Path) -> Iterator[socket.socket]:
 
     ProxyListenerError: another service listens there, another file has that name, or the path is too long.
     """
-    path = state / NAME
-    if len(os.fsencode(path)) > PATH_LIMIT:
+    path = state / CONTROL_SOCKET
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
         raise ProxyListenerError(f"the state directory's path is too long for a Unix socket: {path}")
     _clear(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

@@ -1,14 +1,13 @@
 """Calls verbs as a user does, and restores what a call changes in the process."""
 
-import asyncio
 import logging
 import signal
-import threading
 
 import pytest
 import structlog
 from click.testing import CliRunner, Result
-from support.control_service import ACTIONS, living
+from support.background import in_thread
+from support.control_service import ACTIONS, running_service
 
 from proxy_listener.cli import main
 from proxy_listener.simulator.house import House
@@ -48,7 +47,7 @@ def call():
 @pytest.fixture
 def state(tmp_path):
     """The state directory of a running service with made values."""
-    with living(tmp_path, ACTIONS) as state:
+    with running_service(tmp_path, ACTIONS) as state:
         yield state
 
 
@@ -80,22 +79,9 @@ bindkey = "e9ea895fac7cca6d30532432a516f3a8"
 @pytest.fixture(scope="module")
 def node_house():
     """Two real nodes, announced on loopback, that send nothing; in a thread of its own."""
-    ready, done = threading.Event(), threading.Event()
-    made = []
-
-    async def live() -> None:
-        house = House(seed=7, rooms=2, devices=0, instance="cli")
-        made.append(house)
-        async with house.running():
-            ready.set()
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(live(),))
-    thread.start()
-    assert ready.wait(20)
-    yield made[0]
-    done.set()
-    thread.join()
+    house = House(seed=7, rooms=2, devices=0, instance="cli")
+    with in_thread(house.running()):
+        yield house
 
 
 @pytest.fixture

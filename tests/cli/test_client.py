@@ -1,7 +1,7 @@
 """The client of the control socket: how a device is selected, and how errors of the service arrive."""
 
 import pytest
-from support.control_service import living
+from support.control_service import running_service
 
 from proxy_listener.web import Actions
 
@@ -24,7 +24,7 @@ def test_an_unknown_or_ambiguous_device_is_an_error(call, state, wanted, words):
 
 def test_an_error_of_the_service_is_shown(call, tmp_path):
     """Status 1, not 69, because a service answered."""
-    with living(tmp_path, Actions()):
+    with running_service(tmp_path, Actions()):
         result = call("coverage", "--state", tmp_path)
     assert result.exit_code == 1
     assert "keeps no record" in result.stderr

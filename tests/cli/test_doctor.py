@@ -1,23 +1,21 @@
 """The verb doctor: every check, with what the user has to do."""
 
-import asyncio
 import json
 import os
 import socket
 import subprocess
 import tempfile
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.control_service import answering, running_service
 
 from proxy_listener.cli import doctor
-from proxy_listener.history import Journal
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt.settings import Settings
-from proxy_listener.web import Actions, serve_control
+from proxy_listener.web import Actions
 
 NOW = 1_795_370_645.0
 
@@ -117,28 +115,6 @@ def test_an_unreachable_broker_is_found():
     assert "canary" not in found.detail
 
 
-@contextmanager
-def served(answer):
-    """A port at which every connection is given to ``answer``."""
-    ready, done = threading.Event(), threading.Event()
-    ports = []
-
-    async def serve() -> None:
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            ports.append(server.sockets[0].getsockname()[1])
-            ready.set()
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield ports[0]
-    finally:
-        done.set()
-        thread.join()
-
-
 def test_a_server_that_is_no_broker_is_found():
     """It closes the connection at the first byte."""
 
@@ -146,7 +122,7 @@ def test_a_server_that_is_no_broker_is_found():
         await reader.read(1)
         writer.close()
 
-    with served(hang_up) as port:
+    with answering(hang_up) as port:
         found = doctor.server("mqtt", Settings(port=port))
     assert found.state == "fail"
     assert "is it an MQTT broker, and is the port right?" in found.detail
@@ -162,7 +138,7 @@ def test_a_wrong_broker_password_is_found():
             await reader.read()
         writer.close()
 
-    with served(refuse) as port:
+    with answering(refuse) as port:
         found = doctor.server("mqtt", Settings(port=port, version="5", user="user", password=Secret("canary")))
     assert found.state == "fail"
     assert "user or password are wrong in [sink.mqtt]" in found.detail
@@ -238,27 +214,9 @@ def test_a_readable_configuration_with_secrets_is_found(call, tmp_path):
 
 def test_a_running_service_is_asked(call, tmp_path):
     """It has no proxy, which is a failure. mDNS is not opened."""
-    ready, done = threading.Event(), threading.Event()
-
-    async def live() -> None:
-        view = View(list, list, dict)
-        task = asyncio.create_task(serve_control(tmp_path, view, Journal(None), Actions()))
-        while not (tmp_path / "control.sock").exists():  # noqa: ASYNC110  serve_control() tells nobody when it listens
-            await asyncio.sleep(0)
-        ready.set()
-        await asyncio.to_thread(done.wait)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
     (tmp_path / "devices.toml").touch()
-    thread = threading.Thread(target=asyncio.run, args=(live(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
+    with running_service(tmp_path, Actions(), view=View(list, list, dict)):
         result = call("doctor", "--json", "-c", tmp_path / "devices.toml", "--state", tmp_path)
-    finally:
-        done.set()
-        thread.join()
     found = {one["what"]: one["state"] for one in json.loads(result.stdout)}
     assert (found["service"], found["proxies"]) == ("ok", "fail")
     assert "mDNS" not in found

@@ -12,7 +12,7 @@ from support.control_service import PROXY, TAKEN
 
 from proxy_listener.cli.output import age, cell, print_table, table_for
 from proxy_listener.cli.rows import PROXY_HEAD, proxy_row
-from proxy_listener.web.documents import proxy_document
+from proxy_listener.web.documents import plain
 
 FETCHING = """
 from proxy_listener.cli.output import progress
@@ -39,7 +39,7 @@ def test_counted_steps_are_one_bar_on_a_terminal():
 def test_a_table_fits_its_terminal(width):
     """Columns are left out in a fixed order; the others are complete."""
     text = io.StringIO()
-    rows = [proxy_row(proxy_document(one)) for one in (PROXY, attrs.evolve(TAKEN, name="living-room-proxy-a81f0c"))]
+    rows = [proxy_row(plain(one)) for one in (PROXY, attrs.evolve(TAKEN, name="living-room-proxy-a81f0c"))]
     Console(file=text, width=width).print(table_for(PROXY_HEAD, rows, width))
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width

@@ -7,12 +7,12 @@ import sys
 
 import attrs
 import pytest
-from support.control_service import ACTIONS, HOSTILE, PROXY, answering, living
+from support.control_service import ACTIONS, HOSTILE, PROXY, answering, running_service
 
 from proxy_listener.cli.status import print_status
 from proxy_listener.cli.verb import Options
 from proxy_listener.model.status import ProxyState
-from proxy_listener.web.documents import proxy_document
+from proxy_listener.web.documents import plain
 
 
 def test_status_shows_every_proxy_and_what_to_do(call, state):
@@ -39,7 +39,7 @@ def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
         await writer.drain()
         writer.close()
 
-    with answering(tmp_path / "control.sock", answer):
+    with answering(answer, tmp_path / "control.sock"):
         result = call("status", "--state", tmp_path)
     assert result.exit_code == 1
     assert "history cannot be written: disk full" in result.stdout
@@ -47,7 +47,7 @@ def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
 
 def test_status_names_unused_nodes_in_one_line(capsys):
     """A neighbour's node has no row and no advice."""
-    stranger = proxy_document(attrs.evolve(PROXY, name="stranger", state=ProxyState.NOT_ACCEPTED, advice="let it in"))
+    stranger = plain(attrs.evolve(PROXY, name="stranger", state=ProxyState.NOT_ACCEPTED, advice="let it in"))
     storage = {"ok": True, "error": None, "alarm": None}
     document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [stranger], "outcomes": {}}
     print_status(document, Options())
@@ -106,7 +106,7 @@ def test_coverage_shows_what_each_proxy_adds(call, state):
 
 def test_watch_prints_json_lines_until_it_is_interrupted(tmp_path):
     """Readings as they come; Ctrl-C is a normal end."""
-    with living(tmp_path, ACTIONS, talking=True):
+    with running_service(tmp_path, ACTIONS, talking=True):
         words = [sys.executable, "-m", "proxy_listener", "watch", "--state", str(tmp_path)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
             lines = [json.loads(watching.stdout.readline()) for _ in range(3)]
@@ -143,7 +143,7 @@ def test_watch_reports_a_gap_on_standard_error(call, tmp_path):
         await writer.drain()
         writer.close()
 
-    with answering(tmp_path / "control.sock", answer):
+    with answering(answer, tmp_path / "control.sock"):
         result = call("watch", "--state", tmp_path)
     assert result.exit_code == 69
     assert result.stdout.splitlines() == ['{"time":"x"}', '{"time":"y"}']

@@ -58,8 +58,8 @@ documents = st.fixed_dictionaries(
 )
 
 
-def told(content: bytes) -> list[str] | None:
-    """The problems of a file with this content; its doubts where it is right."""
+def problems_of(content: bytes) -> list[str] | None:
+    """The problems of a file with this content; its warnings where it loads."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "devices.toml"
         path.write_bytes(content)
@@ -74,7 +74,7 @@ def told(content: bytes) -> list[str] | None:
 @given(documents)
 def test_any_document_loads_or_is_refused(document):
     """Values of every type in every place raise no other exception, and no message has unprintable characters."""
-    said = told(tomlkit.dumps(document).encode())
+    said = problems_of(tomlkit.dumps(document).encode())
     assert said is not None
     assert all(printable(line, 10_000) == line for line in said)
 
@@ -83,6 +83,6 @@ def test_any_document_loads_or_is_refused(document):
 @given(st.binary(max_size=200))
 def test_any_bytes_load_or_are_refused(content):
     """Also what is not TOML."""
-    said = told(content)
+    said = problems_of(content)
     assert said is not None
     assert all(printable(line, 10_000) == line for line in said)

@@ -18,7 +18,7 @@ BED, DOOR, PLANT = 0xA4C1380283F4, 0xE4AAEC000001, 0xC47C8D6A3E7A
 OLD, NEW, OTHER = "e9ea895fac7cca6d30532432a516f3a8", "11" * 16, "22" * 12
 
 
-def told(document) -> list[tuple[int, str | None, str | None]]:
+def keys_of(document) -> list[tuple[int, str | None, str | None]]:
     return [(found.mac, found.name, found.key and found.key.reveal()) for found in extracted(document)]
 
 
@@ -47,7 +47,7 @@ EXTRACTOR = [
 
 def test_a_tree_of_servers_and_homes():
     """A key is beside the MAC or one table deeper. A token is no key. A device of two servers is given once."""
-    assert told(EXTRACTOR) == [(BED, "Bedroom", NEW), (DOOR, "Vacuum", None)]
+    assert keys_of(EXTRACTOR) == [(BED, "Bedroom", NEW), (DOOR, "Vacuum", None)]
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_a_tree_of_servers_and_homes():
 )
 def test_the_names_of_a_key(word):
     """Every name that extractors use, in any case and with any separator."""
-    assert told([{"MAC": "a4c1380283f4", word: NEW}]) == [(BED, None, NEW)]
+    assert keys_of([{"MAC": "a4c1380283f4", word: NEW}]) == [(BED, None, NEW)]
 
 
 def test_a_map_of_macs():
     """MACs with keys, or with tables."""
-    assert told({"A4:C1:38:02:83:F4": NEW, "e4-aa-ec-00-00-01": {"name": "Door", "bindkey": OTHER}}) == [
+    assert keys_of({"A4:C1:38:02:83:F4": NEW, "e4-aa-ec-00-00-01": {"name": "Door", "bindkey": OTHER}}) == [
         (BED, None, NEW),
         (DOOR, "Door", OTHER),
     ]
@@ -78,7 +78,7 @@ def test_the_storage_of_home_assistant():
             "data": {"devices": [{"mac": "E4:AA:EC:00:00:01", "name": "Door", "encryption_key": OTHER}]},
         },
     ]
-    assert told({"version": 1, "key": "core.config_entries", "data": {"entries": entries}}) == [
+    assert keys_of({"version": 1, "key": "core.config_entries", "data": {"entries": entries}}) == [
         (BED, "Bedroom 83F4", NEW),
         (PLANT, "Plant", None),
         (DOOR, "Door", OTHER),
@@ -133,15 +133,15 @@ def file(tmp_path):
     return path
 
 
-def deeds(path: Path, *found: FoundKey) -> list[tuple[str, str]]:
-    return [(change.deed, change.why) for change in import_keys(found, path)]
+def results(path: Path, *found: FoundKey) -> list[tuple[str, str]]:
+    return [(change.result, change.why) for change in import_keys(found, path)]
 
 
 def test_keys_are_added_and_nothing_else_changes(file):
     """A new key is written before the old one, into the entry without a key, or into a new entry at the end."""
     assert [
-        deed
-        for deed, _ in deeds(
+        result
+        for result, _ in results(
             file,
             FoundKey(BED, "Other name", Secret(NEW)),
             FoundKey(PLANT, None, Secret(OTHER)),
@@ -162,7 +162,7 @@ def test_keys_are_added_and_nothing_else_changes(file):
 def test_a_known_key_changes_nothing(file):
     """In either case of its digits. The file is not written."""
     before = file.stat()
-    assert deeds(file, FoundKey(BED, None, Secret(OLD.upper()))) == [("unchanged", "its entry has this key")]
+    assert results(file, FoundKey(BED, None, Secret(OLD.upper()))) == [("unchanged", "its entry has this key")]
     after = file.stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
@@ -172,9 +172,9 @@ def test_a_key_in_a_file_is_kept_behind_a_new_one(file, tmp_path):
     (tmp_path / "bed.key").write_text(OLD, encoding="ascii")
     (tmp_path / "bed.key").chmod(0o600)
     file.write_text(FILE.replace(f'"{OLD}"', '{ file = "bed.key" }'), encoding="utf-8")
-    assert [deed for deed, _ in deeds(file, FoundKey(BED, None, Secret(OLD)))] == ["unchanged"]
-    for deed in ("renewed", "unchanged"):
-        assert [each for each, _ in deeds(file, FoundKey(BED, None, Secret(NEW)))] == [deed]
+    assert [result for result, _ in results(file, FoundKey(BED, None, Secret(OLD)))] == ["unchanged"]
+    for result in ("renewed", "unchanged"):
+        assert [each for each, _ in results(file, FoundKey(BED, None, Secret(NEW)))] == [result]
     assert f'bindkey = ["{NEW}", {{ file = "bed.key" }}]  # from 2024' in file.read_text(encoding="utf-8")
     assert load(file).devices[0].bindkey == (Secret(NEW), Secret(OLD))
 
@@ -191,14 +191,14 @@ def test_a_key_in_a_file_is_kept_behind_a_new_one(file, tmp_path):
 )
 def test_an_invalid_key_is_refused_with_its_reason(file, key, why):
     """The file is not changed."""
-    assert deeds(file, FoundKey(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
+    assert results(file, FoundKey(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
     assert file.read_text(encoding="utf-8") == FILE
 
 
 def test_a_readable_file_becomes_private(file):
     """It holds a key now, and would be refused otherwise."""
     file.chmod(0o644)
-    deeds(file, FoundKey(DOOR, None, Secret(NEW)))
+    results(file, FoundKey(DOOR, None, Secret(NEW)))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load(file).devices[2].bindkey == (Secret(NEW),)
 
@@ -207,7 +207,7 @@ def test_a_link_is_followed(file, tmp_path):
     """The file that it leads to is changed; nothing else is left in the directory."""
     link = tmp_path / "link.toml"
     link.symlink_to(file)
-    deeds(link, FoundKey(DOOR, None, Secret(NEW)))
+    results(link, FoundKey(DOOR, None, Secret(NEW)))
     assert link.is_symlink()
     assert NEW in file.read_text(encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"link.toml", "devices.toml"}
@@ -215,7 +215,7 @@ def test_a_link_is_followed(file, tmp_path):
 
 def test_a_name_cannot_add_keys_to_the_file(file):
     """Quotes, line breaks and escape sequences in an extractor's name; a name that is in use is left out."""
-    deeds(
+    results(
         file,
         FoundKey(DOOR, 'x"\n[web]\nlisten = "0.0.0.0:1"\x1b', Secret(NEW)),
         FoundKey(0xA4C138000009, "Bedroom", Secret(NEW)),
@@ -230,7 +230,7 @@ def test_the_first_device_is_added(tmp_path):
     for text in ("", "[service]", "# nothing\n"):
         path = tmp_path / "devices.toml"
         path.write_text(text, encoding="utf-8")
-        deeds(path, FoundKey(BED, "Bed", Secret(NEW)), FoundKey(DOOR, None, Secret(OTHER)))
+        results(path, FoundKey(BED, "Bed", Secret(NEW)), FoundKey(DOOR, None, Secret(OTHER)))
         assert path.read_text(encoding="utf-8").startswith(text)
         assert [mac_text(device.mac) for device in load(path).devices] == ["A4:C1:38:02:83:F4", "E4:AA:EC:00:00:01"]
 
@@ -270,5 +270,5 @@ def test_after_any_import_the_file_loads(document):
         path.write_text(FILE, encoding="utf-8")
         path.chmod(0o600)
         changes = import_keys(extracted(document), path)
-        added = {change.mac for change in changes if change.deed in {"added", "renewed"}}
+        added = {change.mac for change in changes if change.result in {"added", "renewed"}}
         assert added <= {device.mac for device in load(path).devices if device.bindkey}

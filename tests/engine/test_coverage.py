@@ -14,7 +14,7 @@ from proxy_listener.model.advertisement import PUBLIC, mac_text
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
 from proxy_listener.service import service
 from proxy_listener.simulator import frames
-from proxy_listener.web.control import NAME
+from proxy_listener.state import CONTROL_SOCKET
 
 CLIMATE, DOOR, PLANT = 0xA4C1380283F4, 0xE4AAEC755F23, 0xC47C8D6DA435
 NAMES = {CLIMATE: "Climate", DOOR: "Door", PLANT: "Plant"}
@@ -113,9 +113,9 @@ async def test_the_running_service_counts_what_its_rooms_hear(tmp_path):
             for room in rooms:
                 say(running, room, number, heard + number)
         async with asyncio.timeout(10.0):
-            while not (tmp_path / NAME).exists():  # noqa: ASYNC110  a file tells nobody when it comes
+            while not (tmp_path / CONTROL_SOCKET).exists():  # noqa: ASYNC110  a file tells nobody when it comes
                 await asyncio.sleep(0.01)
-        connector = aiohttp.UnixConnector(path=str(tmp_path / NAME))
+        connector = aiohttp.UnixConnector(path=str(tmp_path / CONTROL_SOCKET))
         async with (
             aiohttp.ClientSession(connector=connector) as client,
             client.get("http://localhost/coverage") as answer,

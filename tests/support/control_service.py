@@ -2,10 +2,10 @@
 
 import asyncio
 import itertools
-import threading
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 
 import attrs
+from support.background import in_thread
 
 from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.history import Journal
@@ -130,65 +130,47 @@ async def covered():
     return Coverage(168.0, heard, [hall, kitchen], [MAC + 1])
 
 
-@contextmanager
-def living(state, actions, *, talking=False):
-    """A service in a thread of its own; ``talking``: with a new reading every 20 ms."""
-    ready, done = threading.Event(), threading.Event()
+HOUSE = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})
 
-    async def talk(journal) -> None:
-        for number in itertools.count(100):
-            journal.append(reading(number))
-            await asyncio.sleep(0.02)
 
-    async def house() -> None:
-        journal = Journal(None)
-        for one in READINGS:
-            journal.append(one)
-        await journal.flush()
-        view = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})
-        parts = [
-            journal.run(),
-            serve_control(state, view, journal, actions),
-            *([talk(journal)] if talking else []),
-        ]
-        tasks = [asyncio.create_task(part) for part in parts]
-        while not (state / "control.sock").exists():  # noqa: ASYNC110  serve_control() tells nobody when it listens
-            await asyncio.sleep(0)
-        ready.set()
-        await asyncio.to_thread(done.wait)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await journal.close()
+def running_service(state, actions, *, view=HOUSE, talking=False):
+    """A service at the control socket of this state directory. ``talking``: with a new reading every 20 ms."""
+    return in_thread(_service(state, actions, view, talking))
 
-    thread = threading.Thread(target=asyncio.run, args=(house(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield state
-    finally:
-        done.set()
-        thread.join()
+
+@asynccontextmanager
+async def _service(state, actions, view, talking):
+    journal = Journal(None)
+    for one in READINGS:
+        journal.append(one)
+    await journal.flush()
+    parts = [journal.run(), serve_control(state, view, journal, actions), *([_talk(journal)] if talking else [])]
+    tasks = [asyncio.create_task(part) for part in parts]
+    while not (state / "control.sock").exists():  # noqa: ASYNC110  serve_control() does not report that it listens
+        await asyncio.sleep(0)
+    yield state
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await journal.close()
+
+
+async def _talk(journal) -> None:
+    for number in itertools.count(100):
+        journal.append(reading(number))
+        await asyncio.sleep(0.02)
 
 
 ACTIONS = Actions(route=lambda _mac: [CANDIDATE], read=read, stream=capture, coverage=covered)
 
 
-@contextmanager
-def answering(path, answer):
-    """Something that answers at a Unix socket, in a thread of its own."""
-    ready, done = threading.Event(), threading.Event()
+def answering(answer, path=None):
+    """A server that gives every connection to ``answer``, at a Unix socket, or at a port of loopback (returned)."""
+    return in_thread(_server(answer, path))
 
-    async def serve() -> None:
-        async with await asyncio.start_unix_server(answer, path):
-            ready.set()
-            await asyncio.to_thread(done.wait)
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield
-    finally:
-        done.set()
-        thread.join()
+@asynccontextmanager
+async def _server(answer, path):
+    starting = asyncio.start_server(answer, "127.0.0.1", 0) if path is None else asyncio.start_unix_server(answer, path)
+    async with await starting as server:
+        yield None if path is not None else server.sockets[0].getsockname()[1]
