@@ -37,11 +37,11 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
     "key_missing": ("warning", "sends encrypted frames and has no bindkey; they are kept until it is entered"),
     "guessing": (
         "warning",
-        "more frames with a wrong tag than an honest radio sends; this proxy's are dropped meanwhile",
+        "more frames with a wrong tag than bit errors explain; frames of this proxy are dropped meanwhile",
     ),
     "conflict": (
         "warning",
-        "two senders use this device's address at once; its values are claimed by anyone, so none is to be trusted",
+        "two senders use this device's address at once; its frames are not authenticated, so no value can be trusted",
     ),
     "room": ("info", "located"),
     "old_firmware": (

@@ -1,8 +1,8 @@
-"""The hall: everything the configuration asks for is built here, put side by side, and supervised.
+"""The service: builds every part that the configuration asks for, supervises them, reloads, and stops in order.
 
-What comes in: a :class:`Config` and the state directory. What goes out: nothing; the parts do the work. The rule of
-this file: parts meet here and nowhere else, each gets only the callables that it needs, and none of them can stop
-another. When told to stop, proxies are left first, then what was heard is committed and told, within two seconds.
+What comes in: a :class:`Config` and the state directory. Parts are connected here and nowhere else: each gets only the
+callables that it needs, and a part that fails is restarted without the others. On stopping, the proxies are left first;
+then what was heard is committed and published, within two seconds.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from proxy_listener import sinks, web
-from proxy_listener.capture.tap import Taps
+from proxy_listener.capture.live import LiveCapture
 from proxy_listener.config import Config, load
 from proxy_listener.engine.coverage import Coverage, coverage
 from proxy_listener.history import Journal
@@ -40,21 +40,21 @@ from proxy_listener.systemd import ServiceManager, Watchdog
 log = structlog.get_logger()
 
 HOUSEKEEPING = 10.0
-"""Seconds between rounds of housekeeping, or as often as the service manager wants a sign of life."""
-NOTES = 60.0
-"""Seconds of hearing that a crash loses from the record."""
+"""Seconds between rounds of housekeeping, or as often as the watchdog of the service manager wants."""
+RECEPTION = 60.0
+"""Seconds of reception counts that a crash loses."""
 
-WAITING_TOLD = 30.0
-"""Seconds without any stream after which it is said once what is waited for."""
+WAITING_REPORT = 30.0
+"""Seconds without any stream after which it is logged once what the service waits for."""
 WAITING_LINES = 16
 
 CLOSING = 5.0
-"""Seconds that the disk has to take what was heard last."""
-LAST_WORDS = 1.0
+"""Seconds that the disk has for the last commit."""
+DRAINING = 1.0
 """Seconds that sinks have to write what was committed last."""
 
 FLOW = frozenset({"proxies", "journal"})
-"""The parts that every reading flows through."""
+"""The parts that every reading passes through."""
 
 COVERAGE_HOURS = 7 * 24.0
 
@@ -84,12 +84,12 @@ class Service:
             behind=journal.behind,
             reads=lambda: self._reads.ended,
         )
-        self._taps = Taps(self.pipeline.hear, self.fleet.listen)
+        self._capture = LiveCapture(self.pipeline.hear, self.fleet.listen)
         self._reads = self._make_reads()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Everything at work inside the block."""
+        """All parts run inside the block."""
         try:
             self._parts.start("journal", self.journal.run)
             self._parts.start("proxies", self.fleet.run)
@@ -105,7 +105,7 @@ class Service:
             await self._stop()
 
     async def reload(self, config: Config) -> None:
-        """Take a new configuration; only what changed in it is touched."""
+        """Take a new configuration; only the parts that it changes are restarted."""
         old, self.config = self.config, config
         if (config.devices, config.unlisted) != (old.devices, old.unlisted):
             now = time.time(), asyncio.get_running_loop().time()
@@ -126,18 +126,18 @@ class Service:
             log.warning("[history] and [service] take effect with the next start")
 
     def live(self) -> int:
-        """How many proxies stream to us."""
+        """How many proxies send us their stream."""
         return sum(proxy.live for proxy in self.fleet)
 
     async def _stop(self) -> None:
-        """Leave the proxies first: nothing more comes in. Then commit what came, and let the sinks say it."""
+        """Leave the proxies first, so that nothing more comes in. Then commit, and let the sinks publish the rest."""
         sinks = [name for name in self._parts.names if name.startswith("sink ")]
         await self._end("proxies")
         await self._end(*(set(self._parts.names) - {"journal", *sinks}))
         self.pipeline.record_reception(time.time())
         await self._end("journal")
         await self._close_journal()
-        await self._parts.wait(LAST_WORDS)
+        await self._parts.wait(DRAINING)
         await self._end(*sinks)
 
     async def _close_journal(self) -> None:
@@ -201,7 +201,7 @@ class Service:
             route=self._reads.explain,
             read=self._reads.read_now,
             coverage=self._coverage,
-            stream=self._taps.lines,
+            stream=self._capture.lines,
             metrics=self._metrics(),
             units={name: row.unit.symbol for name, row in QUANTITIES.items() if row.unit.symbol},
         )
@@ -210,7 +210,7 @@ class Service:
         settings = self.config.sinks.get("prometheus")
         if settings is None:
             return None
-        # Imported only where it is asked for: it costs memory, and belongs to an extra.
+        # Imported only where it is configured: it takes memory, and belongs to an extra.
         from proxy_listener.sinks.prometheus import Metrics
 
         return Metrics(self.view, self.journal, settings).exposition
@@ -227,7 +227,7 @@ class Service:
             record,
             {status.name: status.room for status in self.fleet.status() if status.state not in NOT_EXPECTED},
             {device.mac: device.name for device in devices},
-            # What advertises nothing that would be a frame (an old plant sensor) is heard all the same.
+            # A plant sensor with old firmware advertises no frames, and is heard all the same.
             [device.mac for device in devices if device.listed and not device.heard],
             COVERAGE_HOURS,
         )
@@ -236,24 +236,24 @@ class Service:
         await self.pipeline.open_kept()
 
     async def _housekeeping(self) -> None:
-        """Notes for after a restart, and signs of life for the service manager."""
+        """Reception counts for the history, and watchdog messages for the service manager."""
         clock = asyncio.get_running_loop().time
         pace = min(HOUSEKEEPING, self.manager.interval or HOUSEKEEPING)
-        began = noted = clock()
-        told = False
+        began = recorded = clock()
+        reported = False
         while True:
             now = clock()
-            self._show_life(now)
-            if not told and now - began >= WAITING_TOLD:
-                told = True
-                self.tell_waiting()
-            if now - noted >= NOTES:
-                noted = now
+            self._notify_manager(now)
+            if not reported and now - began >= WAITING_REPORT:
+                reported = True
+                self.report_waiting()
+            if now - recorded >= RECEPTION:
+                recorded = now
                 self.pipeline.record_reception(time.time())
             await asyncio.sleep(pace)
 
-    def _show_life(self, now: float) -> None:
-        """STATUS always; WATCHDOG only while readings can flow."""
+    def _notify_manager(self, now: float) -> None:
+        """STATUS always; WATCHDOG only while readings can pass."""
         if not self.manager.listens:
             return
         hung = self.journal.storage.error == STALLED
@@ -268,8 +268,8 @@ class Service:
         storage = self.journal.storage
         return text if storage.ok else f"{text}; history storage fails: {storage.error}"
 
-    def tell_waiting(self) -> None:
-        """Say what is waited for, where nothing comes in."""
+    def report_waiting(self) -> None:
+        """Log what the service waits for, where no proxy sends."""
         if self.live():
             return
         if self.fleet.zeroconf is None:
@@ -294,12 +294,12 @@ async def service(config: Config, state: Path) -> AsyncIterator[Service]:
     with single_instance(state):
         journal = open_journal(config, state)
         if journal.alarm:
-            log.error("the history had to be started anew", detail=journal.alarm)
+            log.error("a new history was started", detail=journal.alarm)
         elif journal.fresh and ran_before:
             log.warning(
                 "the history is lost: there is none in this state directory, where the service ran before",
                 path=str(state / config.history.path),
-                meaning="frames recorded earlier are new once more, until heard",
+                meaning="frames that were recorded before can be accepted once more",
             )
         made = Service(config, state, journal)
         async with made.running():
@@ -329,7 +329,7 @@ async def run(config: Config, state: Path) -> None:
 
 
 def _allow_many_sockets() -> None:
-    """Two sockets a proxy; the usual soft limit of 1,024 is there for programs that use select()."""
+    """A proxy needs two sockets. The usual soft limit of 1,024 exists for programs that use select()."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -349,7 +349,7 @@ async def _reload_when(again: asyncio.Event, running: Service) -> None:
         except ConfigError as error:
             for problem in error.problems:
                 log.error("devices.toml was not taken; the old one stays", problem=str(problem))  # noqa: TRY400  as above
-        except Exception:  # one reload that fails in our own code must not be the last
+        except Exception:  # a defect in our own code must not end all later reloads
             log.exception("devices.toml could not be taken as a whole")
         else:
             log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))

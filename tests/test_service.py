@@ -186,7 +186,7 @@ async def test_run_without_proxies_waits_and_says_for_what(tmp_path):
     (tmp_path / "devices.toml").write_text('[discovery]\ninterfaces = ["127.0.0.1"]\n')
     config = load(tmp_path / "devices.toml")
     async with service(config, tmp_path / "state") as running:
-        running.tell_waiting()
+        running.report_waiting()
         assert running.live() == 0
         assert not [status for status in running.view.proxies() if status.state is ProxyState.LIVE]
 

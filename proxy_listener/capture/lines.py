@@ -4,12 +4,12 @@
 
     {"time":1732300000.123,"proxy":"kitchen-proxy","mac":"A4:C1:38:02:83:F4","address_type":"public","rssi":-61,"data":"0201..."}
 
-Lines come in and advertisements go out, and the other way round for ``record``. The rule of this file: a line is taken
-whole or not at all, and a bad one is counted and named by its place, never fatal.
+Lines come in and advertisements go out, and the other way round for ``record``. A line is taken as a whole or not at
+all; a bad line is counted and named by its place, and never fatal.
 
 ``time`` must be there, as must ``proxy``, ``mac``, ``rssi`` and ``data``. ``address_type`` is ``public`` where it is
 missing: every Xiaomi sensor has a public address, and captures of other programs often do not say. Keys beyond these
-are ignored for the same reason. Ranges of RSSI and lengths are the listener's to judge, as they are for a live proxy.
+are ignored for the same reason. Ranges of RSSI and lengths are checked by the replay, as they are for a live proxy.
 """
 
 import json

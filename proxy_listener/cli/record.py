@@ -9,7 +9,7 @@ from typing import TextIO
 
 import click
 
-from proxy_listener.capture.tap import Taps
+from proxy_listener.capture.live import LiveCapture
 from proxy_listener.cli.client import ServiceClient, ask
 from proxy_listener.cli.output import open_output
 from proxy_listener.cli.verb import NotRunningError, Options, Verb
@@ -47,11 +47,11 @@ async def _record_alone(config: Config, state: Path, file: TextIO, seconds: floa
     """Connect to the proxies, under the same lock as ``run``, and record until told to stop."""
     with single_instance(state):
         fleet = Fleet(config.discovery, config.proxies, _ignore, state=state)
-        taps = Taps(_ignore, fleet.listen)
+        capture = LiveCapture(_ignore, fleet.listen)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        parts = (_write_lines(taps.lines(), file), fleet.run(), stop.wait())
+        parts = (_write_lines(capture.lines(), file), fleet.run(), stop.wait())
         tasks: list[asyncio.Future[object]] = [asyncio.ensure_future(part) for part in parts]
         try:
             done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,8 @@
-"""Which rooms carry the house: what would be lost without a proxy, and what nobody hears.
+"""Coverage: what would be lost without a proxy, and which devices no proxy hears.
 
 What comes in: the record of hearing (per proxy and device: frames heard, frames heard by it alone, frames of all), and
-which proxies and devices there are. What goes out: a :class:`Coverage`. The rule of this file: it counts frames that
-were heard; a frame that no proxy heard leaves no trace, so shares are of what the rooms together delivered.
+which proxies and devices there are. What goes out: a :class:`Coverage`. It counts frames that
+were heard: a frame that no proxy heard leaves no trace, so shares are of what all rooms together delivered.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,11 +1,11 @@
-"""Who hears which device how well, and in which room it therefore is.
+"""Which proxies hear a device, how well, and in which room it therefore is.
 
 What comes in: for one device, each copy that may count (proxy, RSSI, monotonic time, the frame's serial number). What
-goes out: per proxy a smoothed RSSI, when it last heard, how many frames it heard and how many nobody else did; and the
-nearest proxy.
+goes out: per proxy a smoothed RSSI, when it last heard, how many frames it heard and how many no other proxy did; and
+the nearest proxy.
 
-The rule of this file: the nearest proxy changes only for a lead of 6 dB that lasted 20 s and three frames, or because
-it heard nothing for five minutes of what others heard; so a sensor on a shelf never hops, and one that is carried
+The nearest proxy changes only for a lead of 6 dB that lasted 20 s and three frames, or because it heard nothing for
+five minutes of what others heard. So the room of a sensor on a shelf does not change, and that of one that is carried
 follows within half a minute. Silence of the device itself, or of a stalled proxy, changes nothing.
 """
 
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import attrs
 
 SMOOTHING = 0.1
-"""Weight of a new RSSI: single packets scatter by 3 to 5 dB indoors, so what is smoothed by this does by one. More
-weight after a silence would make each burst of a seldom sender a new guess."""
+"""Weight of a new RSSI: single packets vary by 3 to 5 dB indoors, so the smoothed value varies by about one. More
+weight after a silence would let the room of a device that rarely sends change with each burst."""
 
 LEAD, LEAD_SECONDS, LEAD_FRAMES = 6.0, 20.0, 3
 """habluetooth wants 16 dB and freezes to one room; 6 dB for 20 s is what walls differ by and people do not wait for."""
@@ -29,7 +29,7 @@ SETTLE_SECONDS = 1.0
 
 UNKNOWN_RSSI = 0
 SILENCE = float("-inf")
-"""dBm, of what is not heard at all."""
+"""dBm of a device that is not heard."""
 
 PROXIES = 128
 """Routes of one device: more rooms than a signal reaches."""
@@ -132,7 +132,7 @@ class Routes:
         return rows
 
     def settle(self, heard: float) -> bool:
-        """Decide anew which proxy is nearest. True if it changed."""
+        """Decide which proxy is nearest now. True if it changed."""
         best, highest, level = self._best(heard)
         if best is None or self._first_heard is None:
             return False

@@ -1,12 +1,12 @@
-"""What one proxy heard once, and the structure of its bytes.
+"""What one proxy received once, and the structure of its bytes.
 
 ::
 
     advertising payload:  [length][type][data ...] [length][type][data ...] ...      length counts type and data
     type 0x16:            data = 16-bit UUID, little endian, then the service data
 
-The rule of this file: a length that points outside the payload ends the walk; what came before it stands
-(firmware appends the scan response directly, and real devices pad with zeros).
+A length that points outside the payload ends the walk, and what came before it counts (firmware appends the scan
+response directly, and real devices pad with zeros).
 """
 
 import re
@@ -49,11 +49,11 @@ class ForeignFilter:
 
 @attrs.frozen
 class Advertisement:
-    """One packet, as one proxy received it.
+    """One advertisement, as one proxy received it.
 
     ``data`` is the whole advertising payload, the scan response directly behind it. ``rssi`` is in dBm; 0 means that
-    the proxy did not say. ``time`` is wall-clock seconds since 1970, for showing; ``heard`` is monotonic seconds, and
-    the only time that decides anything.
+    the proxy did not say. ``time`` is wall-clock seconds since 1970, for display; ``heard`` is monotonic seconds, on
+    which every decision is based.
     """
 
     address: Address

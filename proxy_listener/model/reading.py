@@ -1,7 +1,7 @@
-"""One frame, decoded: what leaves the house, and its form as JSON.
+"""One frame, decoded, and its form as JSON.
 
 Values are numbers, booleans or text, each in Home Assistant's unit for its quantity (°C, %, lx, µS/cm, kg, Ω, mg/m³,
-V, s, min). The rule of this file: the JSON keys and their order are a contract; other programs read them.
+V, s, min). The JSON keys and their order are a contract, because other programs read them.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""A key or a password: goes in as text, comes out only where it is used, and shows itself to nobody.
+"""A key or a password.
 
-``repr``, ``str``, ``format`` give ``***``; pickling and copying to text are refused, so no log, error, API answer or
-dump can hold one by accident.
+``repr``, ``str`` and ``format`` give ``***``, and pickling is refused, so that no log, error, API answer or dump can
+hold one by accident.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 
 class Secret:
-    """Text that must not be seen. ``reveal()`` is the only way to it."""
+    """Text that must not be shown. ``reveal()`` is the only access to it."""
 
     __slots__ = ("_text",)
 

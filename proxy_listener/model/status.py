@@ -1,6 +1,6 @@
-"""What proxies, devices and routes report about themselves: values for the control socket, the page, metrics, verbs.
+"""The status of proxies and devices, as the control socket, the page, metrics and verbs show it.
 
-Made by the room that knows, shown by whoever asks. Times named ``heard`` and ``since`` are monotonic; ``age`` and
+Times named ``heard`` and ``since`` are monotonic; ``age`` and
 ``uptime`` are seconds.
 """
 
@@ -59,7 +59,7 @@ class ProxyStatus:
     version: str | None  # ESPHome version
     encrypted: bool | None = None  # Noise; None while not known
     active: bool | None = None  # can connect to devices (flag 2)
-    scanner: str | None = None  # the last scanner state and mode it told
+    scanner: str | None = None  # the last scanner state and mode that it reported
     advertisements: int = 0  # since start
     rate: float = 0.0  # advertisements per second, smoothed over a minute
     heard_age: float | None = None  # seconds since its last advertisement

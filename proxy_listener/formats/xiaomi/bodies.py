@@ -1,4 +1,4 @@
-"""What people measure on themselves: the S200 and S400 scales, toothbrushes, the MMC-T201 thermometer.
+"""Body measurements: the S200 and S400 scales, toothbrushes, the MMC-T201 thermometer.
 
 ::
 
@@ -8,7 +8,7 @@
     0x3003  toothbrush  [0 start, 1 end][time u32] or with [score]
     0x2000  MMC-T201    [skin 0.01 °C s16][board 0.01 °C s16][battery %]
 
-The rule of this file: a scale's ``weighing`` is its own clock in UTC, which joins the two frames of one weighing.
+``weighing`` is the scale's own clock in UTC. It joins the two frames of one weighing.
 """
 
 import math
@@ -39,7 +39,7 @@ def utc_text(seconds: int) -> str:
 
 
 def s200(data: bytes) -> tuple[Values, Events]:
-    """0x4E16: sent once, when the weight is final. A weight of 0 says that nobody stands there."""
+    """0x4E16: sent once, when the weight is final. A weight of 0 means that the scale is empty."""
     profile, raw, time = _WEIGHING(data)
     values: Values = {"profile_id": profile, "stabilized": raw != 0}
     if raw:
@@ -51,7 +51,7 @@ def s200(data: bytes) -> tuple[Values, Events]:
 def s400(data: bytes) -> tuple[Values, Events]:
     """0x6E16: weight with the impedance at 50 kHz (or alone: with socks on), then the impedance at 250 kHz alone.
 
-    Decoders quarrel about which frequency is "low"; these names are xiaomi-ble's and Home Assistant's.
+    Decoders disagree about which frequency is "low"; these names are those of xiaomi-ble and Home Assistant.
     """
     profile, raw, time = _WEIGHING(data)
     mass, heart_rate, impedance = raw & 0x7FF, raw >> 11 & 0x7F, raw >> 18
@@ -99,7 +99,7 @@ def body_temperature(data: bytes) -> tuple[Values, Events]:
 
 
 def fitted_temperature(data: bytes) -> tuple[Values, Events]:
-    """0x2000, MMC-T201: a formula that Xiaomi's app does not publish, fitted to what it shows from 36.5 to 37.8 °C."""
+    """0x2000, MMC-T201. Xiaomi does not publish the formula; this one fits what its app shows from 36.5 to 37.8 °C."""
     skin, board, battery = _TEMPERATURES(data)
     body = 3.71934e-11 * math.exp(0.69314 * skin / 100) - 1.02801e-8 * math.exp(0.53871 * board / 100) + 36.413
     temperature = _within_temperature(round(body, 2))

@@ -5,7 +5,7 @@
     0x1001          [button][value][press]
     n.e.1012-1014   nothing, or [button]; the press is in the object id
 
-The rule of this file: a button that the model does not have fires nothing; the frame is implausible.
+A frame with a button that the model does not have is implausible.
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, ObjectRow, Values, function
@@ -28,7 +28,7 @@ def pressed(buttons: Buttons) -> ObjectRow:
 
 
 def press_event(buttons: Buttons, kind: str) -> ObjectRow:
-    """A MIoT event whose id says which press it was: ``kind``; its byte, if it has one, which button."""
+    """A MIoT event. Its id says which press it was (``kind``), its byte, if it has one, which button."""
     lengths = (0, 1) if buttons.whatever or buttons.numbered else (1,)
 
     def meaning(data: bytes) -> tuple[Values, Events]:
@@ -77,7 +77,7 @@ def dimmer(data: bytes) -> tuple[Values, Events]:
 
 
 def coded_press(kinds: dict[int, str]) -> Meaning:
-    """K9BB-1BTN: one object for all presses, told apart by its byte."""
+    """K9BB-1BTN: one object for all presses; its byte says which."""
 
     def meaning(data: bytes) -> tuple[Values, Events]:
         kind = kinds.get(data[0])

@@ -7,7 +7,7 @@
     0x000B   [action: low 4 bits, method: high 4 bits][key id u32][time u32]
     0x100E   [bit 0 square bolt, 1 dull bolt, 2 latch, 3 child lock]
 
-The rule of this file: as Home Assistant has it, ``lock`` (and ``antilock``, ``childlock``) is true where it is open.
+As in Home Assistant, ``lock`` (and ``antilock``, ``childlock``) is true where it is open.
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, Values
@@ -61,7 +61,7 @@ _KEYS = {
 
 
 def key_text(key_id: int) -> str:
-    """Whose key it was: ``administrator``, ``Bluetooth key 7``, ``Fingerprint key id 2``."""
+    """The key in words: ``administrator``, ``Bluetooth key 7``, ``Fingerprint key id 2``."""
     if key_id in _PERSONS:
         return _PERSONS[key_id]
     if key_id <= 0x7FFFFFFF:
@@ -71,10 +71,10 @@ def key_text(key_id: int) -> str:
 
 
 def lock(*, of_its_own: frozenset[str] = frozenset({"lock"})) -> Meaning:
-    """0x000B. ``of_its_own``: the states that the model keeps apart.
+    """0x000B. ``of_its_own``: the states that are separate quantities on the model.
 
-    ZNMS17LM tells antilock and child lock from the lock; with every other model the decoders that were looked at let
-    them speak for the lock itself, and no frame is known that says otherwise.
+    ZNMS17LM has separate states for antilock and child lock. For every other model, the public decoders count them as
+    the state of the lock, and no frame is known that contradicts it.
     """
 
     def meaning(data: bytes) -> tuple[Values, Events]:

@@ -247,8 +247,8 @@ def _read_sealed(frame: MibeaconFrame, data: bytes) -> None:
     v4v5 = frame.control >= 0x4000
     end = len(data) - (SEALED_TAIL if v4v5 else LEGACY_TAIL)
     if end - frame.start < OBJECT_HEADER:
-        # MJYD02YL sends such frames with 8 bytes behind the MAC, which nobody can read (ble_monitor #285, #322). No key
-        # was tried on them, so they are no sign of a wrong one.
+        # MJYD02YL sends such frames with 8 bytes behind the MAC, which no decoder reads (ble_monitor #285, #322).
+        # No key is tried on them, so they do not count as a wrong key.
         raise DecodeError(Outcome.MALFORMED, f"{len(data) - frame.start} encrypted bytes, too few to hold an object")
     frame.body = data[frame.start : end]
     if v4v5:

@@ -2,10 +2,10 @@
 
 ::
 
-    object = [id u16][length u8][data ...]         a payload is objects, one behind the other
+    object = [id u16][length u8][data ...]         a body is a sequence of objects
 
-The rule of this file: an object is one row. A row is a layout where the bytes are data, codes where a byte is a list of
-meanings, and a function where the data ends. What an id means on one model only stands in ``_OF_MODEL``.
+An object is one row: a layout where the bytes are numbers, codes where a byte is one of a list of meanings, a function
+for everything else. What an id means on one model only stands in ``_OF_MODEL``.
 
 Ids from 0x4000 follow a rule of Xiaomi's MIoT definitions: 0x4000 + service * 1024 + (512 if an event) + number - 1000.
 Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENTS`` have one row for fifteen ids each.
@@ -214,7 +214,7 @@ _WATER: Mapping[int, ObjectRow] = {0x4806: layout(flag(BOTTOM_SUBMERSION))}
 _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "CGPR1": {0x000F: layout(u24(ILLUMINANCE), sets(MOTION, to=True))},
     "DSL-C08": {
-        # Lifting the handle outside locks it, and is told with the object that elsewhere says "armed" only.
+        # Lifting the handle outside locks the door; the object elsewhere means "armed" only.
         0x0008: codes({0: _handle_lifted(to=True), 1: _handle_lifted(to=False)}, 1, 5),
         0x000B: function(locks.dsl_lock, 9),
         0x100E: function(locks.bolts, 1),
@@ -288,7 +288,7 @@ _ROWS = _standard()
 
 @cache
 def _entry(object_id: int, length: int, read: Reader) -> tuple[bytes, tuple[Reader, int]]:
-    """One and the same in every model's look-up: of its own for each they would be a megabyte."""
+    """Shared between the tables of all models: separate entries would take a megabyte."""
     return object_id.to_bytes(2, "little") + bytes([length]), (read, HEADER + length)
 
 
@@ -307,7 +307,7 @@ def _readers_of(model: Model) -> Readers:
 _STANDARD_READERS = _readers(_ROWS)
 _STRANGER = _readers(_ROWS | _buttons(NUMBERED))
 _READERS: Mapping[int | None, Readers] = {product_id: _readers_of(model) for product_id, model in MODELS.items()}
-"""Most models send standard objects only, and share the look-up of those."""
+"""Most models send standard objects only, and share one table."""
 
 
 def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
@@ -319,7 +319,7 @@ def read_objects(payload: bytes, model: Model, strict: bool) -> Found:
     """A frame's objects, in order. ``strict``, for frames that were decrypted: all that are known, or a DecodeError.
 
     An object without a row, or of a length that its row does not have, is skipped by its length either way: new
-    firmware may add one. Neither the result nor ``strict`` goes by name, because every frame would pay for that.
+    firmware may add one. The result has no names and ``strict`` is positional, because every frame would pay for both.
     """
     # Nine frames in ten are one object that has a row.
     try:

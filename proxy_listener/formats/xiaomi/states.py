@@ -1,6 +1,6 @@
 """States whose bytes are not a plain layout: motion and how long ago, minutes of one or four bytes, kettles, resets.
 
-The rule of this file: "no motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds.
+"No motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds.
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, Values
@@ -28,7 +28,7 @@ def _idle_for(seconds: int) -> tuple[Values, Events]:
 
 
 def motion_ended(data: bytes) -> tuple[Values, Events]:
-    """0x101B is sent once, when motion has ended; its number is the time since, whatever that is."""
+    """0x101B is sent once, when motion has ended; its number is the seconds since."""
     values, events = idle(data)
     return values | {"motion": False}, events
 
@@ -57,17 +57,17 @@ def lux_and_light(data: bytes) -> tuple[Values, Events]:
 
 
 def motion_alone(_data: bytes) -> tuple[Values, Events]:
-    """What the number is differs from model to model; that there was motion does not."""
+    """The number means different things on different models; all of them say that there was motion."""
     return {"motion": True}, ()
 
 
 def motion_detected(_data: bytes) -> tuple[Values, Events]:
-    """0x0003 says that something moved and never that it stopped: an event, whatever the byte."""
+    """0x0003 says that something moved, and never that it stopped: an event, independent of its byte."""
     return {}, _MOVED
 
 
 def low_battery(data: bytes) -> tuple[Values, Events]:
-    """An event that may come without a byte: then it is the event that says so."""
+    """An event that may come without a byte; the event alone means a low battery."""
     return {"battery_low": data != b"\x00"}, ()
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from structlog.testing import capture_logs
 
-from proxy_listener.capture.tap import WAITING, Taps
+from proxy_listener.capture.live import WAITING, LiveCapture
 from proxy_listener.model.outcome import Outcome
 
 MAC = 0xA4C1380283F4
@@ -18,7 +18,7 @@ class Ears:
     def __init__(self):
         self.heard = 0
         self.calls = self.hear
-        self.taps = Taps(self.hear, self.listen)
+        self.capture = LiveCapture(self.hear, self.listen)
 
     def hear(self, *_call):
         self.heard += 1
@@ -34,7 +34,7 @@ class Ears:
 async def test_a_looker_sees_what_the_listener_hears():
     """A capture's line each, and the outcome is the listener's."""
     ears = Ears()
-    async with aclosing(ears.taps.lines()) as lines:
+    async with aclosing(ears.capture.lines()) as lines:
         first = asyncio.create_task(anext(lines))
         await asyncio.sleep(0)
         assert ears.say(7) is Outcome.REPEAT
@@ -53,7 +53,7 @@ async def test_while_nobody_looks_the_listener_is_called_itself():
     """Also after the last of two lookers went, and not before."""
     ears = Ears()
     assert ears.calls == ears.hear
-    one, two = ears.taps.lines(), ears.taps.lines()
+    one, two = ears.capture.lines(), ears.capture.lines()
     waiting = [asyncio.create_task(anext(lines)) for lines in (one, two)]
     await asyncio.sleep(0)
     ears.say()
@@ -66,7 +66,7 @@ async def test_while_nobody_looks_the_listener_is_called_itself():
 
 async def test_a_slow_looker_loses_the_oldest_and_is_told_once():
     ears = Ears()
-    async with aclosing(ears.taps.lines()) as lines:
+    async with aclosing(ears.capture.lines()) as lines:
         first = asyncio.create_task(anext(lines))
         await asyncio.sleep(0)
         with capture_logs() as said:
