@@ -1,4 +1,4 @@
-"""One proxy against the device half of the native API, over real loopback TCP."""
+"""One proxy with a real node over loopback TCP: every state, and how it is left."""
 
 import asyncio
 
@@ -70,7 +70,7 @@ async def test_comes_back_after_power_loss():
 
 
 async def test_dead_link_is_noticed():
-    """A node that stops answering without closing anything is given up after 6.5 keepalives, and found again."""
+    """A node that stops answering without closing anything is given up after 6.5 keepalives, and reconnected later."""
     node = make_node(1)
     async with running(node), house([entry(node)]) as made:
         await made.state("node1", "live")
@@ -82,7 +82,7 @@ async def test_dead_link_is_noticed():
 
 @pytest.mark.long
 async def test_dead_link_is_noticed_within_thirty_seconds():
-    """With the waits of a house."""
+    """With the service's own timing."""
     node = make_node(1)
     async with running(node), house([entry(node)], timing=ProxyTiming()) as made:
         await made.hears(node)
@@ -102,7 +102,7 @@ async def test_dead_link_is_noticed_within_thirty_seconds():
     ],
 )
 @pytest.mark.parametrize("generation", [firmware.ESPHOME_2025_6, firmware.ESPHOME_2026_6], ids=["2025.6", "2026.6"])
-async def test_keys_that_do_not_fit(generation, psk, ours, state):
+async def test_wrong_and_missing_keys(generation, psk, ours, state):
     node = make_node(1, generation, psk=psk)
     async with running(node), house([entry(node, noise_psk=ours)]) as made:
         await made.state("node1", state)
@@ -116,25 +116,24 @@ async def test_a_node_that_supports_encryption_and_has_no_key_refuses_ours():
 
 
 async def test_key_error_is_retried_seldom():
-    """One attempt, then none before the minute is over (here 0.6 s)."""
+    """A minute (here 0.6 s) is between two attempts, at least."""
     node = make_node(1)
     attempts = Counted(node)
     async with running(node), house([entry(node, noise_psk=OTHER_KEY)]) as made:
         await made.state("node1", "wrong_key")
-        await asyncio.sleep(FAST.auth * 0.8)
-        assert attempts.count == 1
-        await made.until(lambda: attempts.count == 2)
+        await made.until(lambda: len(attempts.times) == 2)
+        assert attempts.times[1] - attempts.times[0] >= FAST.auth
 
 
 class Counted:
-    """Counts the connections that a node takes."""
+    """When a node accepted connections."""
 
     def __init__(self, node):
-        self.count = 0
+        self.times = []
         opened = node._opened
 
         def count(session):
-            self.count += 1
+            self.times.append(asyncio.get_running_loop().time())
             return opened(session)
 
         node._opened = count
@@ -156,7 +155,7 @@ async def test_a_password_where_the_node_has_none_is_refused_too():
 
 
 async def test_full_node_is_no_key_problem():
-    """The sixth client is hung up on in the middle of the encrypted hello."""
+    """The sixth client is disconnected during the encrypted hello: that is not a wrong key."""
     node = make_node(1)
     async with running(node):
         others = [APIClient("127.0.0.1", node.port, None, noise_psk=KEY.reveal()) for _ in range(5)]
@@ -189,7 +188,7 @@ async def test_a_name_binds_to_the_first_mac_that_proves_the_key(tmp_path):
 
 
 async def test_once_encrypted_never_plaintext(tmp_path):
-    """Encryption was stripped from a node, or somebody pretends to be it: it is not spoken to."""
+    """A node that spoke encrypted and now speaks plaintext is not used."""
     node = make_node(1)
     async with running(node), house([entry(node)], state=tmp_path) as made:
         await made.state("node1", "live")
@@ -218,7 +217,7 @@ async def test_firmware_without_raw_advertisements(flags):
         assert made.heard == []
 
 
-async def test_nobody_there():
+async def test_nothing_listens():
     node = make_node(1)
     async with running(node):
         listing = entry(node)
@@ -234,8 +233,8 @@ async def test_entry_that_mdns_does_not_show():
         assert made.cause("node1") == "mDNS does not show it, and it has no host"
 
 
-async def test_entry_that_nobody_can_be_asked_for():
-    """There is no network at the start: that is what is waited for, and so it is said."""
+async def test_entry_without_host_and_network():
+    """There is no network at the start: the cause says so."""
     node = make_node(1)
     nowhere = DiscoverySettings("listed", None, ("203.0.113.7",))
     async with house([entry(node, host=None)], nowhere) as made:
@@ -244,7 +243,7 @@ async def test_entry_that_nobody_can_be_asked_for():
 
 
 class OtherClient:
-    """Somebody else who wants the stream."""
+    """Another client of the stream."""
 
     def __init__(self, node):
         self.count = 0
@@ -263,8 +262,8 @@ class OtherClient:
         self.count += len(message.advertisements)
 
 
-async def test_held_stream_is_told_and_taken_when_free():
-    """First wins (before 2026.7): the holder keeps it, and when it leaves it is ours without a reconnect."""
+async def test_held_stream_is_taken_when_it_is_free():
+    """First wins (before 2026.7): held, until the holder leaves; then the stream is ours without a reconnect."""
     node = make_node(1, firmware.ESPHOME_2026_6)
     async with running(node):
         async with OtherClient(node):
@@ -277,8 +276,8 @@ async def test_held_stream_is_told_and_taken_when_free():
         await held.__aexit__(None, None, None)
 
 
-async def test_taken_stream_is_told_and_left_alone():
-    """Newest wins (from 2026.7): silence while another proxy hears is a taken stream, taken back only later."""
+async def test_taken_stream_is_taken_back_later():
+    """Newest wins (from 2026.7): silence while another proxy hears is a taken stream. It is asked for again later."""
     node, beside = make_node(1), make_node(2)
     async with running(node, beside), house([entry(node), entry(beside)]) as made:
         await made.hears(node)
@@ -296,7 +295,7 @@ async def test_taken_stream_is_told_and_left_alone():
             await made.state("node1", "live")
 
 
-async def test_silent_scanner_climbs_the_ladder():
+async def test_silent_scanner_becomes_wedged():
     """A first-wins node that hears nothing while another does: silent, then wedged; live again when it hears."""
     node, beside = make_node(1, firmware.ESPHOME_2026_6), make_node(2)
     async with running(node, beside), house([entry(node), entry(beside)]) as made:
@@ -314,7 +313,7 @@ async def test_silent_scanner_climbs_the_ladder():
 
 
 async def test_flood_is_benched_and_others_go_on():
-    """A proxy that sends giant messages is left alone for five minutes (here 0.6 s); the next room goes on."""
+    """A proxy that sends giant messages is not connected to for five minutes (here 0.6 s); another proxy goes on."""
     node, beside = make_node(1), make_node(2)
     async with running(node, beside), house([entry(node), entry(beside)]) as made:
         await made.hears(node)
@@ -345,7 +344,7 @@ async def test_shared_key_for_entries_without_one():
 
 @pytest.mark.parametrize("psk", [KEY, None], ids=["noise", "plain"])
 async def test_garbage_never_ends_the_task(psk):
-    """A node that sends bytes which are no message: three sessions, then it is benched; the next room goes on."""
+    """A node that sends bytes which are no message is benched after three sessions; another proxy goes on."""
     node, beside = make_node(1, firmware.ESPHOME_2026_6, psk=psk), make_node(2)
     async with running(node, beside), house([entry(node), entry(beside)]) as made:
 
@@ -359,7 +358,7 @@ async def test_garbage_never_ends_the_task(psk):
 
 
 async def test_frozen_nodes_do_not_hold_up_the_stop():
-    """Nodes that answer nothing any more: the fleet is down within two seconds all the same."""
+    """Nodes that do not answer any more: the fleet stops all the same, long before their sessions time out (27 s)."""
     nodes = [make_node(number) for number in range(1, 5)]
     async with running(*nodes):
         stopping = house([entry(node) for node in nodes], timing=attrs.evolve(FAST, keepalive=6.0, leave=1.5))
@@ -367,15 +366,14 @@ async def test_frozen_nodes_do_not_hold_up_the_stop():
         await made.until(lambda: all(state == "live" for state in made.states().values()))
         for node in nodes:
             node.freeze()
-        began = asyncio.get_running_loop().time()
-        await stopping.__aexit__(None, None, None)
-        assert asyncio.get_running_loop().time() - began < 2.0
+        async with asyncio.timeout(10.0):
+            await stopping.__aexit__(None, None, None)
         for node in nodes:
             node.thaw()
 
 
-async def test_who_does_not_answer_at_the_start_is_connecting_for_a_while():
-    """After a power cut the house starts all at once: no warning in the first seconds, then one, and none before."""
+async def test_a_node_that_does_not_answer_at_the_start_is_connecting_for_a_while():
+    """After a power cut everything starts at once: there is no warning in the first seconds, and then one."""
     node = make_node(1)
     async with running(node):
         listing = entry(node)
@@ -387,7 +385,7 @@ async def test_who_does_not_answer_at_the_start_is_connecting_for_a_while():
         assert sorted(made.changes) == [("node1", "unreachable"), ("node2", "unreachable")]
 
 
-async def test_who_answers_within_the_first_seconds_was_never_unreachable():
+async def test_a_node_that_answers_within_the_first_seconds_was_never_unreachable():
     node = make_node(1)
     async with running(node):
         listing = entry(node)

@@ -1,0 +1,118 @@
+"""One session with a real node over loopback TCP, without a proxy around it."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+from support.edge import DATA, FAST, KEY, make_node, running
+
+from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.status import ProxyState
+from proxy_listener.node import firmware
+from proxy_listener.proxies.admission import Credentials
+from proxy_listener.proxies.client import ConnectLimits, make_client
+from proxy_listener.proxies.receive import Receiver
+from proxy_listener.proxies.retry import Target
+from proxy_listener.proxies.session import ProxySession, _release
+from proxy_listener.proxies.stream import ProxyStream
+
+
+@asynccontextmanager
+async def session_with(node, timing=FAST):
+    """A subscribed session; what it hears is in ``heard``."""
+    heard = asyncio.Queue()
+
+    def hear(*call):
+        heard.put_nowait(call)
+        return Outcome.NOT_OURS
+
+    receiver = Receiver("node1", hear, timing, asyncio.get_running_loop().time)
+    async with running(node):
+        client = make_client(Target(("127.0.0.1",), node.port), Credentials(KEY), None, timing, None)
+        session = ProxySession(client, receiver, ProxyStream(timing), timing, lambda: None)
+        try:
+            info = await session.open(ConnectLimits(), slow=False, reached=lambda _now: None)
+            session.subscribe(info, insist=False)
+            await client.device_info()
+            yield session, heard
+        finally:
+            await session.close()
+
+
+async def test_advertisements_arrive_until_it_is_closed():
+    """Closing leaves no session on the node."""
+    node = make_node(1)
+    async with session_with(node) as (session, heard):
+        node.hear(1, 0, -60, DATA)
+        assert (await asyncio.wait_for(heard.get(), 5.0))[:5] == ("node1", 1, 0, -60, DATA)
+        await session.close()
+        assert not node.sessions
+
+
+async def test_slots_and_scanner_are_known():
+    node = make_node(1)
+    async with session_with(node) as (session, _heard):
+        assert (session.slots.free, session.slots.limit) == (3, 3)
+        assert session.scanner_text == "running, active"
+        assert not session.busy
+        session.connecting = True
+        assert session.busy
+
+
+async def test_a_goodbye_ends_it():
+    """The cause says that the node restarts."""
+    node = make_node(1)
+    async with session_with(node) as (session, _heard):
+        await node.stop()
+        end = await asyncio.wait_for(session.ended, 5.0)
+    assert end.goodbye
+    assert end.diagnosis.state is ProxyState.UNREACHABLE
+    assert "restarts" in end.diagnosis.cause
+
+
+async def test_an_announcement_of_a_node_that_has_lost_the_session_ends_it():
+    """The node is asked; it does not answer in ``probe`` seconds, although the connection is not closed."""
+    node, lost = make_node(1), []
+    async with session_with(node, attrs.evolve(FAST, keepalive=60.0)) as (session, _heard):
+        node.freeze()
+        session.announced(moved=True, lost=lambda: lost.append(True))
+        end = await asyncio.wait_for(session.ended, 5.0)
+        assert end.diagnosis.state is ProxyState.UNREACHABLE
+        assert lost == [True]
+        node.thaw()
+
+
+async def test_an_announcement_of_a_node_that_answers_changes_nothing():
+    node, lost = make_node(1), []
+    async with session_with(node, attrs.evolve(FAST, probe=5.0)) as (session, heard):
+        session.announced(moved=True, lost=lambda: lost.append(True))
+        node.hear(1, 0, -60, DATA)
+        await asyncio.wait_for(heard.get(), 5.0)
+        await session.client.device_info()
+        assert (lost, session.ended.done()) == ([], False)
+
+
+@pytest.mark.parametrize(("generation", "wins"), [(firmware.ESPHOME_2026_6, False), (firmware.ESPHOME_2026_10, True)])
+async def test_newest_wins_from_2026_7(generation, wins):
+    async with session_with(make_node(1, generation)) as (session, _heard):
+        assert session.newest_wins is wins
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("2026.7.0-dev", (2026, 7)),
+        ("2026.10.1", (2026, 10)),
+        ("2026.7", (2026, 7)),
+        ("", (0, 0)),
+        ("2026", (0, 0)),
+        ("2026.x.0", (0, 0)),
+        ("2026.123.0", (0, 0)),
+        ("99999.7.0", (0, 0)),
+        ("٢٠٢٦.7.0", (0, 0)),
+    ],
+)
+def test_release(version, release):
+    """A node chooses its version's text: what is not of the usual form is older than every release."""
+    assert _release(version) == release
