@@ -38,7 +38,7 @@ def test_two_commands_set_everything_up_and_each_makes_its_own_environment():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
         assert "\n" not in command
     assert ".venv/bin/proxy-listener demo" in demo
-    assert test.endswith(".venv/bin/pytest")
+    assert test.endswith(".venv/bin/pytest -n 4 --dist worksteal")
 
 
 def test_ci_runs_the_test_command_of_this_page():
