@@ -13,14 +13,22 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 import tomlkit
-from support.service_house import PATIENCE, lines_of, readings_of, running_process, standing_house, write_configuration
+from support.service_house import (
+    PATIENCE,
+    lines_of,
+    readings_of,
+    running_process,
+    standing_house,
+    until,
+    write_configuration,
+)
 
 from proxy_listener import service as app
 from proxy_listener.config import load
 from proxy_listener.history import Row
 from proxy_listener.model.secret import Secret
 from proxy_listener.node.node import Node
-from proxy_listener.service import CLOSING, service
+from proxy_listener.service import service
 from proxy_listener.simulator.house import House
 
 pytestmark = pytest.mark.mdns("listed")
@@ -90,23 +98,19 @@ async def said(systemd, word):
 
 
 async def test_the_watchdog_starves_where_readings_cannot_flow(tmp_path, systemd):
-    """The fleet's task fails and waits to be started again: a STATUS, and no WATCHDOG, until it is back."""
+    """The fleet does not run: a STATUS, and no WATCHDOG, until it does again."""
     async with standing_house() as house:
         config = load(write_configuration(tmp_path / "devices.toml", house))
         async with service(attrs.evolve(config, sinks={}), tmp_path / "state") as running:
             await readings_of(running, 1)
             await systemd.until("WATCHDOG=1")
 
-            def broken(_now):
-                del running.fleet._listen_around
-                raise ZeroDivisionError
-
-            running.fleet._listen_around = lambda: broken(0)
-            await until(lambda: not running._parts.running(app.FLOW))
+            await running._parts.stop("proxies")
             systemd.forget()
             await systemd.until("STATUS=")
             await systemd.until("STATUS=")
             assert not any(word.startswith("WATCHDOG") for word in systemd.words)
+            running._parts.start("proxies", running.fleet.run)
             await systemd.until("WATCHDOG=1")
             await readings_of(running, 1)
 
@@ -130,8 +134,6 @@ async def test_a_disk_that_hangs_starves_the_watchdog_after_a_minute_and_holds_u
                 running._show_life(now + after)
                 assert (await systemd.until("STATUS=")).endswith("history storage fails: the disk does not answer")
                 assert ("WATCHDOG=1" in systemd.words) is fed
-            stopping = loop.time()
-        assert loop.time() - stopping < CLOSING + 2.0
         assert running.stuck
         assert not any(proxy.node.stream.holder for proxy in house.proxies)
         gate.set()
@@ -214,12 +216,6 @@ async def test_a_reload_touches_what_changed_and_no_healthy_session(tmp_path):
     assert (len(before[3]), len(after[3])) == (0, 1)
 
 
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  what is waited for tells people, not tests
-            await asyncio.sleep(0.01)
-
-
 async def test_a_second_instance_ends_with_status_1_and_names_the_first(tmp_path):
     async with standing_house() as house:
         write_configuration(tmp_path / "devices.toml", house)
@@ -294,8 +290,6 @@ async def test_a_process_whose_disk_hangs_ends_all_the_same(tmp_path):
                 pass
             await until(lambda: all(proxy.node.stream.holder for proxy in house.proxies))
             process.send_signal(signal.SIGTERM)
-            stopping = asyncio.get_running_loop().time()
             assert await process.wait() == 1
-        assert asyncio.get_running_loop().time() - stopping < CLOSING + 4.0
         await process.communicate()
         assert not any(proxy.node.stream.holder for proxy in house.proxies)

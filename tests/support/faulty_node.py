@@ -170,9 +170,10 @@ class FaultyNode(Node):
         self.send(self.links.report())
 
     def flood(self, rate, size=31):
-        """Send ``rate`` advertisements a second from random addresses, until :meth:`stop_flood`."""
+        """Send ``rate`` advertisements a second from random addresses, until :meth:`stop_flood`; the sending task."""
         self.stop_flood()
         self._flood = self.spawn(self._send_random(rate, size))
+        return self._flood
 
     def stop_flood(self):
         if self._flood is not None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -65,6 +65,12 @@ async def running_process(directory: Path, *arguments: str) -> AsyncIterator[asy
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  nothing signals what is waited for
+            await asyncio.sleep(0.01)
 
 
 async def lines_of(process: asyncio.subprocess.Process, count: int) -> list[dict]:
