@@ -14,7 +14,9 @@ from proxy_listener.model.reading import Reading
 
 
 class Buffer:
-    """At most ``limit`` rows, whose ids begin with ``next_id``. ``lost`` counts the dropped ones."""
+    """At most ``limit`` rows, whose ids begin with ``next_id``. ``lost`` counts the dropped ones, and those that
+    the journal lost in another way.
+    """
 
     def __init__(self, next_id: int, limit: int) -> None:
         self.next_id = next_id

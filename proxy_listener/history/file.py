@@ -29,6 +29,7 @@ from proxy_listener.history.migration import (
     migrate,
     newest,
     sync_directory,
+    unused,
 )
 from proxy_listener.model.errors import ProxyListenerError
 
@@ -130,10 +131,7 @@ def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Mi
 def put_aside(path: Path, why: str) -> str:
     """Rename the file, its write-ahead log and the log's index. The alarm in words."""
     stamp = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    aside = unused(path.with_name(f"{path.name}.damaged-{stamp}"))
     for suffix in ("-wal", "-shm", ""):
         part = path.with_name(path.name + suffix)
         if part.exists():

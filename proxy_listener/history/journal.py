@@ -104,7 +104,7 @@ class Journal:
         self._retry: Batch | None = None
         self._error: str | None = None
         self._closed = False
-        self._lost = self._clashes = self._refused = 0
+        self._clashes = self._refused = 0
 
     @property
     def alarm(self) -> str | None:
@@ -115,12 +115,8 @@ class Journal:
     def storage(self) -> Storage:
         """The state of storage, with its counts."""
         waiting = len(self._buffer) + (len(self._retry.rows) if self._retry else 0)
-        counts = (waiting, self._all_lost, self._clashes, self._refused)
+        counts = (waiting, self._buffer.lost, self._clashes, self._refused)
         return Storage(self._error is None, self._error, *counts, self._store.alarm, self._writer.size)
-
-    @property
-    def _all_lost(self) -> int:
-        return self._lost + self._buffer.lost
 
     @property
     def sealed_counts(self) -> Mapping[Address, int]:
@@ -180,14 +176,14 @@ class Journal:
 
     async def flush(self) -> bool:
         """Commit all that was appended before the call; False where storage fails, or readings are lost meanwhile."""
-        next_id, lost, rows = self._buffer.next_id, self._all_lost, self._buffer.rows
+        next_id, lost, rows = self._buffer.next_id, self._buffer.lost, self._buffer.rows
         await self._until_idle()
         while (rows and rows[0].id < next_id) or self._retry or self.tables.waiting:
             self._begin()
             await self._until_idle()
             if self._error is not None:
                 return False
-        return self._all_lost == lost
+        return self._buffer.lost == lost
 
     async def close(self) -> None:
         """Commit what waits, end the feeds, and close the file. Further calls do nothing."""
@@ -266,7 +262,7 @@ class Journal:
         except FAULTS as error:
             self._failed(batch, str(error))
         except Exception as error:
-            self._lost += len(batch.rows)
+            self._buffer.lost += len(batch.rows)
             self._forget(batch)
             if self._fault is None or self._fault.done():
                 raise
@@ -319,7 +315,7 @@ class Journal:
         if batch.rows:
             self._followers.committed(rows, batch.rows[-1].id)
         if back:
-            log.warning("history storage is back", waiting=len(self._buffer), lost=self._all_lost)
+            log.warning("history storage is back", waiting=len(self._buffer), lost=self._buffer.lost)
 
     def _renew(self) -> None:
         """A new file took the place of a damaged one: what is in memory of the small tables goes into it."""

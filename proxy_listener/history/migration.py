@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from itertools import chain, count
 from pathlib import Path
 
 import attrs
@@ -126,10 +127,7 @@ def _copy(path: Path, connection: sqlite3.Connection, version: int) -> Iterator[
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    backup, number = path.with_name(f"{path.name}.v{version}-backup"), 1
-    while backup.exists():
-        number += 1
-        backup = path.with_name(f"{path.name}.v{version}-backup-{number}")
+    backup = unused(path.with_name(f"{path.name}.v{version}-backup"))
     new.rename(backup)
     sync_directory(path)
     log.warning("the history as it was before is kept", backup=backup.name, help="delete it when all is well")
@@ -137,6 +135,12 @@ def _copy(path: Path, connection: sqlite3.Connection, version: int) -> Iterator[
 
 def _megabytes(size: int) -> str:
     return f"{-(-size // 1_000_000)} MB"
+
+
+def unused(path: Path) -> Path:
+    """The path, or the first of ``path-2``, ``path-3`` ... where there is no file."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(each for each in chain([path], numbered) if not each.exists())
 
 
 def make_private(path: Path) -> None:
