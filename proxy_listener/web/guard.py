@@ -45,8 +45,13 @@ HEADERS = {
 }
 
 
-async def headers(_request: web.Request, response: web.StreamResponse) -> None:
+STARTED = web.RequestKey("STARTED", bool)
+"""Whether the headers of the answer are sent."""
+
+
+async def headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set the headers of every answer, streams and errors included."""
+    request[STARTED] = True
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "proxy-listener"
@@ -59,7 +64,7 @@ def _error(status: int, message: str, extra: dict[str, str] | None = None) -> we
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error as JSON. An unexpected one is logged, and its answer contains nothing of it."""
+    """Every error as JSON; a stream is cut. An unexpected error is logged, and nothing of it is sent."""
     try:
         return await handler(request)
     except web.HTTPRedirection:
@@ -71,6 +76,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception:
         log.exception("a request failed", method=request.method, route=str(request.match_info.route.resource))
+        if STARTED in request:  # a second answer inside the stream would leave the client waiting
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the stream failed") from None
         return _error(500, "internal error; see the service's log")
 
 

@@ -63,6 +63,9 @@ class ConnectionLimit:
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)
+            except ConnectionError:  # the client has gone
+                await asyncio.sleep(0)
+                continue
             except OSError as error:
                 log.warning("a connection could not be accepted", error=error.strerror)
                 await asyncio.sleep(ACCEPT_PAUSE)

@@ -12,7 +12,6 @@
 
 import asyncio
 import json
-from collections import deque
 from contextlib import aclosing
 
 from aiohttp import web
@@ -131,31 +130,6 @@ async def _wants_history(request: web.Request) -> bool:
     return history
 
 
-class _Steps:
-    """The steps of a read until the client takes them. The end of the read wakes the client, too."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Progress] = deque(maxlen=STEPS_LIMIT)
-        self._changed = asyncio.Event()
-
-    def add(self, step: Progress) -> None:
-        self._waiting.append(step)
-        self._changed.set()
-
-    def end(self, _task: object) -> None:
-        self._changed.set()
-
-    def more(self, task: asyncio.Task[ReadReport]) -> bool:
-        return bool(self._waiting) or not task.done()
-
-    async def take(self) -> list[Progress]:
-        await self._changed.wait()
-        self._changed.clear()
-        steps = list(self._waiting)
-        self._waiting.clear()
-        return steps
-
-
 async def read(request: web.Request) -> web.StreamResponse:
     """Read the device now. A client that disconnects ends the read."""
     context = request.app[CONTEXT]
@@ -165,12 +139,17 @@ async def read(request: web.Request) -> web.StreamResponse:
     if action is None:
         raise refusal(web.HTTPNotImplemented, "this service makes no active reads")
     history = await _wants_history(request)
-    steps = _Steps()
     response = await _start(request, "application/x-ndjson")
+    steps: asyncio.Queue[Progress | None] = asyncio.Queue()  # None when the read has ended
+
+    def add(step: Progress) -> None:
+        if steps.qsize() >= STEPS_LIMIT:
+            steps.get_nowait()
+        steps.put_nowait(step)
 
     async def report() -> ReadReport:
         try:
-            return await action(address, history, steps.add)
+            return await action(address, history, add)
         except ProxyListenerError as error:
             return ReadReport(False, str(error))
 
@@ -178,11 +157,10 @@ async def read(request: web.Request) -> web.StreamResponse:
         await _send(request, response, text(plain(line)) + "\n")
 
     task = asyncio.create_task(report())
-    task.add_done_callback(steps.end)
+    task.add_done_callback(lambda _task: steps.put_nowait(None))
     try:
-        while steps.more(task):
-            for step in await steps.take():
-                await send_line(ReadLine(progress=step))
+        while (step := await steps.get()) is not None:
+            await send_line(ReadLine(progress=step))
         await send_line(ReadLine(result=await task))
     finally:
         if not task.done():

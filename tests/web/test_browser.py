@@ -76,14 +76,14 @@ class Browser:
     wrong: list[str]
 
     async def shows(self, count, locator):
-        """Wait for so many of them: the page draws what it was answered, and the answers come when they come."""
+        """Wait until there are ``count`` of them: the page draws when its queries are answered."""
         from playwright.async_api import expect
 
         await expect(locator).to_have_count(count, timeout=5_000)
 
 
 async def one_of_three(seconds, once):
-    """At least one of three tries takes no longer: a busy machine may stop a browser."""
+    """At least one of three tries is fast enough: a busy machine may stall a browser."""
     for last in (False, False, True):
         try:
             async with asyncio.timeout(seconds):
@@ -140,7 +140,7 @@ BOTH = [
 
 @pytest.mark.parametrize("browser", BOTH, indirect=True)
 async def test_every_view_opens_and_fits(browser):
-    """No error in the console (a violation of the policy is one), no scrolling sideways, no name that came to life."""
+    """No error in the console (a violation of the policy is one), no sideways scrolling, no name parsed as markup."""
     for view in VIEWS:
         await browser.page.goto(browser.url + view)
         await browser.page.reload()
@@ -161,7 +161,7 @@ async def test_hostile_names_are_shown_as_they_are(browser):
 
 
 async def test_a_reading_appears_as_it_comes(browser):
-    """Without asking anew: the stream moves the value."""
+    """Without another query: the stream updates the value."""
     await browser.page.goto(browser.url)
     row = browser.page.get_by_role("row").filter(has_text=large_house.HOSTILE[0])
     await row.wait_for()
@@ -174,8 +174,8 @@ async def test_a_reading_appears_as_it_comes(browser):
     assert browser.wrong == []
 
 
-async def test_what_happened_last_is_still_there_after_a_reload(browser):
-    """A button has no values: what it did last is all that there is to show, in the list and on its own page."""
+async def test_the_last_event_is_shown_after_a_reload(browser):
+    """A button has no values, only its last event: it is in the list and on the device's own page."""
     pressed = (Event("button", "long_press"),)
     browser.journal.append(reading(mac=0xA4C138000002, values={}, events=pressed, time=NOW - 60))
     await browser.journal.flush()
@@ -188,7 +188,7 @@ async def test_what_happened_last_is_still_there_after_a_reload(browser):
 
 
 async def test_units_are_the_service_s(browser):
-    """Of a quantity that it gives no unit there is none."""
+    """A quantity without a unit is shown without one."""
     await browser.page.goto(browser.url + VIEWS[1])
     bigs = browser.page.locator(".bigs")
     await bigs.get_by_text("°C").wait_for()
@@ -196,7 +196,7 @@ async def test_units_are_the_service_s(browser):
 
 
 async def test_a_flag_is_drawn_as_bars_whatever_is_known_first(browser):
-    """On a page that is opened at once, the curves may come before the device."""
+    """The curves may arrive before the device."""
     await browser.page.goto(browser.url + VIEWS[3])
     await browser.page.reload()
     await browser.page.locator(".plot rect.bar").first.wait_for()
@@ -204,7 +204,7 @@ async def test_a_flag_is_drawn_as_bars_whatever_is_known_first(browser):
 
 
 async def test_coverage_says_what_hangs_on_what(browser):
-    """A room that carries a device alone, one that hears nothing, and a device that nobody hears; by keyboard too."""
+    """A device that one proxy hears, a proxy that hears nothing, a device that no proxy hears; by keyboard too."""
     await browser.page.goto(browser.url)
     await browser.page.get_by_role("link", name="Coverage").press("Enter")
     rows = browser.page.locator(".carries tbody tr")
@@ -244,7 +244,7 @@ async def test_a_gap_is_a_gap(browser):
     await browser.shows(2, plot.locator("path.line"))
 
 
-async def test_it_is_read_from_the_page(browser):
+async def test_a_device_is_read_from_the_page(browser):
     """The button, the report, and which routes were tried."""
     await browser.page.goto(browser.url + VIEWS[1])
     await browser.page.get_by_role("button", name="Read with its log").click()
@@ -254,8 +254,8 @@ async def test_it_is_read_from_the_page(browser):
     assert browser.wrong == []
 
 
-async def test_it_goes_by_keyboard(browser):
-    """The first stop skips to the content, and the filter finds a device."""
+async def test_the_page_works_by_keyboard(browser):
+    """The first tab stop skips to the content, and the filter finds a device."""
     await browser.page.goto(browser.url)
     await browser.page.locator(".devices tbody tr").first.wait_for()
     await browser.page.keyboard.press("Tab")
@@ -267,11 +267,11 @@ async def test_it_goes_by_keyboard(browser):
     await browser.page.locator("th[aria-sort=ascending]").get_by_text("Heard").wait_for()
 
 
-async def test_what_is_drawn_anew_keeps_the_focus(browser):
-    """Curves and routes are asked for again while somebody reads them with the arrow keys."""
+async def test_what_is_redrawn_keeps_the_focus(browser):
+    """Curves and routes are reloaded while a user reads them with the arrow keys."""
     await browser.page.goto(browser.url + VIEWS[1])
     await browser.page.locator(".plot svg").nth(1).wait_for()
-    # In one go: a node that was looked up before may be drawn anew, because its device became known, before it is told.
+    # In one call: when the device becomes known, the curves are redrawn, and a node that was found before is gone.
     await browser.page.evaluate(
         "node = document.querySelectorAll('.plot svg')[1]; node.dataset.old = true; node.focus()"
     )

@@ -11,7 +11,7 @@ from proxy_listener.web.control import control_socket
 
 
 def test_only_the_owner_may_connect(tmp_path):
-    """The file's mode is 0600 though the process masks nothing."""
+    """The file's mode is 0600 even with umask 0."""
     before = os.umask(0)
     try:
         with control_socket(tmp_path):
@@ -28,7 +28,7 @@ def test_the_file_goes_with_the_service(tmp_path):
 
 
 def test_a_dead_service_is_replaced(tmp_path):
-    """A socket that nobody listens at, as kill -9 leaves it, is no obstacle."""
+    """A socket without a listener, as kill -9 leaves it, is replaced."""
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / "control.sock"))
     dead.close()
@@ -47,7 +47,7 @@ def test_a_live_service_is_left_alone(tmp_path):
 
 
 def test_a_busy_service_is_alive(tmp_path):
-    """A full backlog is not a dead service."""
+    """A full backlog means that a service runs."""
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as client:
         busy.bind(str(tmp_path / "control.sock"))
         busy.listen(0)
@@ -56,7 +56,7 @@ def test_a_busy_service_is_alive(tmp_path):
             pass
 
 
-def test_what_is_no_socket_is_not_removed(tmp_path):
+def test_another_file_is_not_removed(tmp_path):
     """A file of that name stays, and the error names it."""
     (tmp_path / "control.sock").write_text("mine")
     with pytest.raises(ProxyListenerError, match="not a socket"), control_socket(tmp_path):
@@ -75,7 +75,7 @@ def test_a_successor_keeps_its_socket(tmp_path):
     assert path.exists() == (inode is not None)
 
 
-def test_a_path_too_long_is_told(tmp_path):
-    """The limit of Unix sockets is an error in words."""
+def test_a_path_too_long_is_an_error(tmp_path):
+    """The error names the cause."""
     with pytest.raises(ProxyListenerError, match="too long"), control_socket(tmp_path / ("x" * 100)):
         pass

@@ -1,4 +1,4 @@
-"""What stands between the TCP port and the API."""
+"""The guard of the TCP port."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_the_name_in_a_host_header(header, name):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.1", ""])
 async def test_a_foreign_name_is_refused(start_tcp, host):
-    """A name that was rebound to us is answered with 421, even with the token."""
+    """A foreign name that resolves to this machine is answered with 421, even with the token."""
     client = await start_tcp(LOCKED)
     assert await status(client, "/devices", {**BEARER, "Host": host}) == 421
     assert await status(client, "/", {"Host": host}) == 421
@@ -64,8 +64,8 @@ async def test_own_names_are_known(start_tcp, host):
         {"Cookie": f"{COOKIE}="},
     ],
 )
-async def test_without_the_token_there_is_nothing(start_tcp, headers):
-    """401 for the API, the form for the page; a path's being there or not is not told."""
+async def test_without_the_token_nothing_is_answered(start_tcp, headers):
+    """401 for the API, the form for the page; the answer does not show whether a path exists."""
     client = await start_tcp(LOCKED)
     for path in ("/devices", "/status", "/events", "/capture", "/metrics", "/openapi.json", "/nothing"):
         assert await status(client, path, headers) == 401
@@ -74,7 +74,7 @@ async def test_without_the_token_there_is_nothing(start_tcp, headers):
 
 
 async def test_a_probe_needs_no_token(start_tcp):
-    """/healthz says yes or no to anybody who knows our name."""
+    """/healthz is answered without a token, but only under an own name."""
     client = await start_tcp(LOCKED)
     assert await status(client, "/healthz", {}) == 200
 
@@ -98,7 +98,7 @@ async def test_the_form_gives_a_cookie_that_is_not_the_token(start_tcp):
 
 @pytest.mark.parametrize("body", ["token=a&b&c&d&e&f&g&h", "token", "", "%ff=%ff&token=%ff"])
 async def test_a_strange_form_is_refused(start_tcp, body):
-    """Nothing that is posted as a form is an error of ours."""
+    """No form causes an internal error."""
     client = await start_tcp(LOCKED)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     async with client.post("/login", data=body, headers=headers) as response:
@@ -119,14 +119,14 @@ async def test_a_strange_form_is_refused(start_tcp, body):
         ({"Origin": "http://localhost:8099", "Host": "localhost:8099", **KEPT}, 501),
     ],
 )
-async def test_only_the_page_and_who_has_the_token_make_things_happen(start_tcp, headers, expected):
-    """501 is what the route itself answers here: it was let through. A cookie alone moves nothing."""
+async def test_a_post_needs_the_page_or_the_token(start_tcp, headers, expected):
+    """501 is the route's own answer: the request was passed on. A cookie alone is not enough."""
     client = await start_tcp(LOCKED)
     assert await status(client, READ, headers, "POST") == expected
 
 
-async def test_on_loopback_without_a_token_other_sites_are_still_kept_out(start_tcp):
-    """A page in the owner's browser neither reads, nor takes the places of the streams, nor starts a read."""
+async def test_without_a_token_other_sites_are_refused(start_tcp):
+    """Another site's page in the owner's browser cannot read, open streams, or start an active read."""
     client = await start_tcp()
     assert await status(client, "/devices", {}) == 200
     assert await status(client, "/events", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}) == 403
@@ -137,7 +137,7 @@ async def test_on_loopback_without_a_token_other_sites_are_still_kept_out(start_
 
 
 async def test_get_changes_nothing(start_tcp):
-    """What makes something happen has no GET."""
+    """Only POST starts a read."""
     asked = []
 
     async def read(*given):

@@ -59,7 +59,7 @@ async def test_an_unknown_device_is_404_and_a_bad_mac_400(start):
 
 
 async def test_an_unknown_mac_of_a_proxy_is_null(start):
-    """A proxy of which nothing is known yet can be shown."""
+    """So that a proxy that was never reached can be listed."""
     client = await start(house=view(proxies=[proxy(mac=None, rate=float("nan"))]))
     async with client.get("/proxies") as response:
         (one,) = await response.json()
@@ -67,8 +67,8 @@ async def test_an_unknown_mac_of_a_proxy_is_null(start):
     assert one["rate"] is None
 
 
-async def test_routes_come_with_reasons(start):
-    """What the routing says is handed on as it is."""
+async def test_routes_have_reasons(start):
+    """The ranking is passed on unchanged."""
     candidate = Candidate(
         "kitchen-proxy", "Kitchen", True, False, True, 1, -61.0, -61.0, 3.0, 0, 2, 3, 0.0, "hears it best"
     )
@@ -94,8 +94,8 @@ async def test_health_fails_with_the_storage(start, journal):
         assert response.status == 200
 
 
-async def test_what_goes_wrong_inside_stays_inside(start):
-    """An error of ours is answered without its text."""
+async def test_an_internal_error_is_not_shown(start):
+    """The answer does not have the text of the exception."""
 
     def broken(_mac):
         raise RuntimeError("canary-secret")
@@ -106,8 +106,8 @@ async def test_what_goes_wrong_inside_stays_inside(start):
         assert "canary" not in await response.text()
 
 
-async def test_a_device_says_what_happened_last(start, journal):
-    """Its last event, from the journal, so that a page that is opened later shows it; none where there was none."""
+async def test_a_device_has_its_last_event(start, journal):
+    """From the journal, so that a page that is opened later shows it; null if there was none."""
     client = await start(house=view(devices=[device(), device(mac=1)]))
     events = (Event("lock", "unlock", {"key_id": 3}), Event("button", "press"))
     journal.append(reading(events=events, time=1000.0))
@@ -118,8 +118,8 @@ async def test_a_device_says_what_happened_last(start, journal):
     assert other["event"] is None
 
 
-async def test_units_come_from_outside(start):
-    """The page keeps no table of them."""
+async def test_units_are_served(start):
+    """The page has no table of its own."""
     client = await start(actions=Actions(units={"temperature": "°C"}))
     async with client.get("/quantities") as response:
         assert await response.json() == {"temperature": "°C"}
@@ -193,7 +193,7 @@ async def test_without_a_quantity_all_numbers_are_drawn(start, day):
     assert document["series"] == {"'; DROP TABLE reading --": []}
 
 
-async def test_an_export_is_all_of_it(start, day):
+async def test_an_export_is_complete(start, day):
     """One reading a line, of every device or of one, in order of time."""
     client = await start()
     async with client.get("/readings") as response:
@@ -221,8 +221,8 @@ async def test_an_export_is_all_of_it(start, day):
         ("/series", {"since": "200", "until": "100"}),
     ],
 )
-async def test_a_question_that_makes_no_sense_is_400(start, path, query):
-    """Each is told what was expected."""
+async def test_an_invalid_query_is_400(start, path, query):
+    """The message says what was expected."""
     client = await start()
     async with client.get(DEVICE + path, params=query) as response:
         assert response.status == 400

@@ -13,6 +13,7 @@ from proxy_listener.model.reading import as_json
 from proxy_listener.reads import Attempt, Progress, ReadReport
 from proxy_listener.web import Actions
 from proxy_listener.web.context import Places
+from proxy_listener.web.streams import STEPS_LIMIT
 
 READ = "/devices/A4:C1:38:02:83:F4/read"
 
@@ -26,21 +27,21 @@ async def event(response):
     return fields
 
 
-async def test_a_reading_is_told_once_committed(start, journal):
+async def test_a_reading_is_sent_once_committed(start, journal):
     """The event is the reading's JSON, and its id the row's."""
     client = await start()
     async with client.get("/events") as response:
         assert response.content_type == "text/event-stream"
         assert (await event(response)) == {"retry": "3000"}
-        told = reading()
-        journal.append(told)
+        sent = reading()
+        journal.append(sent)
         found = await event(response)
-        (row,) = await journal.reader.readings(told.mac)
-        assert found == {"event": "reading", "id": str(row.id), "data": as_json(told)}
+        (row,) = await journal.reader.readings(sent.mac)
+        assert found == {"event": "reading", "id": str(row.id), "data": as_json(sent)}
 
 
 async def test_what_a_slow_client_missed_is_counted(start, journal):
-    """A client that sleeps loses the oldest, and the gaps with the readings are all there were."""
+    """A client that does not read loses the oldest readings; gaps and readings together are all that were sent."""
     sent = 6_000
     client = await start()
     async with client.get("/events") as response:
@@ -51,12 +52,12 @@ async def test_what_a_slow_client_missed_is_counted(start, journal):
             if k % 200 == 199:
                 await journal.flush()
         response.connection.transport.resume_reading()
-        told = lost = 0
-        while told + lost < sent:
+        received = lost = 0
+        while received + lost < sent:
             found = await event(response)
-            told += found["event"] == "reading"
+            received += found["event"] == "reading"
             lost += json.loads(found["data"])["lost"] if found["event"] == "gap" else 0
-    assert told + lost == sent
+    assert received + lost == sent
     assert lost > 0
 
 
@@ -78,7 +79,7 @@ async def test_a_client_that_takes_nothing_is_closed(start, journal):
 
 
 async def test_streams_have_a_limit_and_a_place_is_given_back(start):
-    """One more than there are places is told so; who leaves makes room."""
+    """One client more is answered 503; a client that leaves gives its place back."""
     streams = Places(2)
     client = await start(streams=streams)
     async with client.get("/events") as first, client.get("/events"):
@@ -93,8 +94,8 @@ async def test_streams_have_a_limit_and_a_place_is_given_back(start):
     assert status == 200
 
 
-async def test_a_capture_is_handed_on_line_by_line(start):
-    """And who stops listening ends it."""
+async def test_a_capture_is_sent_line_by_line(start):
+    """A client that disconnects ends the capture."""
     ended = asyncio.Event()
 
     async def stream():
@@ -112,14 +113,14 @@ async def test_a_capture_is_handed_on_line_by_line(start):
     await ended.wait()
 
 
-async def test_a_read_tells_its_steps_and_its_end(start):
+async def test_a_read_sends_its_steps_and_its_report(start):
     """Progress lines in order, then the report."""
 
-    async def read(mac, history, tell):
+    async def read(mac, history, add):
         assert (mac, history) == (0xA4C1380283F4, True)
-        tell(Progress("connecting", "kitchen-proxy"))
+        add(Progress("connecting", "kitchen-proxy"))
         await asyncio.sleep(0)
-        tell(Progress("log", "kitchen-proxy", 3, 10))
+        add(Progress("log", "kitchen-proxy", 3, 10))
         return ReadReport(True, "done", [Attempt("kitchen-proxy", True, "", "answered", 1.5)], {"battery": 99})
 
     client = await start(actions=Actions(read=read))
@@ -133,10 +134,39 @@ async def test_a_read_tells_its_steps_and_its_end(start):
     assert len(lines) == 3
 
 
-async def test_a_read_that_cannot_be_is_a_result(start):
-    """An error of the house is an answer, in its words."""
+async def test_a_slow_client_misses_the_oldest_steps(start):
+    """The steps that wait are bounded, the newest and the report arrive."""
 
-    async def read(_mac, _history, _tell):
+    async def read(_mac, _history, add):
+        for k in range(1_000):
+            add(Progress("log", "kitchen-proxy", k, 1_000))
+        return ReadReport(True, "done")
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ) as response:
+        lines = [json.loads(line) async for line in response.content]
+    assert [line["progress"]["done"] for line in lines[:-1]] == list(range(1_000 - STEPS_LIMIT, 1_000))
+    assert lines[-1]["result"]["ok"] is True
+
+
+async def test_a_read_that_fails_inside_ends_the_stream(start):
+    """The headers are sent, so the status cannot change: the connection is cut, and nothing of the error is sent."""
+
+    async def read(_mac, _history, _add):
+        raise RuntimeError("canary-secret")
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ) as response:
+        assert response.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError) as caught:
+            await response.read()
+    assert "canary" not in str(caught.value)
+
+
+async def test_an_error_of_a_read_is_a_result(start):
+    """The report has the text of an error that is meant for users."""
+
+    async def read(_mac, _history, _add):
         raise ProxyListenerError("the budget of 24 connections a day is used up")
 
     client = await start(actions=Actions(read=read))
@@ -146,11 +176,11 @@ async def test_a_read_that_cannot_be_is_a_result(start):
     assert "budget" in line["result"]["detail"]
 
 
-async def test_who_leaves_ends_the_read(start):
-    """The read is cancelled, and has ended before its place is."""
+async def test_a_client_that_leaves_ends_the_read(start):
+    """The read is cancelled."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def read(_mac, _history, _tell):
+    async def read(_mac, _history, _add):
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -178,7 +208,7 @@ async def test_who_leaves_ends_the_read(start):
     ],
 )
 async def test_a_body_that_is_not_the_request_is_refused(start, body, kind, status):
-    """Nothing is read for it."""
+    """The device is not read."""
     asked = []
 
     async def read(*given):
@@ -191,15 +221,15 @@ async def test_a_body_that_is_not_the_request_is_refused(start, body, kind, stat
     assert asked == []
 
 
-async def test_what_the_house_does_not_offer_is_501(start):
-    """Each action that is missing is told as such."""
+async def test_a_missing_action_is_501(start):
+    """Every route whose action is missing."""
     client = await start()
     for method, path in (("POST", READ), ("GET", "/capture"), ("GET", "/metrics"), ("GET", "/coverage")):
         async with client.request(method, path) as response:
             assert response.status == 501
 
 
-async def test_coverage_and_metrics_are_handed_on(start):
+async def test_coverage_and_metrics_are_passed_on(start):
     """MACs become text, as fields, in lists and as keys; metrics keep their type."""
 
     @attrs.frozen
