@@ -32,7 +32,7 @@ KEYLIKE = re.compile(r"[0-9A-Fa-f]{24,}|[A-Za-z0-9+/]{43}=")
 
 
 class FieldError(ValueError):
-    """A value that is not as expected. The text says what was."""
+    """A value that is not as expected. The text says what was expected."""
 
 
 def shown(text: str) -> str:
