@@ -19,7 +19,7 @@ import select
 import selectors
 import time
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
@@ -32,8 +32,9 @@ _MEASURED = 0.25
 class CoalescingSelector(selectors.BaseSelector):
     """A selector with two classes of sockets; :meth:`slow` and :meth:`fast` move a socket between them."""
 
-    def __init__(self, window: float) -> None:
+    def __init__(self, window: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._window = window
+        self._clock = clock
         self._fast = selectors.EpollSelector()
         self._slow = selectors.EpollSelector()
         self._both = select.epoll(2)
@@ -88,11 +89,11 @@ class CoalescingSelector(selectors.BaseSelector):
         """What is ready: fast sockets at any time, slow ones while the window is open."""
         if not self._slow.get_map():
             return self._fast.select(timeout)
-        left = self._opens - time.monotonic()
+        left = self._opens - self._clock()
         if left > 0.0:
             if timeout is None or timeout > left:
                 ready = self._fast.select(left)
-                if ready or time.monotonic() < self._opens:
+                if ready or self._clock() < self._opens:
                     return ready
                 return self._look()
             return self._fast.select(timeout)
@@ -105,7 +106,7 @@ class CoalescingSelector(selectors.BaseSelector):
     def _look(self) -> list[tuple[selectors.SelectorKey, int]]:
         """Take what all slow sockets have, and close the window if that saves wake-ups."""
         ready = self._slow.select(0)
-        now = time.monotonic()
+        now = self._clock()
         self._counted += len(ready)
         elapsed = now - self._counted_from
         if elapsed >= _MEASURED:

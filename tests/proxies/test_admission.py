@@ -33,7 +33,7 @@ def ask(entry=None, accept="keyed", psk=None, *, mac=None, encrypts=None, known=
     ],
 )
 def test_unlisted_nodes(accept, psk, encrypts, expected):
-    """DESIGN section 3, line by line: who without an entry is spoken to, and how."""
+    """``[discovery] accept``, line by line: which nodes without an entry are connected to, and how."""
     way = ask(accept=accept, psk=psk, encrypts=encrypts)
     if expected is None:
         assert way.state is ProxyState.NOT_ACCEPTED
@@ -94,7 +94,7 @@ def test_everything_survives_a_restart(tmp_path):
 
 
 def test_first_binding_stays():
-    """A name is bound to the first MAC that proves the key; who comes later does not take it over."""
+    """A name is bound to the first MAC that proves the key; a later one does not replace it."""
     known = KnownNodes(None)
     known.bind("kitchen", MAC)
     known.bind("kitchen", OTHER)
@@ -107,7 +107,7 @@ def test_damaged_file_costs_only_what_it_held(tmp_path):
         assert KnownNodes(tmp_path).bound("a") is None
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path):
+def test_a_named_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / FILE)
     known = KnownNodes(tmp_path)
     known.bind("kitchen", MAC)
@@ -124,7 +124,7 @@ def test_it_is_bounded():
 
 
 def test_it_is_not_written_through_a_link(tmp_path):
-    """Who may write into the directory does not get another file of ours emptied."""
+    """A link in the directory does not get another file of ours overwritten."""
     other = tmp_path / "other"
     other.write_text("precious")
     (tmp_path / f"{FILE}.new").symlink_to(other)

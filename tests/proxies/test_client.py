@@ -1,20 +1,22 @@
-"""A proxy's own reception, from the nodes that have a sensor for it."""
+"""The Wi-Fi reception of nodes that have a sensor for it, and what reaches the log."""
 
+import logging
 import math
 
 import attrs
 import pytest
 from aioesphomeapi import api_pb2 as api
+from google.protobuf.message import DecodeError
 from support.edge import entry, house, make_node, running
 
 from proxy_listener.node import firmware
-from proxy_listener.proxies.client import WifiSignal
+from proxy_listener.proxies.client import WifiSignal, silence_libraries
 
 pytestmark = pytest.mark.mdns("alone")
 
 
 class Connection:
-    """A node that answers what it is made to."""
+    """A connection that a test sends messages to."""
 
     def __init__(self):
         self.asked, self.handlers = [], {}
@@ -23,11 +25,11 @@ class Connection:
         self.asked.append(type(request).__name__)
         self.handlers.update(dict.fromkeys(kinds, handler))
 
-        def deaf():
+        def stop():
             for kind in kinds:
                 del self.handlers[kind]
 
-        return deaf
+        return stop
 
     def say(self, message):
         if type(message) in self.handlers:
@@ -48,7 +50,7 @@ def listed(*sensors):
 
 
 @pytest.mark.parametrize("generation", [firmware.FIRST_RAW, firmware.ESPHOME_2026_10], ids=["2023.6", "2026.10"])
-async def test_a_node_with_the_sensor_tells_its_reception(generation):
+async def test_a_node_with_the_sensor_reports_its_reception(generation):
     node, mute = make_node(1, generation), make_node(2, generation)
     node.settings = attrs.evolve(node.settings, wifi_rssi=-58)
     async with running(node, mute), house([entry(node), entry(mute)]) as made:
@@ -86,10 +88,25 @@ def test_a_missing_state_is_unknown_again():
 
 
 def test_entities_without_end_take_no_room():
-    """A hostile node lists a hundred thousand sensors, and says it is done a thousand times: one key is kept, and it is
-    asked for states once."""
+    """A hostile node lists a hundred thousand sensors, and a thousand ends of the list: one key is kept, and states are
+    subscribed once.
+    """
     connection, wifi = listed(*(sensor(key) for key in range(1, 100_000)))
     for _ in range(1000):
         connection.say(api.ListEntitiesDoneResponse())
     assert connection.asked == ["ListEntitiesRequest", "SubscribeStatesRequest"]
     assert vars(wifi)["_key"] == 1
+
+
+def test_garbage_from_a_node_is_not_logged():
+    """asyncio reports a protocol that failed to parse a message; other errors of a protocol are still logged."""
+
+    def passes(error):
+        kind = type(error)
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "Fatal error", (), (kind, error, None))
+        return logging.getLogger("asyncio").filter(record)
+
+    silence_libraries()
+    assert not passes(DecodeError())
+    assert passes(ZeroDivisionError())
+    assert not logging.getLogger("aioesphomeapi.connection").isEnabledFor(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Discovery on records put into zeroconf's cache by hand: what is believed, and how much."""
+"""Discovery on records that are put into zeroconf's cache: which sightings they make, and how many."""
 
 import pytest
 from support.edge import FAST
@@ -15,10 +15,10 @@ UNIQUE = 0x8001
 class Network:
     """Feeds a Discovery as a packet would."""
 
-    def __init__(self, zeroconf, admit=lambda _sighting: False):
+    def __init__(self, zeroconf, is_kept=lambda _sighting: False):
         self.cache = zeroconf.zeroconf.cache
         self.seen, self.gone = [], []
-        self.discovery = Discovery(zeroconf, self.seen.append, self.gone.append, admit, FAST)
+        self.discovery = Discovery(zeroconf, self.seen.append, self.gone.append, is_kept, FAST)
 
     def announce(self, name, *, address="10.0.0.1", port=6053, txt=None, ttl=4500):
         now = current_time_millis()
@@ -62,7 +62,7 @@ async def test_newest_address_is_first(network):
     assert network.seen[-1].addresses[0] == "10.0.0.2"
 
 
-async def test_goodbye_is_told(network):
+async def test_goodbye_is_reported(network):
     network.announce("kitchen")
     await network.settle()
     network.announce("kitchen", ttl=0)
@@ -78,10 +78,10 @@ async def test_a_burst_of_records_is_one_look(network):
     assert len(network.seen) == 1
 
 
-async def test_strangers_are_bounded_and_entries_are_not():
-    """With all places of strangers taken, a node that has an entry is still seen."""
+async def test_unlisted_nodes_are_bounded_and_entries_are_not():
+    """With all places of unlisted nodes taken, a node that has an entry is still seen."""
     zeroconf = AsyncZeroconf(interfaces=["127.0.0.1"])
-    network = Network(zeroconf, admit=lambda sighting: sighting.mac == 0xA0B1C2D3E4F5)
+    network = Network(zeroconf, is_kept=lambda sighting: sighting.mac == 0xA0B1C2D3E4F5)
     for start in range(0, 600, 100):
         for number in range(start, start + 100):
             network.announce(f"rogue{number}", txt=[b"mac=" + b"%012x" % number])
@@ -95,7 +95,7 @@ async def test_strangers_are_bounded_and_entries_are_not():
 
 
 class Txt:
-    """As much of a service's records as a sighting looks at."""
+    """What a sighting reads of a service's records."""
 
     port = 6053
 

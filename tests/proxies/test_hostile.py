@@ -1,4 +1,4 @@
-"""Servers that are no nodes, at every stage of a session, beside a good one."""
+"""Servers that are no nodes, beside a real one."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ def frame(number, payload):
 
 
 def scripts(seed):
-    """What thirty hostile servers say, each its own thing."""
+    """What thirty hostile servers send."""
     chance = random.Random(seed)
     yield b""
     yield b"\x00" * 70_000
@@ -44,7 +44,7 @@ def scripts(seed):
 
 
 class Rogue:
-    """Says its piece to whoever connects, then hangs or closes."""
+    """Sends its bytes to every client, then hangs or closes."""
 
     def __init__(self, says, hangs):
         self._says, self._hangs = says, hangs
@@ -99,8 +99,10 @@ async def serving(rogues):
 
 
 async def test_hostile_servers_harm_nobody():
-    """Thirty servers send garbage in plaintext and to Noise, hang or hang up: the good proxy stays live all the time,
-    nothing fails but the parsing of what is no message, and no task dies."""
+    """Thirty servers send garbage, in plaintext and to Noise, and hang or close.
+
+    The real proxy stays live all the time, nothing fails but parsing, and no task dies.
+    """
     failures = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
     rogues = [Rogue(says, hangs=number % 2) for number, says in enumerate(scripts(7))]
@@ -116,8 +118,10 @@ async def test_hostile_servers_harm_nobody():
 
 
 async def test_hanging_handshakes_leave_room_for_others():
-    """More servers that accept and say nothing than there are handshakes at once: a good proxy among them is live
-    within three attempts' time."""
+    """There are more servers that accept and send nothing than handshakes at once.
+
+    A real proxy among them is live within the time of three attempts.
+    """
     node = make_node(1)
     async with (
         serving([Rogue(b"", hangs=True) for _ in range(8)]) as entries,
@@ -128,7 +132,7 @@ async def test_hanging_handshakes_leave_room_for_others():
 
 
 async def test_secrets_are_in_no_status_and_no_file(tmp_path):
-    """A key that is configured, used and refused shows nowhere."""
+    """A key that is configured and used is not in the status, in a repr or in the state directory."""
     node = make_node(1)
     async with running(node), house([entry(node)], state=tmp_path) as made:
         await made.state("node1", "live")

@@ -63,7 +63,7 @@ def test_fields_arrive_in_their_places():
     assert [call[:5] + call[6:] for call in house.heard] == [("kitchen", ADDRESS, 1, -60, b"\x02\x01\x06", 12.5)] * 2
 
 
-def test_what_no_radio_sends_is_refused_and_its_neighbours_are_heard():
+def test_what_no_radio_sends_is_refused_and_the_rest_is_heard():
     house = House()
     bad = (
         {"data": bytes(256)},
@@ -78,7 +78,7 @@ def test_what_no_radio_sends_is_refused_and_its_neighbours_are_heard():
     assert house.receiver.outcomes[Outcome.DECODED] == 1
 
 
-def test_edges_are_heard():
+def test_limits_are_heard():
     house = House()
     for fields in ({"data": bytes(255)}, {"address": (1 << 48) - 1}, {"rssi": 20}, {"rssi": -127}, {"data": b""}):
         house.send(**fields)
@@ -86,7 +86,7 @@ def test_edges_are_heard():
 
 
 def test_one_failure_costs_one_advertisement():
-    """An exception in ``hear`` does not lose the batch-mates."""
+    """After an exception in ``hear`` the others of the message are heard."""
     house = House()
     house.raises = {1}
     house.receiver.raw(message([GOOD, {**GOOD, "address": 1}, GOOD, {**GOOD, "address": 1}, GOOD]))
@@ -94,8 +94,8 @@ def test_one_failure_costs_one_advertisement():
     assert house.receiver.failed == 2
 
 
-def test_giant_message_is_cut_and_told():
-    """32,767 empty advertisements fit one frame: a few are looked at, and the proxy has misbehaved."""
+def test_giant_message_is_cut_and_reported():
+    """32,767 empty advertisements fit one frame: 256 are handled, and the proxy misbehaved."""
     house = House()
     house.receiver.raw(message([{}] * 32_767))
     assert len(house.heard) <= 256
@@ -103,7 +103,7 @@ def test_giant_message_is_cut_and_told():
     assert "32767" in house.receiver.misbehaviour
 
 
-def test_flood_is_told_within_five_seconds():
+def test_flood_is_reported_within_five_seconds():
     """Ten thousand advertisements a second are a flood within 5 s, and meanwhile no more than allowed are heard."""
     house = House()
     while house.now < 5.0:
@@ -113,7 +113,7 @@ def test_flood_is_told_within_five_seconds():
 
 
 def test_flood_in_pulses_is_a_flood():
-    """Four seconds at ten thousand a second, three of peace, again and again."""
+    """Four seconds at ten thousand a second, then three of calm, repeatedly."""
     house = House()
     while house.now < 21.0 and house.receiver.misbehaviour is None:
         for _ in range(400):
@@ -124,7 +124,7 @@ def test_flood_in_pulses_is_a_flood():
 
 
 def test_bursts_with_silence_between_them_are_a_flood():
-    """Eight thousand in one go every other second: far more than a radio hears, and each holds up all other rooms."""
+    """Eight thousand at once every other second: far more than a radio hears."""
     house = House()
     while house.now < 9.0 and house.receiver.misbehaviour is None:
         for _ in range(500):
@@ -134,7 +134,7 @@ def test_bursts_with_silence_between_them_are_a_flood():
 
 
 def test_busy_radio_is_no_flood():
-    """1,900 a second, for a minute, is every one heard."""
+    """Of 1,900 a second, for a minute, every one is heard."""
     house = House()
     while house.now < 60.0:
         house.send(19)
@@ -144,7 +144,7 @@ def test_busy_radio_is_no_flood():
 
 
 def test_burst_after_a_stall_is_no_flood():
-    """What the kernel kept while this process was stopped comes at once; that is not the proxy's doing."""
+    """What the kernel buffered while this process was suspended comes at once; the proxy did not cause that."""
     house = House()
     for _ in range(10):
         house.send(16)
@@ -159,7 +159,7 @@ def test_burst_after_a_stall_is_no_flood():
     assert house.receiver.misbehaviour is None
 
 
-def test_oversized_data_is_told():
+def test_oversized_data_is_reported():
     house = House()
     house.receiver.raw(message([{**GOOD, "data": bytes(4096)}] * 16))
     assert house.receiver.misbehaviour is not None
@@ -195,10 +195,10 @@ SENSOR = [
 ]
 
 
-def heard_with(messages, *, sparing):
-    """What comes of these messages, with what is foreign let go at the edge or not."""
+def heard_with(messages, *, filtered):
+    """Outcomes and readings of these messages, with or without the filter for foreign advertisements."""
     air = Air()
-    count_foreign = ForeignFilter(find_ours, air.listener.count_foreign) if sparing else None
+    count_foreign = ForeignFilter(find_ours, air.listener.count_foreign) if filtered else None
     receiver = Receiver("kitchen", air.listener.hear, ProxyTiming(), lambda: air.now, count_foreign)
     for advertisements in messages:
         receiver.raw(message(advertisements))
@@ -218,12 +218,12 @@ ADVERTISEMENT = st.fixed_dictionaries(
 
 
 @given(st.lists(st.lists(ADVERTISEMENT, max_size=16), max_size=6))
-def test_what_is_let_go_at_the_edge_is_counted_as_if_it_had_been_heard(messages):
-    """By the proxy and by the listener; and the readings are the same."""
-    assert heard_with(messages, sparing=True) == heard_with(messages, sparing=False)
+def test_foreign_advertisements_are_counted_as_if_they_had_been_heard(messages):
+    """By the proxy and by the listener. The readings are the same with and without the filter."""
+    assert heard_with(messages, filtered=True) == heard_with(messages, filtered=False)
 
 
-def test_what_holds_nothing_of_ours_is_let_go_once_for_a_message():
+def test_foreign_advertisements_are_counted_once_for_a_message():
     gone = []
     house = House(gone.append)
     house.receiver.raw(message([{**GOOD, "data": data} for data in (IPHONE, SENSOR[0], EDDYSTONE, IPHONE, SENSOR[1])]))
@@ -236,7 +236,7 @@ def test_what_holds_nothing_of_ours_is_let_go_once_for_a_message():
 
 @pytest.mark.parametrize("uuid", [MIBEACON, WEIGHT_SCALE, BODY_COMPOSITION, TUYA])
 @pytest.mark.parametrize("before", [b"", b"\x02\x01\x06", b"\x04\x16\x0a\x18\x16", IPHONE + bytes(3)])
-def test_nothing_of_ours_is_let_go_wherever_it_stands(uuid, before):
+def test_no_format_of_ours_is_foreign_wherever_it_stands(uuid, before):
     gone = []
     house = House(gone.append)
     house.send(data=before + frames.structure(0x16, uuid.to_bytes(2, "little") + b"\x00"))
@@ -244,7 +244,7 @@ def test_nothing_of_ours_is_let_go_wherever_it_stands(uuid, before):
     assert gone == []
 
 
-def test_oversized_data_is_refused_and_told_where_foreign_advertisements_are_let_go():
+def test_oversized_foreign_data_is_refused_and_reported():
     gone = []
     house = House(gone.append)
     house.send(16, data=bytes(256))
@@ -254,7 +254,7 @@ def test_oversized_data_is_refused_and_told_where_foreign_advertisements_are_let
     assert (house.heard, gone) == ([], [1])
 
 
-def test_of_ours_no_check_is_spared():
+def test_every_field_is_checked_behind_the_filter():
     gone = []
     house = House(gone.append)
     bad = ({"address": 1 << 48}, {"address_type": 2}, {"rssi": 21}, {"rssi": -128})
@@ -264,8 +264,8 @@ def test_of_ours_no_check_is_spared():
 
 
 @pytest.mark.mdns("alone")
-async def test_who_listens_in_hears_what_the_listener_lets_go():
-    """A recording wants phones, too. When it ends they are let go again."""
+async def test_a_recording_gets_foreign_advertisements():
+    """Another ``hear`` than the service's gets all advertisements. When it ends foreign ones are only counted again."""
     node, house, gone, looked = edge.make_node(1), edge.House(), [], []
 
     def look(*call):

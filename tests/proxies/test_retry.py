@@ -15,7 +15,7 @@ def test_first_attempt_is_at_once():
     assert RetryTimer(TIMING).due() <= 0.0
 
 
-def test_announcements_do_not_lower_the_floor():
+def test_announcements_do_not_shorten_the_minimum():
     """After an attempt that reached the node, 5 s pass whatever mDNS says."""
     retry = RetryTimer(TIMING)
     retry.started(100.0)
@@ -35,7 +35,7 @@ def test_key_error_bars_for_a_minute():
 
 
 def test_announcement_ends_the_wait_for_an_unanswered_dial():
-    """The node boots a moment after an attempt that nobody answered: it is called when it announces itself."""
+    """The node boots just after an unanswered attempt: it is tried when it announces itself."""
     retry = RetryTimer(TIMING)
     retry.started(100.0)
     retry.wait(100.0, 300.0)
@@ -83,7 +83,7 @@ def test_nothing_to_try():
     assert not Targets(ProxySettings("kitchen"))
 
 
-def test_move_is_told():
+def test_move_is_reported():
     targets = Targets(None)
     assert not targets.add(sighting("kitchen", "10.0.0.1"))
     assert not targets.add(sighting("kitchen", "10.0.0.1"))
@@ -91,8 +91,8 @@ def test_move_is_told():
     assert targets.next().addresses == ("10.0.0.2", "10.0.0.1")
 
 
-def test_what_worked_is_tried_first_and_the_others_have_their_turn():
-    """Somebody announces our node's MAC under another name: the true one is tried first again."""
+def test_what_worked_is_tried_first_and_then_the_others():
+    """Another node announces our node's MAC under another name: the real one is tried first again."""
     targets = Targets(None)
     targets.add(sighting("rogue", "10.0.0.66"))
     targets.add(sighting("kitchen", "10.0.0.1"))
@@ -130,8 +130,8 @@ def test_the_entrys_own_name_always_has_a_place():
     assert "kitchen" in seen
 
 
-def test_where_it_proved_itself_has_its_turn_whatever_is_announced():
-    """Somebody announces our node, under its very name, at a new place before every attempt."""
+def test_where_it_proved_itself_is_tried_whatever_is_announced():
+    """Our node's name is announced at another port before every attempt."""
     targets = Targets(None)
     targets.add(sighting("kitchen", "10.0.0.1"))
     targets.good(targets.next())
@@ -144,8 +144,8 @@ def test_where_it_proved_itself_has_its_turn_whatever_is_announced():
     assert tried.count("10.0.0.1") >= 3
 
 
-def test_of_several_addresses_each_is_tried_first_in_time():
-    """Records of the node and of its clone lie side by side in the cache."""
+def test_each_of_several_addresses_is_tried_first_in_some_round():
+    """Addresses of the node and of its clone are both in mDNS's cache."""
     targets = Targets(None)
     targets.add(sighting("kitchen", "10.0.0.66", "10.0.0.1"))
     assert targets.next().addresses[0] == "10.0.0.66"

@@ -44,7 +44,7 @@ from proxy_listener.proxies.states import STATES, broke_protocol, diagnose
     ],
 )
 def test_failure_table(error, state):
-    """facts/esphome-proxy, section 4: each failure has its state."""
+    """docs/protocol/esphome-proxy.md#failures: each failure has its state."""
     assert diagnose(error).state is state
 
 
@@ -52,15 +52,15 @@ def test_unprovisioned_node_is_not_a_wrong_key():
     assert diagnose(InvalidEncryptionKeyAPIError("x"), unprovisioned=True).state is ProxyState.NOT_ENCRYPTED
 
 
-def test_the_advice_on_a_refused_key_serves_a_node_that_has_none():
-    """Without mDNS nobody can tell it from a wrong key: the sentence covers both."""
+def test_the_advice_on_a_refused_key_also_fits_a_node_that_has_none():
+    """Without mDNS it cannot be told from a wrong key: the sentence covers both."""
     advice = diagnose(InvalidEncryptionKeyAPIError("x", "name", "mac")).advice
     assert "copy the key from the node's YAML" in advice
     assert "if the YAML has no key, add ours there" in advice
 
 
-def test_system_words_are_told_and_the_nodes_are_not():
-    """What the operating system said is shown; an error's own text may be a node's and is not."""
+def test_the_systems_error_is_shown_and_the_nodes_is_not():
+    """The operating system's error is shown. An error's own text may be the node's, and is not."""
     error = SocketAPIError("\x1b[31mhostile")
     error.__cause__ = OSError(111, "Connection refused")
     assert diagnose(error).cause == "the node cannot be reached: Connection refused"

@@ -48,7 +48,7 @@ def test_advertisements_make_live_without_a_scanner_state():
     assert stream.state is ProxyState.LIVE
 
 
-def test_held_is_asked_again_quietly():
+def test_held_is_asked_again_seldom():
     """No scanner state within 2 s is a refused subscription: asked again after 10, 30, 60, 60 s and not in between."""
     stream = subscribed(OLD)
     taken = steps(stream, 0.5, 170.0)
@@ -64,8 +64,8 @@ def test_held_is_known_after_two_seconds():
     assert stream.state is ProxyState.HELD
 
 
-def test_released_stream_is_taken_up():
-    """When the holder left, the next subscription is answered."""
+def test_released_stream_is_taken():
+    """After the holder left, the next subscription is answered."""
     stream = subscribed(OLD)
     steps(stream, 0.5, 11.0, told=(True,))
     stream.tick(11.5, None, others=True)
@@ -80,7 +80,7 @@ def flowing(traits: StreamTraits, until: float) -> ProxyStream:
     return stream
 
 
-def test_taken_stream_is_not_fought_over():
+def test_taken_stream_is_asked_for_seldom():
     """On newest-wins firmware a stream that stops while others hear is taken: asked for again after 300 s only."""
     stream = flowing(NEW, 100.0)
     assert steps(stream, 100.5, 459.5, heard=100.0) == []
@@ -89,7 +89,7 @@ def test_taken_stream_is_not_fought_over():
 
 
 def test_taken_again_waits_longer():
-    """Every further loss doubles the wait, so that two greedy clients do not fight for ever."""
+    """Every further loss doubles the wait, so that two clients do not take it from each other all the time."""
     stream = flowing(NEW, 100.0)
     steps(stream, 100.5, 461.0, heard=100.0, told=(True,))
     stream.tick(465.0, 464.0, others=True)
@@ -103,7 +103,7 @@ def test_insisting_takes_back_soon():
     assert steps(stream, 100.5, 175.0, heard=100.0)[0] == (170.0, Step.SUBSCRIBE)
 
 
-def test_ladder_for_a_silent_scanner():
+def test_recovery_of_a_silent_scanner():
     """First-wins firmware cannot lose its stream: resubscribe, toggle, reconnect, then it is wedged."""
     stream = flowing(OLD, 100.0)
     taken = steps(stream, 100.5, 160.0, heard=100.0)
@@ -118,14 +118,14 @@ def test_ladder_for_a_silent_scanner():
 
 
 def test_newest_wins_silence_after_taking_back_is_a_silent_scanner():
-    """Taken back, answered, and still silent: nobody took it, so the ladder is climbed."""
+    """Taken back, answered, and still silent: no other client took it, so recovery is tried."""
     stream = flowing(NEW, 100.0)
     steps(stream, 100.5, 461.0, heard=100.0, told=(True,))
     taken = steps(stream, 461.0, 580.0, heard=100.0, told=(True,))
     assert [step for _, step in taken] == [Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT]
 
 
-def test_one_advertisement_ends_every_trouble():
+def test_one_advertisement_makes_live_again():
     stream = flowing(OLD, 100.0)
     steps(stream, 100.5, 300.0, heard=100.0, told=(True,))
     assert stream.state is ProxyState.WEDGED
@@ -158,7 +158,7 @@ def test_mode_is_not_toggled_where_the_firmware_has_none():
     assert Step.RECONNECT in [step for _, step in taken]
 
 
-def test_holder_of_a_silent_scanner_is_not_robbed():
+def test_silent_scanner_of_a_holder_is_not_taken():
     """On newest-wins firmware a scanner state that comes during the silence says that the stream is still ours."""
     stream = flowing(NEW, 100.0)
     stream.state_reported(130.0)
@@ -177,7 +177,7 @@ def test_quiet_room_is_judged_later():
     assert steps(stream, 289.0, 291.0, heard=169.9)[0] == (290.0, Step.RESUBSCRIBE)
 
 
-def test_silence_of_a_stopped_process_is_excused():
+def test_time_in_which_the_process_was_suspended_is_not_silence():
     stream = flowing(OLD, 100.0)
     stream.resumed(700.0)
     assert stream.tick(700.5, 100.0, others=True) is Step.NOTHING

@@ -29,17 +29,17 @@ def sighting(name="node", *addresses, port=6053, **more):
         ("224.0.0.251", False),
     ],
 )
-def test_mdns_sends_us_into_this_network_only(address, kept):
+def test_addresses_of_this_network_only(address, kept):
     assert bool(local_only(sighting("node", address)).addresses) is kept
 
 
-def test_privileged_ports_are_not_knocked_at():
+def test_privileged_ports_are_refused():
     unlisted = UnlistedNodes(KnownNodes(None))
     assert unlisted.judge(sighting(port=22), KEYED, 0.0).state is ProxyState.NOT_ACCEPTED
     assert unlisted.judge(sighting(port=6053), KEYED, 0.0) is None
 
 
-def test_plugs_are_asked_once():
+def test_a_node_that_is_no_proxy_is_asked_once():
     """A node that is no proxy is not asked again until its firmware changes."""
     known = KnownNodes(None)
     known.set_proxy(7, "2026.10.0/1a2b", proxy=False)
@@ -49,7 +49,7 @@ def test_plugs_are_asked_once():
     assert unlisted.judge(sighting(config_hash="3c4d", **plug), KEYED, 0.0) is None
 
 
-def test_new_names_are_let_in_slowly():
+def test_new_names_are_rate_limited():
     """Names that change with every announcement make one attempt in ten seconds, after the first 64."""
     unlisted = UnlistedNodes(KnownNodes(None))
     admitted = [unlisted.judge(sighting(f"rogue{n}"), KEYED, n / 100) is None for n in range(6000)]
