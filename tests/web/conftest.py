@@ -1,4 +1,4 @@
-"""A house of made values, served over real sockets."""
+"""The API over made values, served at real sockets."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from support.made_status import view
+from support import made_status
 
 from proxy_listener.history import Journal
 from proxy_listener.model.settings import WebSettings
@@ -21,7 +21,7 @@ from proxy_listener.web.server import serving, tcp_socket
 
 @pytest.fixture
 async def journal() -> AsyncIterator[Journal]:
-    """A journal in memory that runs."""
+    """A running journal in memory."""
     kept = Journal(None)
     task = asyncio.create_task(kept.run())
     yield kept
@@ -33,11 +33,11 @@ async def journal() -> AsyncIterator[Journal]:
 
 @pytest.fixture
 async def start(tmp_path: Path, journal: Journal):
-    """Starts the control socket, and gives a client of it."""
+    """Serves the control socket, and gives a client of it."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def begin(*, house=None, actions=None, limit=128, header_timeout=5.0, **more):
-            context = WebContext(house or view(), journal, actions or Actions(), **more)
+        async def begin(*, view=None, actions=None, limit=128, header_timeout=5.0, **more):
+            context = WebContext(view or made_status.view(), journal, actions or Actions(), **more)
             listener = stack.enter_context(control_socket(tmp_path))
             await stack.enter_async_context(serving(context, listener, limit=limit, header_timeout=header_timeout))
             path = listener.getsockname()
@@ -49,12 +49,12 @@ async def start(tmp_path: Path, journal: Journal):
 
 @pytest.fixture
 async def start_tcp(journal: Journal):
-    """Starts the TCP port behind its guard, and gives a client of it."""
+    """Serves a TCP port behind the guard, and gives a client of it."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def begin(settings=None, *, house=None, actions=None):
+        async def begin(settings=None, *, view=None, actions=None):
             settings = settings or WebSettings()
-            context = WebContext(house or view(), journal, actions or Actions(), settings.token)
+            context = WebContext(view or made_status.view(), journal, actions or Actions(), settings.token)
             listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
             await stack.enter_async_context(serving(context, listener, guard(settings)))
             session = aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}")

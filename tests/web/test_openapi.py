@@ -106,7 +106,7 @@ async def test_what_is_served_is_what_is_described(start, journal, path, served)
     journal.append(reading())
     await journal.flush()
     actions = Actions(route=lambda _mac: [CANDIDATE], coverage=coverage, units={"temperature": "°C"})
-    client = await start(house=view(proxies=[proxy(), proxy(name="new", mac=None)]), actions=actions)
+    client = await start(view=view(proxies=[proxy(), proxy(name="new", mac=None)]), actions=actions)
     async with client.get(served) as response:
         document = await response.json()
     assert document
@@ -146,7 +146,7 @@ def test_a_reading_is_described_in_its_order():
 )
 async def test_a_document_that_is_not_as_described_is_found(start, name, changes):
     """The check of these tests finds wrong types, values and fields."""
-    client = await start(house=view(devices=[device()]))
+    client = await start(view=view(devices=[device()]))
     async with client.get("/status") as status, client.get("/devices") as devices:
         ((made,), (heard,)) = (await devices.json(), (await status.json())["proxies"])
     documents = {"DeviceStatus": made, "Heard": made["heard"][0], "ProxyStatus": heard}

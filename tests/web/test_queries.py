@@ -60,7 +60,7 @@ async def test_an_unknown_device_is_404_and_a_bad_mac_400(start):
 
 async def test_an_unknown_mac_of_a_proxy_is_null(start):
     """So that a proxy that was never reached can be listed."""
-    client = await start(house=view(proxies=[proxy(mac=None, rate=float("nan"))]))
+    client = await start(view=view(proxies=[proxy(mac=None, rate=float("nan"))]))
     async with client.get("/proxies") as response:
         (one,) = await response.json()
     assert one["mac"] is None
@@ -100,7 +100,7 @@ async def test_an_internal_error_is_not_shown(start):
     def broken(_mac):
         raise RuntimeError("canary-secret")
 
-    client = await start(actions=Actions(route=broken), house=view(devices=[device()]))
+    client = await start(actions=Actions(route=broken), view=view(devices=[device()]))
     async with client.get("/devices/A4:C1:38:02:83:F4/routes") as response:
         assert response.status == 500
         assert "canary" not in await response.text()
@@ -108,7 +108,7 @@ async def test_an_internal_error_is_not_shown(start):
 
 async def test_a_device_has_its_last_event(start, journal):
     """From the journal, so that a page that is opened later shows it; null if there was none."""
-    client = await start(house=view(devices=[device(), device(mac=1)]))
+    client = await start(view=view(devices=[device(), device(mac=1)]))
     events = (Event("lock", "unlock", {"key_id": 3}), Event("button", "press"))
     journal.append(reading(events=events, time=1000.0))
     await journal.flush()

@@ -26,7 +26,7 @@ def test_every_path_is_in_the_readme(path):
 @pytest.mark.parametrize("path", GETS)
 async def test_every_route_answers(start, path):
     """Without an error of the service; 501 says that an action is missing."""
-    client = await start(house=view())
+    client = await start(view=view())
     path = path.replace("{mac}", "A4C1380283F4").replace("{name}", "app.js")
     async with client.get(path, allow_redirects=False) as response:
         assert response.status in {200, 303, 501}
