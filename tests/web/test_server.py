@@ -154,8 +154,8 @@ async def test_a_flood_of_silent_connections_leaves_no_more_than_the_limit(start
     await asyncio.wait(ends)
 
 
-async def test_a_connection_that_had_a_request_waits_anew(start, tmp_path):
-    """An older connection without a request is closed before one that has just been answered."""
+async def test_a_connection_that_was_answered_is_the_newest_without_a_request(start, tmp_path):
+    """A connection without a request is closed first, even if it is younger; then those that were answered are."""
     await start(limit=2, header_timeout=60.0)
     path = tmp_path / "control.sock"
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -168,7 +168,13 @@ async def test_a_connection_that_had_a_request_waits_anew(start, tmp_path):
     await ended(silent)
     keeper.write(request)
     assert (await kept.readuntil(b"}")).startswith(b"HTTP/1.1 200")
-    for writer in (keeper, quiet, newest):
+    writers = [keeper, quiet, newest]
+    for _ in range(3):
+        reader, writer = await connect(path, request)
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        writers.append(writer)
+    assert kept.at_eof()
+    for writer in writers:
         writer.close()
 
 
