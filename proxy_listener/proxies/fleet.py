@@ -23,9 +23,9 @@ from proxy_listener.proxies.discovery import Discovery, Sighting
 from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy, Shared
 from proxy_listener.proxies.receive import Hear, Receiver
-from proxy_listener.proxies.states import STATES, Diagnosis
+from proxy_listener.proxies.states import Diagnosis
 from proxy_listener.proxies.timing import ProxyTiming
-from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, refused_status
+from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, unique_name
 
 log = structlog.get_logger()
 
@@ -74,7 +74,6 @@ class Fleet:
         self._shared = Shared(
             self._timing, self._known, ConnectLimits(), self._mdns, self._claim, self._others_hear, changed
         )
-        self._newest: tuple[Proxy | None, float, float] = (None, NEVER, NEVER)
         self._running = False
 
     @property
@@ -113,7 +112,6 @@ class Fleet:
         while True:
             await asyncio.sleep(self._timing.tick)
             now = clock()
-            self._find_newest()
             for proxy in self:
                 if now - before > _SUSPENDED:
                     proxy.stream.resumed(now)
@@ -124,22 +122,9 @@ class Fleet:
             before = now
             await self._save()
 
-    def _find_newest(self) -> None:
-        """Which proxy heard last, and when the second last was heard: enough to tell each whether others hear."""
-        newest: Proxy | None = None
-        first = second = NEVER
-        for proxy in self._proxies.values():
-            heard = proxy.receiver.heard
-            if heard is not None and heard > second:
-                if heard > first:
-                    newest, first, second = proxy, heard, first
-                else:
-                    second = heard
-        self._newest = newest, first, second
-
     def _others_hear(self, proxy: Proxy) -> bool:
-        newest, first, second = self._newest
-        return (second if proxy is newest else first) > asyncio.get_running_loop().time() - _LATELY
+        since = asyncio.get_running_loop().time() - _LATELY
+        return any((other.receiver.heard or NEVER) > since for other in self._proxies.values() if other is not proxy)
 
     def listen(self, hear: Hear) -> None:
         """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets foreign ones, too."""
@@ -239,14 +224,11 @@ class Fleet:
     def _admit(self, sighting: Sighting) -> Proxy | None:
         """A proxy for a node without an entry, where it is to be connected to."""
         now = asyncio.get_running_loop().time()
-        refused = self._unlisted.judge(sighting, self.discovery, now)
-        if refused is None and not self._make_room():
-            refused = STATES[ProxyState.NOT_ACCEPTED].because(f"{UNLISTED} nodes without an entry are spoken to")
-        if refused is not None:
-            self._unlisted.refuse(refused_status(sighting, refused), now)
+        if not self._unlisted.admit(sighting, self.discovery, now, self._make_room):
             return None
-        self._unlisted.forget(sighting.name)
-        return self._start(self._display_name(sighting), None, sighting.mac)
+        # An entry's name is never taken, also while the entry has no proxy.
+        taken = self._proxies.keys() | {entry.name for entry in self._entries}
+        return self._start(unique_name(sighting, taken), None, sighting.mac)
 
     def _match(self, sighting: Sighting) -> Proxy | None:
         """The proxy that this sighting is of."""
@@ -274,19 +256,6 @@ class Fleet:
                 proxy.targets.remove(name)
                 if not proxy.listed and not proxy.proved and not proxy.live:
                     self._stop(proxy)
-
-    def _display_name(self, sighting: Sighting) -> str:
-        """The node's name; with the end of its MAC where another has that name. An entry's name is never taken."""
-        taken = self._proxies.keys() | {entry.name for entry in self._entries}
-        name = sighting.name or "unnamed"
-        if name not in taken:
-            return name
-        end = f"{sighting.mac & 0xFFFFFF:06x}" if sighting.mac is not None else "2"
-        name, count = f"{name}-{end}", 2
-        while name in taken:
-            count += 1
-            name = f"{sighting.name}-{end}-{count}"
-        return name
 
     def reload(self, discovery: DiscoverySettings, proxies: Sequence[ProxySettings]) -> None:
         """Apply a new configuration. Only what changed is touched; a new key does not end a healthy session."""

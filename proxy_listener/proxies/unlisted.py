@@ -4,7 +4,7 @@ Anybody can announce any number of nodes under any names, so after the first 64 
 and the log of refused ones are bounded (docs/protocol/threats.md#l3).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import ip_address
 
 import attrs
@@ -42,8 +42,21 @@ class UnlistedNodes:
     def __iter__(self) -> Iterator[ProxyStatus]:
         return iter(list(self._refused.values()))
 
+    def admit(
+        self, sighting: Sighting, discovery: DiscoverySettings, now: float, make_room: Callable[[], bool]
+    ) -> bool:
+        """Whether this node is connected to. A refused one is kept to be shown."""
+        refused = self.judge(sighting, discovery, now)
+        if refused is None and not make_room():
+            refused = STATES[ProxyState.NOT_ACCEPTED].because(f"{UNLISTED} nodes without an entry are connected to")
+        if refused is None:
+            self.forget(sighting.name)
+        else:
+            self.refuse(refused_status(sighting, refused), now)
+        return refused is None
+
     def judge(self, sighting: Sighting, discovery: DiscoverySettings, now: float) -> Diagnosis | None:
-        """Why this node is not connected to; None where it is."""
+        """Why this node is refused; None where it is not."""
         way = admit(None, discovery, self._known, mac=sighting.mac, encrypts=sighting.encrypts)
         if isinstance(way, Diagnosis):
             return way
@@ -85,6 +98,19 @@ def local_only(sighting: Sighting) -> Sighting:
 def _is_local(address: str) -> bool:
     ip = ip_address(address.partition("%")[0])
     return (ip.is_private or ip.is_link_local or ip.is_loopback) and not ip.is_unspecified and not ip.is_multicast
+
+
+def unique_name(sighting: Sighting, taken: Collection[str]) -> str:
+    """The node's name; with the end of its MAC where that name is taken."""
+    name = sighting.name or "unnamed"
+    if name not in taken:
+        return name
+    end = f"{sighting.mac & 0xFFFFFF:06x}" if sighting.mac is not None else "2"
+    name, count = f"{name}-{end}", 2
+    while name in taken:
+        count += 1
+        name = f"{sighting.name}-{end}-{count}"
+    return name
 
 
 def refused_status(sighting: Sighting, diagnosis: Diagnosis) -> ProxyStatus:

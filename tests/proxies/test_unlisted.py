@@ -5,7 +5,7 @@ from proxy_listener.model.settings import DiscoverySettings
 from proxy_listener.model.status import ProxyState
 from proxy_listener.proxies.admission import KnownNodes
 from proxy_listener.proxies.discovery import Sighting
-from proxy_listener.proxies.unlisted import SHOWN, UNLISTED, UnlistedNodes, local_only, refused_status
+from proxy_listener.proxies.unlisted import SHOWN, UNLISTED, UnlistedNodes, local_only, refused_status, unique_name
 
 KEYED = DiscoverySettings("keyed", Secret("x"))
 
@@ -62,3 +62,25 @@ def test_what_is_shown_is_bounded():
     for number in range(2 * SHOWN):
         unlisted.refuse(refused_status(sighting(f"rogue{number}"), diagnosis), 0.0)
     assert len(list(unlisted)) == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("mac", "taken", "name"),
+    [
+        (0xA0B1C2D3E4F5, set(), "node"),
+        (0xA0B1C2D3E4F5, {"node"}, "node-d3e4f5"),
+        (0xA0B1C2D3E4F5, {"node", "node-d3e4f5"}, "node-d3e4f5-3"),
+        (None, {"node"}, "node-2"),
+        (None, {"node", "node-2"}, "node-2-3"),
+    ],
+)
+def test_names_are_unique(mac, taken, name):
+    assert unique_name(sighting("node", mac=mac), taken) == name
+
+
+def test_a_refused_node_is_shown_until_there_is_room():
+    unlisted = UnlistedNodes(KnownNodes(None))
+    assert not unlisted.admit(sighting(), KEYED, 0.0, lambda: False)
+    assert [(status.name, status.state) for status in unlisted] == [("node", ProxyState.NOT_ACCEPTED)]
+    assert unlisted.admit(sighting(), KEYED, 1.0, lambda: True)
+    assert list(unlisted) == []
