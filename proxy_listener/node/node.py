@@ -53,6 +53,7 @@ class Node:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._record: tuple[AsyncZeroconf, AsyncServiceInfo] | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
         self._boot()
 
@@ -81,12 +82,14 @@ class Node:
         record = service_info(self.settings, self.firmware, address or self.host, self.port)
         announced = await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
         self._record = zeroconf, record
-        self.spawn(_finish(announced))
+        self._announcing = self.spawn(_finish(announced))
 
     async def withdraw(self) -> None:
         """Withdraw the mDNS record with a goodbye."""
         if self._record is not None:
             (zeroconf, record), self._record = self._record, None
+            if self._announcing is not None:
+                self._announcing.cancel()  # zeroconf would repeat the announcement after the goodbye
             await (await zeroconf.async_unregister_service(record))
 
     async def stop(self) -> None:
