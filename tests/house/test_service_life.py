@@ -131,7 +131,7 @@ async def test_a_disk_that_hangs_starves_the_watchdog_after_a_minute_and_holds_u
             now = loop.time()
             for after, fed in ((0.0, True), (59.0, True), (61.0, False)):
                 systemd.forget()
-                running._show_life(now + after)
+                running._notify_manager(now + after)
                 assert (await systemd.until("STATUS=")).endswith("history storage fails: the disk does not answer")
                 assert ("WATCHDOG=1" in systemd.words) is fed
         assert running.stuck
