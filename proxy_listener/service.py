@@ -32,7 +32,7 @@ from proxy_listener.pipeline import Pipeline, open_journal
 from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.handle_cache import HandleCache
-from proxy_listener.reads import House, Reads
+from proxy_listener.reads import ReadContext, ReadQueue
 from proxy_listener.state import LOCK, single_instance
 from proxy_listener.supervisor import Supervisor
 from proxy_listener.systemd import ServiceManager, Watchdog
@@ -173,15 +173,15 @@ class Service:
     def _device(self, mac: Address) -> DeviceStatus | None:
         return self.pipeline.devices.status(mac, asyncio.get_running_loop().time())
 
-    def _make_reads(self) -> Reads:
+    def _make_reads(self) -> ReadQueue:
         handles = HandleCache(self.journal.tables.noted, self.journal.tables.note)
-        return Reads(
-            House(
+        return ReadQueue(
+            ReadContext(
                 entries=self.config.devices,
                 readable=lambda: self.pipeline.devices.readable,
                 device=self._device,
                 proxies=self.fleet.status,
-                link=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, handles),
+                connect=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, handles),
                 record=self.journal.append,
                 notes=self.journal.tables,
                 hours=self.journal.reader.hours,

@@ -128,6 +128,17 @@ def log_in_words(log: Mapping[str, Any]) -> str:
     return f"log of {log['count']} entries: {log['stored']} new, {log['known']} known{skipped}{end}"
 
 
+def clock_in_words(clock: Mapping[str, Any]) -> str:
+    """How the setting of a device's clock ended."""
+    before, after = clock["before"], clock["after"]
+    was = "" if before is None else f"; it was {_ahead(before)}"
+    return f"clock set to local time{was}" + (f", and is {_ahead(after)}" if after else "")
+
+
+def _ahead(seconds: int) -> str:
+    return f"{abs(seconds)} s {'slow' if seconds < 0 else 'fast'}" if seconds else "right"
+
+
 def events_in_words(events: Sequence[Mapping[str, Any]]) -> str:
     """``[{"event": "dimmer", "type": "rotate_left", "steps": 3}]`` -> ``dimmer rotate left (steps 3)``."""
     return ", ".join(map(_event_in_words, events))

@@ -15,6 +15,7 @@ from proxy_listener.cli.rows import (
     PROXY_COVERAGE_HEAD,
     PROXY_HEAD,
     ROUTE_HEAD,
+    clock_in_words,
     counts_in_words,
     device_coverage_row,
     device_row,
@@ -126,14 +127,16 @@ def route(options: Options, device: str) -> None:
 @click.command(cls=Listing)
 @click.argument("device")
 @click.option("--history", is_flag=True, help="Also fetch the measurements that the device kept itself.")
+@click.option("--set-clock", is_flag=True, help="Also set the device's clock to this machine's local time.")
 @click.pass_obj
-def read(options: Options, device: str, history: bool) -> None:
+def read(options: Options, device: str, history: bool, set_clock: bool) -> None:
     """Connect to DEVICE now, through the proxy that hears it best, and read it."""
 
     async def question(service: ServiceClient) -> dict[str, Any]:
         mac = (await service.device(device))["mac"]
+        wanted = {"history": history, "set_clock": set_clock}
         with progress(plain=options.no_color) as show_step:
-            async for line in service.lines("POST", f"/devices/{mac}/read", {"history": history}):
+            async for line in service.lines("POST", f"/devices/{mac}/read", wanted):
                 document: dict[str, Any] = json.loads(line)
                 if "result" in document:
                     result: dict[str, Any] = document["result"]
@@ -158,6 +161,8 @@ def _print_result(result: dict[str, Any]) -> None:
         click.echo(values_in_words(result["values"]))
     if log := result["log"]:
         click.echo(log_in_words(log))
+    if clock := result["clock"]:
+        click.echo(clock_in_words(clock))
 
 
 @click.command(cls=Listing)

@@ -7,8 +7,8 @@
     record  bc   [index u32][time u32][max temperature s16][max humidity u8][min temperature s16][min humidity u8]
 
 Records are notifications, oldest first, without an end mark (docs/protocol/lywsd02.md#records). Their time is the
-clock's own. The rule of this file: a lost link or a lost notification continues at the record that is missing; a record
-without a believable time or scale is counted, not stored.
+device's clock. Invariant: each record is stored once; after a lost link or notification the download continues at the
+record that is missing; a record without a plausible time is counted and not stored.
 """
 
 import struct
@@ -17,17 +17,8 @@ from contextlib import aclosing
 
 import attrs
 
-from proxy_listener.gatt.lywsd02 import (
-    LIVE,
-    LIVE_WAIT,
-    TEMPERATURE_LIMITS,
-    NotifyingGatt,
-    Product,
-    parse_live,
-    read_time,
-    uuid,
-)
-from proxy_listener.gatt.miflora import Gatt, RefusedError
+from proxy_listener.gatt.interface import Gatt, LogProgress, RefusedError, Target, covered_from, covered_text
+from proxy_listener.gatt.lywsd02 import LIVE, LIVE_WAIT, TEMPERATURE_LIMITS, Product, parse_live, read_time, uuid
 from proxy_listener.model.errors import GattError
 from proxy_listener.model.reading import Value
 
@@ -35,15 +26,15 @@ COUNT, FIRST, RECORDS = uuid("b9"), uuid("ba"), uuid("bc")
 
 HOUR = 3_600
 LOG_LIMIT = 5_000
-"""Records that are asked for, at most: a device keeps about 4,650 (docs/protocol/lywsd02.md#count)."""
+"""Records that are fetched, at most: a device keeps about 4,650 (docs/protocol/lywsd02.md#count)."""
 
 CLEAR = 5.0
-"""°C by which one scale of records must fit better than the other."""
+"""°C by which one of the two scales of records must fit better than the other."""
 
 
 @attrs.frozen
 class RecordLog:
-    """A log as it stood. ``ahead``: seconds by which the clock, and so the time of new records, was ahead of UTC."""
+    """The newest record's index and the number of records. ``ahead``: seconds by which the clock is ahead of UTC."""
 
     newest: int
     kept: int
@@ -51,13 +42,13 @@ class RecordLog:
 
     @property
     def oldest(self) -> int:
-        """The index of the oldest record that is asked for."""
+        """The index of the oldest record that is fetched."""
         return max(0, self.newest - min(self.kept, LOG_LIMIT) + 1)
 
 
 @attrs.frozen
 class HourRecord:
-    """The highest and lowest values of an hour, as sent. ``seconds`` is of the device's clock."""
+    """The highest and lowest values of an hour, in raw units. ``seconds``: of the device's clock."""
 
     index: int
     seconds: int
@@ -67,11 +58,11 @@ class HourRecord:
     least: int
 
     def time(self, log: RecordLog) -> float:
-        """Seconds since 1970, for a clock that ran then as it ran when ``log`` was read."""
+        """Seconds since 1970, if the clock was as much ahead as it was when ``log`` was read."""
         return float(round(self.seconds - log.ahead))
 
     def values(self, divisor: int) -> Mapping[str, Value]:
-        """The hour's values; none where one of them is out of its range or a minimum is above its maximum."""
+        """The hour's values; none if one of them is out of range or a minimum is above its maximum."""
         low, high = self.lowest / divisor, self.highest / divisor
         if not TEMPERATURE_LIMITS[0] <= low <= high <= TEMPERATURE_LIMITS[1] or not self.least <= self.most <= 100:
             return {}
@@ -84,14 +75,14 @@ class HourRecord:
 
 
 async def read_log(gatt: Gatt, wall: Callable[[], float]) -> RecordLog:
-    """The log's size, and how far the clock is ahead. Raises RefusedError where either is no number."""
+    """The log's size, and how far the clock is ahead. Raises RefusedError if either is not a number."""
     time = await read_time(gatt)
     ahead = time.seconds - wall()
     return parse_count(await gatt.read(COUNT), ahead)
 
 
 def parse_count(data: bytes, ahead: float) -> RecordLog:
-    """A value of b9. Raises RefusedError where it is no size of a log."""
+    """A value of b9. Raises RefusedError if it is not the size of a log."""
     if len(data) != 8 or data == b"\xff" * 8:
         raise RefusedError(f"history: {len(data)} bytes are no number of records")
     newest, kept = struct.unpack("<II", data)
@@ -99,24 +90,22 @@ def parse_count(data: bytes, ahead: float) -> RecordLog:
 
 
 def parse_record(data: bytes) -> HourRecord | None:
-    """A notification of bc; None where it is no record."""
+    """A notification of bc; None if it is not a record."""
     return HourRecord(*struct.unpack("<IIhBhB", data)) if len(data) == 14 else None
 
 
-async def read_records(
-    gatt: NotifyingGatt, product: Product, log: RecordLog, start: int
-) -> AsyncGenerator[HourRecord, None]:
+async def read_records(gatt: Gatt, product: Product, log: RecordLog, start: int) -> AsyncGenerator[HourRecord, None]:
     """The records from index ``start`` to the newest, each once, in order.
 
-    Where one is missing the device is asked again from there; one that is missing twice does not exist. Raises
-    GattError where the device sends no more although there is more.
+    If one is missing, the device is asked again from there; one that is missing twice does not exist. Raises GattError
+    if the device stops before the newest record.
     """
     expected, missing = start, False
     while expected <= log.newest:
         before = expected
         await gatt.write(FIRST, struct.pack("<I", expected), response=True)
         async with gatt.notifications(RECORDS) as arriving:
-            # A device that ignores the index sends all its records: as many are passed over, and no more.
+            # A device that ignores the index sends all its records.
             for _ in range(2 * LOG_LIMIT):
                 data = await arriving.next(product.silence)
                 if data is None:
@@ -135,11 +124,11 @@ async def read_records(
         missing = True
 
 
-async def read_divisor(gatt: NotifyingGatt, product: Product, log: RecordLog) -> int:
-    """What the temperatures of records are divided by, 10 or 100.
+async def read_divisor(gatt: Gatt, product: Product, log: RecordLog) -> int:
+    """The divisor of the temperatures of records, 10 or 100.
 
-    Where the product's is not known, the newest record is compared with the present temperature: they are an hour
-    apart. Raises RefusedError where that leaves a doubt.
+    If the product's is unknown, the newest record is compared with the present temperature. Raises RefusedError if both
+    divisors fit, or none does.
     """
     if product.record_divisor is not None:
         return product.record_divisor
@@ -155,7 +144,7 @@ async def read_divisor(gatt: NotifyingGatt, product: Product, log: RecordLog) ->
 
 
 def fitting_divisor(record: HourRecord, temperature: float) -> int | None:
-    """Which of 10 and 100 brings the record near ``temperature``; None where neither does, or both."""
+    """Which of 10 and 100 brings the record near ``temperature``; None if neither does, or both do."""
 
     def distance(divisor: int) -> float:
         return abs((record.highest + record.lowest) / 2 / divisor - temperature)
@@ -166,93 +155,85 @@ def fitting_divisor(record: HourRecord, temperature: float) -> int | None:
 
 @attrs.frozen
 class CoveredRecords:
-    """What earlier runs fetched: records ``first`` to ``newest``, and the newest one's time by the device's clock."""
+    """What earlier runs fetched: records ``first`` to ``newest``, and the newest one's ``seconds``."""
 
-    first: int
-    newest: int
-    seconds: int
+    first: int = attrs.field(converter=int)
+    newest: int = attrs.field(converter=int)
+    seconds: int = attrs.field(converter=int)
 
 
-@attrs.define
 class RecordDownload:
-    """One device's log on its way.
+    """The download of one device's log: a :class:`~proxy_listener.gatt.interface.Download`."""
 
-    ``since``: seconds since 1970, older records are not wanted. ``known`` says whether the journal has a record of
-    that time already, ``store`` is called with the time and the values of each new one. ``wall`` tells seconds since
-    1970. ``before``: what earlier runs covered.
-    """
+    def __init__(self, product: Product, target: Target, progress: LogProgress) -> None:
+        self._product = product
+        self._target = target
+        self._progress = progress
+        self._before = covered_from(CoveredRecords, progress.covered)
+        self._covered: CoveredRecords | None = None
+        self._next: int | None = None
+        self._first: int | None = None
+        self._divisor: int | None = None
 
-    product: Product
-    since: float
-    known_at: Callable[[float], bool]
-    store: Callable[[float, Mapping[str, Value]], None]
-    wall: Callable[[], float]
-    before: CoveredRecords | None = None
-    stored: int = 0
-    known: int = 0
-    skipped: int = 0
-    complete: bool = False
-    covered: CoveredRecords | None = None
-    _wanted: int = 0
-    _next: int | None = None
-    _first: int | None = None
-    _divisor: int | None = None
+    async def log_in(self, gatt: Gatt) -> None:
+        """The device keeps a link without a login."""
 
-    @property
-    def done(self) -> int:
-        """Records whose fate is known."""
-        return self.stored + self.known + self.skipped
-
-    async def advance(self, gatt: NotifyingGatt, tell: Callable[[int, int], None]) -> None:
-        """Fetch on, until the end or until the connection fails: GattError. ``tell`` gets done and wanted records.
-
-        Raises RefusedError where the log makes no sense.
-        """
-        log = await read_log(gatt, self.wall)
+    async def advance(self, gatt: Gatt, notify: Callable[[int, int], None]) -> None:
+        """As :meth:`Download.advance`."""
+        log, progress = await read_log(gatt, self._now), self._progress
         if log.kept == 0:
-            self.complete = True
+            progress.complete = True
             return
         if self._divisor is None:
-            self._divisor = await read_divisor(gatt, self.product, log)
+            self._divisor = await read_divisor(gatt, self._product, log)
         if self._next is None:
             self._next = await self._start(gatt, log)
         elif self._next > log.newest + 1:
             raise RefusedError("history: the device began a new log meanwhile")
-        self._wanted = self.done + log.newest + 1 - self._next
-        tell(self.done, self._wanted)
-        async with aclosing(read_records(gatt, self.product, log, self._next)) as records:
+        progress.wanted = progress.done + log.newest + 1 - self._next
+        notify(progress.done, progress.wanted)
+        async with aclosing(read_records(gatt, self._product, log, self._next)) as records:
             async for record in records:
-                self.skipped += record.index - self._next
+                progress.skipped += record.index - self._next
                 self._next = record.index + 1
-                self._take(record, log, self._divisor)
-                tell(self.done, self._wanted)
-        self.complete = True
+                self._add(record, log, self._divisor)
+                notify(progress.done, progress.wanted)
+        progress.complete = True
 
-    async def _start(self, gatt: NotifyingGatt, log: RecordLog) -> int:
-        """The first record to fetch. Numbering is the old one where the last known record still has its time."""
-        hours = max(0, int((self.wall() - self.since) // HOUR) + 1)
+    def covered(self) -> str | None:
+        """As :meth:`Download.covered`."""
+        covered = self._covered or self._before
+        return None if covered is None else covered_text(covered)
+
+    def _now(self) -> float:
+        return self._target.local().seconds
+
+    async def _start(self, gatt: Gatt, log: RecordLog) -> int:
+        """The first record to fetch.
+
+        Records that an earlier run covered are left out, if the newest of them still has its index and its time.
+        """
+        hours = max(0, int((self._now() - self._progress.since) // HOUR) + 1)
         wanted = max(log.oldest, log.newest + 1 - hours)
-        before = self.before
+        before = self._before
         if before is None or not before.first <= wanted <= before.newest <= log.newest:
             return wanted
         last = attrs.evolve(log, newest=before.newest)
-        async with aclosing(read_records(gatt, self.product, last, before.newest)) as records:
+        async with aclosing(read_records(gatt, self._product, last, before.newest)) as records:
             async for record in records:
                 if record.seconds == before.seconds:
-                    self._first = before.first
+                    self._first, self._covered = before.first, before
+                    self._progress.known += before.newest + 1 - wanted
                     return before.newest + 1
         return wanted
 
-    def _take(self, record: HourRecord, log: RecordLog, divisor: int) -> None:
+    def _add(self, record: HourRecord, log: RecordLog, divisor: int) -> None:
         """Count or store one record."""
         self._first = record.index if self._first is None else self._first
-        self.covered = CoveredRecords(self._first, record.index, record.seconds)
-        time, now = record.time(log), self.wall()
+        self._covered = CoveredRecords(self._first, record.index, record.seconds)
+        time, now = record.time(log), self._now()
         values = record.values(divisor)
-        if not values or not max(self.since, now - LOG_LIMIT * HOUR) <= time <= now + HOUR:
-            self.skipped += 1
-        elif self.known_at(time):
-            self.known += 1
+        if not values or not max(self._progress.since, now - LOG_LIMIT * HOUR) <= time <= now + HOUR:
+            self._progress.skipped += 1
         else:
-            self.stored += 1
-            self.store(time, values)
+            self._progress.add(time, values, HOUR)

@@ -44,6 +44,7 @@ LUX = Unit("lx", "lux")
 MICROSIEMENS_PER_CM = Unit("µS/cm", "siemens_per_meter", per=10_000)
 MILLIGRAMS_PER_M3 = Unit("mg/m³", "grams_per_cubic_meter", per=1_000)
 KILOGRAMS = Unit("kg", "grams", times=1_000)  # promtool objects to kilograms
+VOLTS = Unit("V", "volts")
 OHMS = Unit("Ω", "ohms")
 BPM = Unit("bpm", "beats_per_minute")
 DBM = Unit("dBm", "dbm")
@@ -143,6 +144,12 @@ CONDUCTIVITY = _number(  # the sensors' scale ends at 10,000
 )
 FORMALDEHYDE = _number("formaldehyde", MILLIGRAMS_PER_M3, 0, 100, periodic=True)
 BATTERY = _number("battery", PERCENT, 0, 100, "battery", diagnostic=True)
+VOLTAGE = _number("voltage", VOLTS, 0, 60, "voltage", diagnostic=True)
+CLOCK_DRIFT = _number("clock_drift", SECONDS, -YEAR * 100, YEAR * 100, "duration", diagnostic=True)  # unset: from 1970
+TEMPERATURE_MIN = _number("temperature_min", CELSIUS, -60, 130, "temperature")  # of an hour in a device's own log
+TEMPERATURE_MAX = _number("temperature_max", CELSIUS, -60, 130, "temperature")
+HUMIDITY_MIN = _number("humidity_min", PERCENT, 0, 100, "humidity")
+HUMIDITY_MAX = _number("humidity_max", PERCENT, 0, 100, "humidity")
 CONSUMABLE = _number("consumable", PERCENT, 0, 100)
 SCORE = _number("score", PERCENT, 0, 100)
 MASS = _number("mass", KILOGRAMS, 0, 400, "weight")

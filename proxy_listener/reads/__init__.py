@@ -1,12 +1,31 @@
-"""Active reads: which device is due, through which proxy, and what if it fails.
+"""Active reads: which device is due, through which proxy it is read, and what follows a failure.
 
-A schedule makes a read due, an advertisement picks the moment, the ranking picks the proxy; an errand goes through the
-routes. What reads need comes in as :class:`House`; readings go to its ``record``.
+A schedule makes a read due, an advertisement starts it, a ranking chooses the proxy. What reads need comes in as a
+:class:`ReadContext`; readings go to its ``record``.
 """
 
-from proxy_listener.reads.contract import Attempt, House, Outlook, Progress, ReadReport, Tell, Timing
-from proxy_listener.reads.download import LogReport
+from proxy_listener.gatt.interface import LogReport
+from proxy_listener.reads.interface import (
+    Attempt,
+    OnProgress,
+    Progress,
+    ReadContext,
+    ReadOptions,
+    ReadReport,
+    ReadTiming,
+)
+from proxy_listener.reads.queue import ReadQueue
 from proxy_listener.reads.ranking import Candidate
-from proxy_listener.reads.service import Reads
 
-__all__ = ["Attempt", "Candidate", "House", "LogReport", "Outlook", "Progress", "ReadReport", "Reads", "Tell", "Timing"]
+__all__ = [
+    "Attempt",
+    "Candidate",
+    "LogReport",
+    "OnProgress",
+    "Progress",
+    "ReadContext",
+    "ReadOptions",
+    "ReadQueue",
+    "ReadReport",
+    "ReadTiming",
+]

@@ -1,62 +1,65 @@
-"""Through which proxy to read a device: every candidate, its score, and the sentence why it won or lost.
+"""Through which proxy to read a device: every candidate, its score, and the reason why it is chosen or not.
 
-What comes in: how each proxy hears the device, how each proxy is, what the user prefers, which routes failed lately.
-What goes out: the candidates, best first, at most one of them chosen. The rule of this file: a busy strong proxy is
-worth waiting for, a weak one is not worth taking; and a proxy that cannot connect is never chosen, however strong.
+What comes in: how each proxy hears the device, each proxy's status, the user's preferences, recent failures. What goes
+out: the candidates, best first, at most one of them chosen. Invariant: a proxy that cannot connect is never chosen; a
+busy proxy with a much better signal is waited for.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
 
 from proxy_listener.model.advertisement import PUBLIC, Address
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import NOT_EXPECTED, Heard, ProxyState, ProxyStatus
+from proxy_listener.model.timing import NEVER
 
 LATELY = 180.0
-"""Seconds within which a proxy must have heard the device: habluetooth uses 195 s for devices it can connect to."""
+"""Seconds within which a proxy must have heard the device; habluetooth uses 195 s for connectable devices."""
 
 FAILURE_COST, FAILURE_COST_LIMIT = 12.0, 36.0
-"""dB per recent failure: about one wall. Three walls at most, or a proxy would be out for good."""
+"""dB per recent failure: about one wall. Three walls at most, otherwise a proxy would never be chosen again."""
 
 FAILURE_HALF_LIFE = 1_800.0
 """Seconds in which a failure's cost halves."""
 
 WORTH_WAITING = 20.0
-"""dB: from here on the free route is so much worse than the busy one that connecting through it mostly fails."""
-
-"""Nodes that mDNS found and that nobody would look for among the candidates."""
+"""dB. If the free proxy is worse than the busy one by this much, connecting through it mostly fails."""
 
 _PREFERRED, _PLAIN, _AVOIDED = 0, 1, 2
 
 
 @attrs.frozen
 class Candidate:
-    """One proxy that might read a device. ``busy``: eligible, but not at this moment."""
+    """One proxy that might read a device.
+
+    ``busy``: eligible, but not now. ``standing``: 0 preferred, 1, 2 avoided; it comes before the score. ``rssi``:
+    smoothed, dBm, None if it has not heard the device. ``failures``: recent ones with this device, decaying.
+    """
 
     proxy: str
     room: str
     eligible: bool
     busy: bool
     chosen: bool
-    standing: int  # 0 preferred, 1, 2 avoided: comes before the score
+    standing: int
     score: float | None
-    rssi: float | None  # smoothed, dBm; None where it never heard the device
+    rssi: float | None
     heard_age: float | None
     address_type: int
     slots_free: int | None
     slots_limit: int | None
-    failures: float  # recent ones of this proxy with this device, fading
+    failures: float
     reason: str
 
 
 class Failures:
-    """What reads through a proxy cost lately, per proxy and device. A success there wipes the slate."""
+    """Recent failures per proxy and device; a success resets them."""
 
     def __init__(self) -> None:
         self._noted: dict[tuple[str, Address], tuple[float, float]] = {}
 
-    def note(self, proxy: str, mac: Address, now: float) -> None:
+    def add(self, proxy: str, mac: Address, now: float) -> None:
         """A read of the device through ``proxy`` failed."""
         self._noted[proxy, mac] = (self.weight(proxy, mac, now) + 1, now)
 
@@ -65,51 +68,109 @@ class Failures:
         self._noted.pop((proxy, mac), None)
 
     def weight(self, proxy: str, mac: Address, now: float) -> float:
-        """How many failures are still remembered; each fades by half every half hour."""
+        """The number of recent failures; each loses half of its weight every half hour."""
         weight, noted = self._noted.get((proxy, mac), (0.0, now))
         return float(weight * 0.5 ** ((now - noted) / FAILURE_HALF_LIFE))
 
 
 @attrs.frozen
 class Situation:
-    """What a ranking looks at: one device, and the proxies as they are now."""
+    """What is ranked: one device and the proxies now.
+
+    ``reading``: proxies through which a read runs. ``tried``: proxies that this read has tried, and the error of each.
+    ``unheard``: seconds in which the device was connected to us and did not advertise.
+    """
 
     settings: DeviceSettings
     heard: Sequence[Heard]
     proxies: Sequence[ProxyStatus]
-    reading: Collection[str]  # proxies through which a read runs now
-    tried: Mapping[str, str]  # proxies that this read has already tried, and what they said
+    reading: Collection[str]
+    tried: Mapping[str, str]
     failures: Failures
     now: float
-    unheard: float = 0.0  # seconds in which the device was connected to us, and so could not be heard
+    unheard: float = 0.0
+
+
+_NONE_TRIED: Mapping[str, str] = {}
+
+
+@attrs.define
+class ProxyPool:
+    """The proxies as all reads see them. ``ask`` returns their status; ``reading``: proxy -> the device being read.
+
+    Asking for the status of all proxies is expensive, so reads that wait share one answer.
+    """
+
+    ask: Callable[[], Sequence[ProxyStatus]]
+    failures: Failures = attrs.field(factory=Failures)
+    reading: dict[str, Address] = attrs.field(factory=dict)
+    _asked: float = NEVER
+    _proxies: Mapping[str, ProxyStatus] = attrs.field(factory=dict)
+
+    def reserve(self, proxy: str, mac: Address) -> None:
+        """A read of the device uses ``proxy`` from now on."""
+        self.reading[proxy] = mac
+
+    def release(self, proxy: str, mac: Address) -> None:
+        """The device's read does not use ``proxy`` any more. Nothing happens if another read uses it."""
+        if self.reading.get(proxy) == mac:
+            del self.reading[proxy]
+
+    def proxies(self, now: float, max_age: float = 0.0) -> Mapping[str, ProxyStatus]:
+        """The status of the proxies, by name, at most ``max_age`` seconds old."""
+        if now - self._asked >= max_age:
+            self._asked, self._proxies = now, {proxy.name: self._without_ours(proxy) for proxy in self.ask()}
+        return self._proxies
+
+    def _without_ours(self, proxy: ProxyStatus) -> ProxyStatus:
+        """``connecting`` without our own connection, which ``reading`` has and which may end before the next answer."""
+        return attrs.evolve(proxy, connecting=False) if proxy.connecting and proxy.name in self.reading else proxy
+
+    def situation(
+        self,
+        settings: DeviceSettings,
+        heard: Sequence[Heard],
+        proxies: Sequence[ProxyStatus],
+        now: float,
+        *,
+        tried: Mapping[str, str] = _NONE_TRIED,
+        unheard: float = 0.0,
+    ) -> Situation:
+        """What to rank for one device."""
+        return Situation(settings, heard, proxies, self.reading, tried, self.failures, now, unheard)
+
+
+def hearing(proxies: Mapping[str, ProxyStatus], heard: Sequence[Heard]) -> list[ProxyStatus]:
+    """The proxies that hear a device."""
+    return [proxies[one.proxy] for one in heard if one.proxy in proxies]
 
 
 def rank(situation: Situation, *, patient: bool = True) -> list[Candidate]:
-    """The proxies, best first, the chosen one marked. While ``patient``, a busy best one is rather waited for."""
+    """The proxies, best first, the chosen one marked. With ``patient``, none is chosen if a much better one is busy."""
     heard = {entry.proxy: entry for entry in situation.heard}
     known = [proxy for proxy in situation.proxies if proxy.state not in NOT_EXPECTED]
-    candidates = [_weigh(proxy, heard.get(proxy.name), situation) for proxy in known]
+    candidates = [_candidate(proxy, heard.get(proxy.name), situation) for proxy in known]
     candidates.sort(key=_order)
     return _choose(candidates, patient)
 
 
 def chosen(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The one that was chosen."""
+    """The chosen candidate."""
     return next((candidate for candidate in candidates if candidate.chosen), None)
 
 
 def worth_waiting(candidates: Sequence[Candidate]) -> bool:
-    """Nothing was chosen, but a busy candidate may become free."""
+    """None is chosen, but one is busy and may become free."""
     return chosen(candidates) is None and any(candidate.busy for candidate in candidates)
 
 
 def able(proxy: ProxyStatus, settings: DeviceSettings) -> bool:
-    """Could this proxy read the device, now or when it is free? It must hear it, besides."""
+    """Whether this proxy can read the device, now or when it is free, if it hears it."""
     return proxy.state is ProxyState.LIVE and bool(proxy.active) and (not settings.only or proxy.name in settings.only)
 
 
 def free(proxy: ProxyStatus, reading: Collection[str]) -> bool:
-    """Could this proxy read some device now?"""
+    """Whether this proxy can read any device now."""
     return proxy.state is ProxyState.LIVE and bool(proxy.active) and not _busy(proxy, reading)
 
 
@@ -118,7 +179,7 @@ def _order(candidate: Candidate) -> tuple[bool, int, float, str]:
     return not candidate.eligible, candidate.standing, -score, candidate.proxy
 
 
-def _weigh(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> Candidate:
+def _candidate(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> Candidate:
     failures = situation.failures.weight(proxy.name, situation.settings.mac, situation.now)
     out = _unfit(proxy, heard, situation)
     busy = "" if out else _busy(proxy, situation.reading)
@@ -147,7 +208,7 @@ def _standing(proxy: str, settings: DeviceSettings) -> int:
 
 
 def _unfit(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> str:
-    """Why this proxy cannot read the device at all; empty where it can."""
+    """Why this proxy cannot read the device; empty if it can."""
     only = situation.settings.only
     if only and proxy.name not in only:
         return f"not among the device's only = {', '.join(only)}"
@@ -165,7 +226,7 @@ def _unfit(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> str
 
 
 def _busy(proxy: ProxyStatus, reading: Collection[str]) -> str:
-    """Why this proxy cannot connect at this moment; empty where it can."""
+    """Why this proxy cannot connect now; empty if it can."""
     if proxy.name in reading or proxy.connecting:
         return "another read is running through it"
     if proxy.slots_free == 0:
@@ -198,7 +259,7 @@ def _explained(candidate: Candidate, winner: Candidate | None, waiting: Candidat
         return candidate
     parts = [candidate.reason] if candidate.reason else []
     if candidate is winner:
-        parts = [f"chosen: {_merit(candidate, eligible)}"]
+        parts = [f"chosen: {_advantage(candidate, eligible)}"]
     elif candidate is waiting:
         parts.append("worth waiting for a short while")
     elif (first := winner or waiting) is not None:
@@ -209,7 +270,7 @@ def _explained(candidate: Candidate, winner: Candidate | None, waiting: Candidat
     return attrs.evolve(candidate, chosen=candidate is winner, reason="; ".join(parts))
 
 
-def _merit(candidate: Candidate, eligible: int) -> str:
+def _advantage(candidate: Candidate, eligible: int) -> str:
     if candidate.standing == _PREFERRED:
         return "preferred by the configuration"
     if eligible == 1:

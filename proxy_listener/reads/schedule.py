@@ -1,13 +1,13 @@
 """When a device is read next, and how many connections it has left today.
 
-What comes in: what happened (a connection, a success, a failure), each with its monotonic time; after a restart the
-note that the last run left. What goes out: how long a read is overdue, and whether one more connection is allowed.
-
-The rule of this file: no more connections a day than the limit, whoever asks; a cell is emptied in weeks by reading
-every ten minutes (facts: miflora), and a day is any 24 hours, so midnight and a restart give nothing away.
+What comes in: what happened (a connection, a success, a failure) with its monotonic time, and the note of the last run.
+What goes out: when a read is due, and whether one more connection is allowed. Invariant: in any 24 hours there are no
+more connections than the limit, also over a restart: reading every ten minutes empties a plant sensor's cell in weeks
+(docs/protocol/miflora.md#read-intervals).
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -16,29 +16,34 @@ from proxy_listener.model.timing import DAY
 
 HOUR = 3_600.0
 APART = HOUR
-"""Between two automatic attempts, at least (threats, R15: a clone with a strong signal must not drain the sensor)."""
+"""Seconds between two scheduled attempts, at least. A clone with a strong signal must not drain the battery of a sensor
+(docs/protocol/threats.md#r15)."""
 
 FIRST_WITHIN = 300.0
-"""A device that was never read is read within this, so that many do not come at once after the first start."""
+"""Seconds over which the first reads of devices are spread."""
 
 SPREAD = 1 / 24
-"""The part of the interval over which reads are spread, so that many devices drift apart."""
+"""The part of the interval over which further reads are spread, so that devices are not read at the same time."""
 
 JUST_HEARD = 15.0
-"""Seconds: a sensor that advertised this recently is awake and in range. MiFlora sends every few seconds."""
+"""Seconds. A device that advertised this recently is awake and in range; MiFlora sends every few seconds."""
 
 GOOD_SIGNAL = -85.0
-"""dBm, smoothed: weaker links are lost between two packets too often."""
+"""dBm, smoothed. Links with a weaker signal are lost too often."""
 
 ANY_SIGNAL_AFTER = 6 * HOUR
-"""Overdue by this much, a weak signal is better than none."""
+"""Seconds. A read that is overdue by this much accepts a weaker signal."""
+
+GAP_HOURS = 3
+"""Hours without a reading that make a gap."""
 
 
 @attrs.define
 class Plan:
-    """One device's reads. ``interval`` seconds, None for never by itself; ``jitter`` 0..1, drawn anew for each read.
+    """The reads of one device.
 
-    ``waiting``: since when a read that is due, and whose moment it was, has found no free route.
+    ``interval``: seconds between scheduled reads, None for none. ``jitter``: 0..1, drawn for each read. ``waiting``:
+    since when a read that could begin has found no free proxy.
     """
 
     interval: float | None
@@ -52,7 +57,7 @@ class Plan:
     waiting: float | None = None
 
     def connected(self, now: float) -> None:
-        """A connection was asked for; it counts whatever comes of it."""
+        """Count a connection. It counts also if it fails."""
         self.connections = [*(at for at in self.connections if now - at < DAY), now]
         self.tried, self.waiting = now, None
 
@@ -61,15 +66,15 @@ class Plan:
         self.read, self.misses, self.jitter = now, 0, jitter
 
     def failed(self) -> None:
-        """No route got an answer: ask again after an hour, then two, then four, then once a day."""
+        """No proxy got an answer. Retry after an hour, then two, then four, at most once a day."""
         self.misses += 1
 
     def allowed(self, now: float) -> int:
-        """How many connections are left of this day's."""
+        """How many connections are left of the limit."""
         return max(0, self.limit - sum(now - at < DAY for at in self.connections))
 
     def due_at(self) -> float | None:
-        """When the device is to be read next by itself; None for never."""
+        """When the next scheduled read is due; None for never."""
         if self.interval is None:
             return None
         if self.read is None:
@@ -84,20 +89,20 @@ class Plan:
         return min(DAY, HOUR * 2.0 ** min(self.misses - 1, 10)) if self.misses else 0.0
 
     def wants(self, now: float, age: float | None, rssi: float | None) -> bool:
-        """Is this the moment? ``age`` and ``rssi`` are those of the best route now."""
+        """Whether a read is due and can begin. ``age`` and ``rssi``: how the best proxy hears the device now."""
         due = self.due_at()
         if due is None or now < due or age is None or rssi is None or not self.allowed(now):
             return False
         return age <= JUST_HEARD and (rssi >= GOOD_SIGNAL or now - due >= ANY_SIGNAL_AFTER)
 
     def wait(self, now: float) -> float:
-        """It is the moment. Seconds since it first was, without a connection."""
+        """How long the read that could begin has been waiting for a free proxy, in seconds."""
         if self.waiting is None:
             self.waiting = now
         return now - self.waiting
 
     def note(self, now: float, wall: float) -> str:
-        """What a restart must not forget, as text, in wall time."""
+        """The state to keep over a restart, as text, in wall time."""
         shift = wall - now
         return json.dumps(
             {
@@ -108,13 +113,13 @@ class Plan:
             }
         )
 
-    def recall(self, text: str, now: float, wall: float) -> None:
-        """Continue from a note. A time that lies in the future, because the clock was set, counts as now."""
+    def restore(self, text: str, now: float, wall: float) -> None:
+        """Continue from a note. A time in the future, because the clock was set, counts as now."""
         try:
             noted = json.loads(text)
-            connections = [_recalled(at, now, wall) for at in noted["connections"]]
+            connections = [_restored(at, now, wall) for at in noted["connections"]]
             read, tried = (
-                None if noted[key] is None else _recalled(noted[key], now, wall) for key in ("read", "tried")
+                None if noted[key] is None else _restored(noted[key], now, wall) for key in ("read", "tried")
             )
             misses = int(noted["misses"])
         except (ValueError, TypeError, KeyError):
@@ -122,5 +127,16 @@ class Plan:
         self.connections, self.read, self.tried, self.misses = connections, read, tried, misses
 
 
-def _recalled(at: Any, now: float, wall: float) -> float:
+def _restored(at: Any, now: float, wall: float) -> float:
     return now - max(0.0, wall - float(at))
+
+
+def gap_start(hours: Iterable[int], since: float, now: float) -> float | None:
+    """When the first gap began, in seconds since 1970. ``hours`` (time // 3600) are those that have a reading."""
+    have = set(hours)
+    missing = 0
+    for hour in range(int(since // HOUR) + 1, int(now // HOUR) + 1):
+        missing = 0 if hour in have else missing + 1
+        if missing == GAP_HOURS:
+            return (hour - GAP_HOURS + 1) * HOUR
+    return None

@@ -89,9 +89,10 @@ class Series(TypedDict):
 
 
 class ReadRequest(TypedDict, total=False):
-    """``history``: also download the device's log."""
+    """``history``: also download the device's log. ``set_clock``: also set its clock to local time."""
 
     history: bool
+    set_clock: bool
 
 
 class ReadLine(TypedDict, total=False):

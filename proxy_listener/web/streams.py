@@ -19,7 +19,7 @@ from aiohttp import web
 from proxy_listener.history import Feed, Row
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import as_json
-from proxy_listener.reads import Progress, ReadReport
+from proxy_listener.reads import Progress, ReadOptions, ReadReport
 from proxy_listener.web.context import CONTEXT, address_of, body_of, parse_address, refusal
 from proxy_listener.web.documents import ReadLine, plain, text
 from proxy_listener.web.queries import time_parameter
@@ -32,6 +32,9 @@ HEARTBEAT = 15.0
 
 STEPS_LIMIT = 64
 """Steps of a read that wait for a slow client; the oldest are dropped."""
+
+READ_FLAGS = {"history", "set_clock"}
+"""What the body of a read may ask for."""
 
 CHUNK = 64
 """Lines of an export that are written at once."""
@@ -116,18 +119,18 @@ async def readings(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _wants_history(request: web.Request) -> bool:
-    """What the body asks for: nothing, or ``{"history": true}``."""
+async def _read_options(request: web.Request) -> ReadOptions:
+    """What the body asks for: nothing, or flags such as ``{"history": true}``."""
     if not request.can_read_body:
-        return False
+        return ReadOptions()
     try:
         document = json.loads(await body_of(request, "application/json"))
     except (ValueError, RecursionError):
         raise refusal(web.HTTPBadRequest, "the body is not JSON") from None
-    history = document.get("history", False) if isinstance(document, dict) else None
-    if not isinstance(history, bool) or document.keys() - {"history"}:
-        raise refusal(web.HTTPBadRequest, 'the body is {"history": true} or {"history": false}')
-    return history
+    flags = document if isinstance(document, dict) else {"": None}
+    if flags.keys() - READ_FLAGS or not all(isinstance(flag, bool) for flag in flags.values()):
+        raise refusal(web.HTTPBadRequest, 'the body is {"history": true} or {"set_clock": true}, or has both flags')
+    return ReadOptions(**flags)
 
 
 async def read(request: web.Request) -> web.StreamResponse:
@@ -138,7 +141,7 @@ async def read(request: web.Request) -> web.StreamResponse:
     action = context.actions.read
     if action is None:
         raise refusal(web.HTTPNotImplemented, "this service makes no active reads")
-    history = await _wants_history(request)
+    options = await _read_options(request)
     response = await _start(request, "application/x-ndjson")
     steps: asyncio.Queue[Progress | None] = asyncio.Queue()  # None when the read has ended
 
@@ -149,7 +152,7 @@ async def read(request: web.Request) -> web.StreamResponse:
 
     async def report() -> ReadReport:
         try:
-            return await action(address, history, add)
+            return await action(address, options, add)
         except ProxyListenerError as error:
             return ReadReport(False, str(error))
 

@@ -88,6 +88,13 @@ def test_a_failed_read_shows_its_attempts(call, state):
     assert result.stderr.splitlines()[-2:] == ["kitchen-proxy: too late", "no route was left"]
 
 
+def test_a_read_shows_that_the_clock_was_set(call, state):
+    """How far it was off is said, because it is right afterwards."""
+    result = call("read", "Bedroom", "--set-clock", "--state", state)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "clock set to local time; it was 83 s slow"
+
+
 def test_coverage_shows_what_each_proxy_adds(call, state):
     """What is lost without a proxy, a proxy that adds nothing, and a device that no proxy hears."""
     lines = [" ".join(line.split()) for line in call("coverage", "--state", state).stdout.splitlines()]

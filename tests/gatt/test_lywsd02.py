@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_listener.gatt import lywsd02
-from proxy_listener.gatt.lywsd02 import PRODUCTS, ClockTime, LocalTime
-from proxy_listener.gatt.miflora import RefusedError
-from proxy_listener.model.errors import GattError
+from proxy_listener.gatt.interface import ClockSet, LocalTime, RefusedError
+from proxy_listener.gatt.lywsd02 import PRODUCTS, ClockTime
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "lywsd02.json").read_text())
 NOW = LocalTime(1_700_000_000.0, 3600)
@@ -176,10 +175,10 @@ async def test_a_read():
 
 
 async def test_a_clock_that_sends_no_live_values():
-    """Silence is a timeout, not a measurement."""
-    with pytest.raises(GattError) as caught:
-        await lywsd02.read(Clock(live=()), lambda: NOW)
-    assert caught.value.cause == "timeout"
+    """The live values are missing, with the reason; drift and battery are there."""
+    answer = await lywsd02.read(Clock(live=()), lambda: NOW)
+    assert answer.values == {"clock_drift": 0, "battery": 78, "firmware": "1.1.2_0042"}
+    assert answer.refused == ("live values: none within 10 s",)
 
 
 async def test_a_read_with_a_clock_that_tells_no_time():
@@ -199,14 +198,14 @@ async def test_a_read_that_brings_nothing():
 async def test_setting_the_clock():
     """Five bytes with a response, and the time that is read back."""
     clock = Clock(time="0000000000")
-    assert await lywsd02.set_time(clock, lambda: NOW) == ClockTime(1_700_000_000, 1)
+    assert await lywsd02.set_clock(clock, lambda: NOW) == ClockSet(-1_700_003_600, 0)
     assert clock.writes == [(lywsd02.TIME, struct.pack("<Ib", 1_700_000_000, 1), True)]
 
 
 async def test_a_clock_that_does_not_take_a_time():
     """It confirms the write and keeps its own: named, with the seconds."""
     with pytest.raises(RefusedError, match="-1000 s off"):
-        await lywsd02.set_time(Clock(time="18ed536501", takes=False), lambda: NOW)
+        await lywsd02.set_clock(Clock(time="18ed536501", takes=False), lambda: NOW)
 
 
 async def test_setting_the_unit():

@@ -11,7 +11,16 @@ from aioesphomeapi import APIClient
 from support.faulty_node import FaultyNode, faster
 
 from proxy_listener.gatt import lywsd02
-from proxy_listener.gatt.lywsd02 import PRODUCTS, LocalTime
+from proxy_listener.gatt.interface import (
+    ClockSet,
+    LocalTime,
+    LogProgress,
+    RefusedError,
+    Target,
+    covered_from,
+    covered_text,
+)
+from proxy_listener.gatt.lywsd02 import PRODUCTS
 from proxy_listener.gatt.lywsd02_log import (
     CoveredRecords,
     RecordDownload,
@@ -20,7 +29,6 @@ from proxy_listener.gatt.lywsd02_log import (
     parse_count,
     parse_record,
 )
-from proxy_listener.gatt.miflora import RefusedError
 from proxy_listener.model.errors import GattError
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.settings import NodeSettings
@@ -65,16 +73,16 @@ class Room:
     proxy: Connector
     tables: HandleCache
     stored: dict = attrs.field(factory=dict)
+    progress: LogProgress | None = None
 
     def connect(self):
         return connection(self.proxy, MAC, 0, self.tables, FAST)
 
     def download(self, product=0x045B, since=NOW - 10_000_000, before=None):
         quick = attrs.evolve(PRODUCTS[product], silence=0.5)
-        return RecordDownload(quick, since, self.known, self.store, lambda: NOW, before)
-
-    def known(self, at):
-        return any(abs(at - one) < 1800 for one in self.stored)
+        text = None if before is None else covered_text(before)
+        self.progress = LogProgress(since, self.store, list(self.stored), text)
+        return RecordDownload(quick, Target(MAC, product, lambda: LocalTime(NOW, 0)), self.progress)
 
     def store(self, at, values):
         self.stored[at] = values
@@ -110,6 +118,10 @@ async def fetch(house, download):
     async with house.connect() as link:
         await download.advance(link, lambda *step: told.append(step))
     return told
+
+
+def covered(download):
+    return covered_from(CoveredRecords, download.covered())
 
 
 def expected(clock, divisor=100):
@@ -185,7 +197,7 @@ async def test_the_clock_drifts_and_is_set():
         house.clock._set_at, house.clock.ppm = NOW - 20 * 86_400, 50.0
         async with house.connect() as link:
             assert (await lywsd02.read_time(link)).drift(LocalTime(NOW, 0)) == 86
-            await lywsd02.set_time(link, lambda: LocalTime(NOW, 7200))
+            assert await lywsd02.set_clock(link, lambda: LocalTime(NOW, 7200)) == ClockSet(86 - 7200, 0)
             assert (await lywsd02.read(link, lambda: LocalTime(NOW, 7200))).values["clock_drift"] == 0
         assert house.clock.hours == 2
         assert [uuid for uuid, _ in house.clock.writes] == [table.TIME]
@@ -198,7 +210,7 @@ async def test_a_stubborn_clock():
         house.clock.faults.stubborn = True
         async with house.connect() as link:
             with pytest.raises(RefusedError, match="-500 s off"):
-                await lywsd02.set_time(link, lambda: LocalTime(NOW, 0))
+                await lywsd02.set_clock(link, lambda: LocalTime(NOW, 0))
 
 
 async def test_a_whole_log():
@@ -209,8 +221,8 @@ async def test_a_whole_log():
         assert house.stored == expected(house.clock)
         assert told[0] == (0, 30)
         assert told[-1] == (30, 30)
-        assert download.complete
-        assert download.covered == CoveredRecords(0, 29, house.clock.log[-1].seconds)
+        assert house.progress.complete
+        assert covered(download) == CoveredRecords(0, 29, house.clock.log[-1].seconds)
 
 
 async def test_times_are_corrected_by_the_clocks_error():
@@ -237,7 +249,7 @@ async def test_records_that_do_not_exist_are_passed_over():
         download = house.download()
         await fetch(house, download)
         assert len(house.stored) == 8
-        assert (download.stored, download.skipped, download.complete) == (8, 2, True)
+        assert (house.progress.stored, house.progress.skipped, house.progress.complete) == (8, 2, True)
 
 
 async def test_a_lost_link_continues_where_it_stopped():
@@ -251,7 +263,7 @@ async def test_a_lost_link_continues_where_it_stopped():
             assert caught.value.cause == "connection_lost"
         await fetch(house, download)
         assert house.stored == expected(house.clock)
-        assert download.done == 20
+        assert house.progress.done == 20
 
 
 async def test_the_next_run_fetches_only_what_is_new():
@@ -261,12 +273,12 @@ async def test_the_next_run_fetches_only_what_is_new():
         await fetch(house, first)
         house.clock.log.clear()
         house.clock.fill_log(13, Random(3))
-        before = attrs.evolve(first.covered, seconds=house.clock.log[9].seconds)
+        before = attrs.evolve(covered(first), seconds=house.clock.log[9].seconds)
         house.stored.clear()
         download = house.download(before=before)
         await fetch(house, download)
         assert sorted(house.stored) == [float(one.seconds) for one in list(house.clock.log)[-3:]]
-        assert download.covered == CoveredRecords(0, 12, house.clock.log[-1].seconds)
+        assert covered(download) == CoveredRecords(0, 12, house.clock.log[-1].seconds)
 
 
 @pytest.mark.parametrize("newest", [3, 9, 15])
@@ -284,7 +296,7 @@ async def test_only_what_is_wanted():
         download = house.download(since=NOW - 5 * 3600)
         await fetch(house, download)
         assert len(house.stored) == 5
-        assert download.done <= 6
+        assert house.progress.done <= 6
 
 
 async def test_an_empty_log():
@@ -292,8 +304,8 @@ async def test_an_empty_log():
     async with room(hours=0) as house:
         download = house.download()
         await fetch(house, download)
-        assert download.complete
-        assert download.done == 0
+        assert house.progress.complete
+        assert house.progress.done == 0
 
 
 @pytest.mark.parametrize("divisor", [10, 100])
@@ -316,7 +328,7 @@ async def test_records_from_the_future_are_not_stored():
         download = house.download()
         await fetch(house, download)
         assert house.stored == {}
-        assert (download.skipped, download.complete) == (2, True)
+        assert (house.progress.skipped, house.progress.complete) == (2, True)
 
 
 def test_time_of_a_record():

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_listener.formats.xiaomi.models import MODELS
-from proxy_listener.gatt import miflora
-from proxy_listener.gatt.miflora import PLANTS, Entry, Log, RefusedError
+from proxy_listener.gatt import miflora, miflora_log
+from proxy_listener.gatt.interface import RefusedError
+from proxy_listener.gatt.miflora import PLANTS
+from proxy_listener.gatt.miflora_log import EntryLog, LogEntry
 from proxy_listener.model.errors import GattError
 
 FLOWER, GARDEN, POT = PLANTS[0x0098], PLANTS[0x03BC], PLANTS[0x015D]
@@ -45,15 +47,15 @@ class Sensor:
     async def read(self, characteristic):
         if characteristic == miflora.BATTERY:
             return self.battery
-        if characteristic == miflora.CLOCK:
+        if characteristic == miflora_log.CLOCK:
             return struct.pack("<I", self.clock)
         if characteristic == miflora.LIVE:
             if self.mode != b"\xa0\x1f" or self.waited < self.needs:
                 return PLACEHOLDER
             return self.live
-        if characteristic == miflora.LOG_DATA and self.asked == "count":
+        if characteristic == miflora_log.LOG_DATA and self.asked == "count":
             return struct.pack("<H", len(self.log)) + bytes(14)
-        if characteristic == miflora.LOG_DATA:
+        if characteristic == miflora_log.LOG_DATA:
             return self.log[self.asked] if self.asked < len(self.log) else b"\xff" * 16
         raise GattError("error", characteristic)
 
@@ -61,9 +63,9 @@ class Sensor:
         self.writes.append((characteristic, data, response))
         if characteristic == miflora.MODE and response:
             self.mode = data
-        elif characteristic == miflora.LOG_CONTROL and data[0] == 0xA0:
+        elif characteristic == miflora_log.LOG_CONTROL and data[0] == 0xA0:
             self.asked = "count"
-        elif characteristic == miflora.LOG_CONTROL and data[0] == 0xA1:
+        elif characteristic == miflora_log.LOG_CONTROL and data[0] == 0xA1:
             self.asked = int.from_bytes(data[1:3], "little")
         elif characteristic in {miflora.SESSION, miflora.LOGIN}:
             self.session.append(data)
@@ -203,34 +205,33 @@ async def test_fields_that_were_not_measured_are_left_out():
 
 
 async def collect(sensor, log, start=0):
-    async with aclosing(miflora.read_entries(sensor, FLOWER, log, start)) as entries:
+    async with aclosing(miflora_log.read_entries(sensor, FLOWER, log, start)) as entries:
         return [item async for item in entries]
 
 
 async def test_the_log_newest_first():
-    """Entries come from index 0 on, each with its seconds; the wall time of one is now less its age."""
+    """Entries come from index 0 on, each with its seconds."""
     sensor = Sensor(log=[bytes.fromhex("70e72000eb00005a00000015b3000000"), entry(2_152_800, -55)], clock=2_158_345)
-    log = await miflora.read_log(sensor)
-    assert log == Log(2_158_345, 2)
+    log = await miflora_log.read_log(sensor)
+    assert log == EntryLog(2_158_345, 2)
     first, second = await collect(sensor, log)
-    assert first == Entry(
+    assert first == LogEntry(
         0, 2_156_400, {"temperature": 23.5, "illuminance": 90, "moisture": 21, "conductivity": 179}, ()
     )
-    assert first.time(log, 1_700_000_000.0) == 1_700_000_000.0 - 1_945
     assert (second.index, second.values["temperature"]) == (1, -5.5)
 
 
 async def test_the_log_resumes_at_an_index():
     """Entries before the start index are not asked for."""
     sensor = Sensor(log=[entry(3600 * (10 - i)) for i in range(5)])
-    assert [item.index for item in await collect(sensor, Log(2_158_345, 5), 3)] == [3, 4]
+    assert [item.index for item in await collect(sensor, EntryLog(2_158_345, 5), 3)] == [3, 4]
 
 
 async def test_the_log_grows_while_it_is_read():
     """When an hour passes meanwhile the oldest entry moves one index up, and is still fetched."""
     sensor = Sensor(log=[entry(3600 * (10 - i)) for i in range(3)])
     seconds = []
-    async with aclosing(miflora.read_entries(sensor, FLOWER, Log(2_158_345, 3), 0)) as entries:
+    async with aclosing(miflora_log.read_entries(sensor, FLOWER, EntryLog(2_158_345, 3), 0)) as entries:
         async for item in entries:
             seconds.append(item.seconds // 3600)
             if item.index == 1:
@@ -255,7 +256,7 @@ async def test_the_log_grows_while_it_is_read():
 )
 def test_entries_that_are_none(raw):
     """Empty places, placeholders, impossible times and unmeasured entries have no values and say why."""
-    item = miflora.parse_entry(bytes.fromhex(raw), FLOWER, 7, 2_158_345)
+    item = miflora_log.parse_entry(bytes.fromhex(raw), FLOWER, 7, 2_158_345)
     assert item.index == 7
     assert item.values == {}
     assert item.refused
@@ -264,7 +265,7 @@ def test_entries_that_are_none(raw):
 
 def test_an_entry_without_light():
     """Light over 100,000 lx in an entry was not measured; the entry stands without it."""
-    item = miflora.parse_entry(entry(2_156_400, light=0xFFFFFFFF), FLOWER, 0, 2_158_345)
+    item = miflora_log.parse_entry(entry(2_156_400, light=0xFFFFFFFF), FLOWER, 0, 2_158_345)
     assert set(item.values) == {"temperature", "moisture", "conductivity"}
 
 
@@ -274,10 +275,10 @@ async def test_a_count_that_is_none(raw):
 
     class Mute(Sensor):
         async def read(self, characteristic):
-            return bytes.fromhex(raw) if characteristic == miflora.LOG_DATA else await super().read(characteristic)
+            return bytes.fromhex(raw) if characteristic == miflora_log.LOG_DATA else await super().read(characteristic)
 
     with pytest.raises(RefusedError, match="no count"):
-        await miflora.read_log(Mute())
+        await miflora_log.read_log(Mute())
 
 
 async def test_the_login():
@@ -311,17 +312,17 @@ async def test_only_harmless_commands_are_sent():
     sensor = Sensor(log=[entry(3600 * (400 - i)) for i in range(300)], needs=99)
     await miflora.log_in(sensor, FLOWER, MAC)
     await miflora.read(sensor, FLOWER)
-    await collect(sensor, await miflora.read_log(sensor))
-    sent = {(where, data[:1] if where == miflora.LOG_CONTROL else data) for where, data, _ in sensor.writes}
-    harmless = {(miflora.MODE, b"\xa0\x1f"), (miflora.LOG_CONTROL, b"\xa0"), (miflora.LOG_CONTROL, b"\xa1")}
+    await collect(sensor, await miflora_log.read_log(sensor))
+    sent = {(where, data[:1] if where == miflora_log.LOG_CONTROL else data) for where, data, _ in sensor.writes}
+    harmless = {(miflora.MODE, b"\xa0\x1f"), (miflora_log.LOG_CONTROL, b"\xa0"), (miflora_log.LOG_CONTROL, b"\xa1")}
     assert {item for item in sent if item[0] not in {miflora.SESSION, miflora.LOGIN}} == harmless
     assert all(response for _, _, response in sensor.writes)
 
 
 def test_an_entry_from_before_the_log():
     """A log has an entry an hour: one that is older than the longest log was never measured."""
-    assert miflora.parse_entry(entry(3600), FLOWER, 0, 5_001 * 3600).values
-    assert miflora.parse_entry(entry(3600), FLOWER, 0, 5_001 * 3600 + 1).refused == ("older than a log can be",)
+    assert miflora_log.parse_entry(entry(3600), FLOWER, 0, 5_001 * 3600).values
+    assert miflora_log.parse_entry(entry(3600), FLOWER, 0, 5_001 * 3600 + 1).refused == ("older than a log can be",)
 
 
 def test_the_models_that_are_read():
@@ -357,7 +358,7 @@ def test_any_live_answer(data, plant, firmware):
 @given(st.binary(max_size=40), st.sampled_from([FLOWER, POT]), st.integers(0, 0xFFFFFFFF))
 def test_any_entry(data, plant, clock):
     """Whatever bytes come: an entry with values in range and a time within the log, or one that says why not."""
-    item = miflora.parse_entry(data, plant, 3, clock)
+    item = miflora_log.parse_entry(data, plant, 3, clock)
     assert within(item.values)
     assert item.refused or item.values
     assert not item.values or clock - 5_000 * 3600 <= item.seconds <= clock + 3600

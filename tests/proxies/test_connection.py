@@ -9,7 +9,7 @@ import pytest
 from aioesphomeapi import APIClient
 from support.faulty_node import FaultyNode, faster
 
-from proxy_listener.gatt import miflora
+from proxy_listener.gatt import miflora, miflora_log
 from proxy_listener.model.errors import GattError
 from proxy_listener.node import firmware as generations
 from proxy_listener.node.firmware import Feature
@@ -289,7 +289,7 @@ async def test_one_operation_at_a_time():
         house.sensor.step = 0.05
         first = asyncio.create_task(link.read(miflora.BATTERY))
         await house.proxy.client.device_info()
-        assert len(await link.read(miflora.CLOCK)) == 4
+        assert len(await link.read(miflora_log.CLOCK)) == 4
         assert (await first)[0] == 97
 
 

@@ -14,7 +14,7 @@ from proxy_listener.gatt import miflora
 from proxy_listener.model.errors import GattError
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import Heard
-from proxy_listener.reads import House, Reads, Timing
+from proxy_listener.reads import ReadContext, ReadOptions, ReadQueue, ReadTiming
 
 FIRST = 0xC47C8D6A0000
 BATTERY = bytes.fromhex("6328332e312e39")
@@ -81,13 +81,13 @@ class Greenhouse:
     crowd: int = 0
 
     def start(self, **timing):
-        return Reads(
-            House(
+        return ReadQueue(
+            ReadContext(
                 entries=[DeviceSettings(mac) for mac in self.hears],
                 readable=lambda: set(self.hears),
                 device=self._device,
                 proxies=self._look,
-                link=self._link,
+                connect=self._link,
                 record=lambda reading: self.reads.append((reading.mac, reading.proxy, now())),
                 notes=Notes(),
                 hours=self._none,
@@ -96,7 +96,7 @@ class Greenhouse:
                 wall=lambda: WALL + now(),
                 chance=self.chance,
             ),
-            Timing(**timing),
+            ReadTiming(**timing),
         )
 
     def _look(self):
@@ -160,7 +160,7 @@ def test_all_are_due_at_once():
     assert Counter(mac for mac, _, _ in house.reads) == dict.fromkeys(house.hears, 1)
     # Beside the reads, one for each proxy at most, there is the schedule, and no other task.
     assert 15 < house.crowd <= 20 + 1
-    assert house.looks <= 150 / Timing().tick + 1
+    assert house.looks <= 150 / ReadTiming().tick + 1
 
 
 def test_routes_that_fail():
@@ -169,7 +169,7 @@ def test_routes_that_fail():
     leap(schedule(house.start(), 120.0))
     assert {mac for mac, _, _ in house.reads} == set(house.hears)
     assert "bed 3" not in {name for _, name, _ in house.reads}
-    assert house.looks <= 120 / Timing().tick + 120 / Timing().look
+    assert house.looks <= 120 / ReadTiming().tick + 120 / ReadTiming().poll
 
 
 @pytest.mark.parametrize(("age", "rssi", "most"), [(16.0, -60.0, 0), (1.0, -90.0, 31)])
@@ -191,7 +191,7 @@ def test_the_longest_overdue_is_first():
     reads = house.start()
 
     async def work():
-        due = {mac: reads.outlook(mac).due_in for mac in house.hears}
+        due = {mac: reads.plan(mac).due_at() - now() for mac in house.hears}
         assert max(due.values()) <= 3.0
         # The first few become due while the others are not, yet; all must be to compare them.
         await asyncio.sleep(3.0)
@@ -210,7 +210,7 @@ def test_a_busy_best_route_is_waited_for_before_the_read_begins():
     leap(schedule(house.start(), 60.0))
     ((_, name, when),) = house.reads
     assert name == "far"
-    assert Timing().patience <= when <= Timing().patience + 2 * Timing().tick + 5.0
+    assert ReadTiming().patience <= when <= ReadTiming().patience + 2 * ReadTiming().tick + 5.0
 
 
 def test_the_schedule_waits_for_nobody_who_reads_by_hand():
@@ -223,7 +223,7 @@ def test_the_schedule_waits_for_nobody_who_reads_by_hand():
     reads = house.start()
 
     async def work():
-        first, second = (asyncio.create_task(reads.read_now(FIRST, False, lambda _: None)) for _ in range(2))
+        first, second = (asyncio.create_task(reads.read_now(FIRST, ReadOptions(), lambda _: None)) for _ in range(2))
         await asyncio.sleep(1.0)
         for name in house.proxies:
             house.proxies[name] = proxy(name)

@@ -15,10 +15,10 @@ from proxy_listener.reads.ranking import (
     able,
     chosen,
     free,
+    hearing,
     rank,
     worth_waiting,
 )
-from proxy_listener.reads.routes import near
 
 MAC = 0xC47C8D6A3E7A
 
@@ -128,7 +128,7 @@ def test_a_device_that_we_held_ourselves_was_not_heard():
 def test_failures_cost_and_fade():
     """A failure costs 12 dB: enough to try the next room; in half an hour 6 dB: not enough any more."""
     failures = Failures()
-    failures.note("kitchen", MAC, 1000.0)
+    failures.add("kitchen", MAC, 1000.0)
     first = rank(around(three(), THREE, failures=failures))
     assert chosen(first).proxy == "hall"
     assert reasons(first)["kitchen"] == "2 dB behind hall; recent failures here cost 12 dB"
@@ -139,9 +139,9 @@ def test_failures_cost_and_fade():
 def test_failures_of_one_device_cost_others_nothing_and_a_success_forgives():
     """Failures are of one proxy with one device."""
     failures = Failures()
-    failures.note("kitchen", MAC + 1, 1000.0)
+    failures.add("kitchen", MAC + 1, 1000.0)
     assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
-    failures.note("kitchen", MAC, 1000.0)
+    failures.add("kitchen", MAC, 1000.0)
     failures.clear("kitchen", MAC)
     assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
 
@@ -150,7 +150,7 @@ def test_many_failures_cost_three_walls_at_most():
     """A proxy that failed twenty times still wins over one that is 40 dB weaker."""
     failures = Failures()
     for _ in range(20):
-        failures.note("kitchen", MAC, 1000.0)
+        failures.add("kitchen", MAC, 1000.0)
     ranked = rank(around(three(), {"kitchen": -45.0, "hall": -85.0}, failures=failures))
     assert chosen(ranked).proxy == "kitchen"
 
@@ -198,7 +198,9 @@ def test_who_does_not_hear_it_changes_nothing(house, patient):
     proxies = [proxy(f"bed {number}", **manner) for number, (_, manner) in enumerate(house)]
     rssi = {f"bed {number}": level for number, (level, _) in enumerate(house) if level is not None}
     among_all = rank(around(proxies, rssi), patient=patient)
-    among_near = rank(around(near({one.name: one for one in proxies}, around([], rssi).heard), rssi), patient=patient)
+    among_near = rank(
+        around(hearing({one.name: one for one in proxies}, around([], rssi).heard), rssi), patient=patient
+    )
     assert among_near == [candidate for candidate in among_all if candidate.proxy in rssi]
     assert chosen(among_near) == chosen(among_all)
     assert len(among_all) == len(proxies)

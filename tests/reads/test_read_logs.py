@@ -5,7 +5,7 @@ import time
 from random import Random
 
 import pytest
-from support.plant_house import PLANT, ROOMS, plant_house, tried, untold
+from support.plant_house import LOG, PLANT, ROOMS, plant_house, tried, untold
 
 from proxy_listener.reads import LogReport
 
@@ -30,7 +30,7 @@ async def test_a_log_of_300_entries_over_a_bad_link():
         sensor.fill_log(300, Random(5))
         sensor.faults.drop_after_entries = 20
         steps = []
-        report = await house.reads.read_now(PLANT, True, steps.append)
+        report = await house.reads.read_now(PLANT, LOG, steps.append)
         assert report.ok, report
         assert report.log == LogReport(300, 300, 0, 0, True)
         # The last drop and the last entry are at the same moment, and either may be the first.
@@ -50,7 +50,7 @@ async def test_the_login_keeps_the_link():
         sensor = house.sensors[PLANT]
         sensor.fill_log(200, Random(5))
         sensor.link_limit = 0.25
-        report = await house.reads.read_now(PLANT, True, untold)
+        report = await house.reads.read_now(PLANT, LOG, untold)
         assert report.log == LogReport(200, 200, 0, 0, True)
         assert tried(report) == [("kitchen", "")]
         assert report.attempts[0].seconds > 0.3
@@ -61,9 +61,9 @@ async def test_the_log_again():
     """A second download stores nothing twice and asks for the newest entry only."""
     async with plant_house(ROOMS) as house:
         house.sensors[PLANT].fill_log(30, Random(5))
-        await house.reads.read_now(PLANT, True, untold)
+        await house.reads.read_now(PLANT, LOG, untold)
         steps = []
-        report = await house.reads.read_now(PLANT, True, steps.append)
+        report = await house.reads.read_now(PLANT, LOG, steps.append)
         assert report.log == LogReport(30, 0, 30, 0, True)
         assert [(step.done, step.total) for step in steps if step.total] == [(0, 30), (30, 30)]
         assert len([reading for reading in house.readings if reading.source == "history"]) == 30
@@ -75,7 +75,7 @@ async def test_a_download_with_setbacks():
         house.sensors[PLANT].fill_log(60, Random(5))
         house.sensors[PLANT].faults.drop_after_entries = 20
         house.airs["kitchen"].faults = [None, "133", "133", None, "133", "133", None]
-        report = await house.reads.read_now(PLANT, True, untold)
+        report = await house.reads.read_now(PLANT, LOG, untold)
         assert report.log == LogReport(60, 60, 0, 0, True)
         assert len(report.attempts) == 7
 
@@ -85,7 +85,7 @@ async def test_a_download_that_gets_nowhere():
     async with plant_house({"kitchen": -60.0}) as house:
         house.sensors[PLANT].fill_log(30, Random(5))
         house.sensors[PLANT].faults.drop_after_entries = 0
-        report = await house.reads.read_now(PLANT, True, untold)
+        report = await house.reads.read_now(PLANT, LOG, untold)
         assert not report.ok
         assert report.values["battery"] == 97
         assert report.log == LogReport(30, 0, 0, 0, False)

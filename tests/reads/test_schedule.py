@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_listener.model.timing import DAY
-from proxy_listener.reads.schedule import ANY_SIGNAL_AFTER, FIRST_WITHIN, HOUR, Plan
+from proxy_listener.reads.schedule import ANY_SIGNAL_AFTER, FIRST_WITHIN, HOUR, Plan, gap_start
 
 WALL = 1_700_000_000.0
 
@@ -98,7 +98,7 @@ def test_a_restart_forgets_nothing():
     read.connected(2000.0)
     read.failed()
     again = plan(limit=3, born=50.0)
-    again.recall(read.note(2500.0, WALL), 70.0, WALL + 20.0)
+    again.restore(read.note(2500.0, WALL), 70.0, WALL + 20.0)
     assert again.allowed(70.0) == 1
     assert again.read == pytest.approx(1010.0 - 2500.0 + 50.0)
     assert again.tried == pytest.approx(2000.0 - 2500.0 + 50.0)
@@ -110,7 +110,7 @@ def test_a_clock_that_was_set_back_gives_nothing_away():
     read = plan(limit=1)
     read.connected(1000.0)
     again = plan(limit=1)
-    again.recall(read.note(1000.0, WALL), 0.0, WALL - 10 * DAY)
+    again.restore(read.note(1000.0, WALL), 0.0, WALL - 10 * DAY)
     assert again.allowed(DAY - 1) == 0
     assert again.allowed(DAY) == 1
 
@@ -119,5 +119,17 @@ def test_a_clock_that_was_set_back_gives_nothing_away():
 def test_a_damaged_note_is_none(text):
     """The plan starts as for a device never read."""
     read = plan()
-    read.recall(text, 10.0, WALL)
+    read.restore(text, 10.0, WALL)
     assert read == plan()
+
+
+@pytest.mark.parametrize(
+    ("missing", "start"),
+    [(set(), None), ({10, 11}, None), ({10, 11, 12}, 10), ({5, 10, 11, 12, 13, 20, 21, 22}, 10), ({22, 23, 24}, 22)],
+)
+def test_a_gap_is_three_hours_or_more(missing, start):
+    """One or two hours without a reading are no gap; the first longer one says how far back to fetch."""
+    day = 472_200
+    hours = {day + hour for hour in range(30)} - {day + hour for hour in missing}
+    found = gap_start(hours, day * 3600.0, (day + 24) * 3600.0 + 1800)
+    assert found == (None if start is None else (day + start) * 3600.0)

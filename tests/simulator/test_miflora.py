@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from proxy_listener.gatt import miflora
+from proxy_listener.gatt.interface import RefusedError
 from proxy_listener.model.errors import GattError
 from proxy_listener.node.air import OpenError, OperationError
 from proxy_listener.simulator import miflora_table as table
@@ -162,7 +163,7 @@ async def test_a_bad_answer_is_refused_by_the_reader_and_then_good(sensor, answe
     sensor.faults.answer, sensor.faults.answers = answer, 1
     link, *_ = await opened(sensor)
     await link.write(MODE, b"\xa0\x1f", response=True)
-    with pytest.raises(miflora.RefusedError):
+    with pytest.raises(RefusedError):
         miflora.parse_live(await link.read(LIVE), miflora.PLANTS[0x0098], "3.2.1", [])
     values = miflora.parse_live(await link.read(LIVE), miflora.PLANTS[0x0098], "3.2.1", [])
     assert {**values, "battery": 97} == sensor.live

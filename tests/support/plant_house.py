@@ -8,7 +8,9 @@ import attrs
 from aioesphomeapi.client import APIClient
 from support.faulty_node import FaultyNode, faster
 
+from proxy_listener.formats.xiaomi.models import MODELS
 from proxy_listener.gatt.miflora import PLANTS
+from proxy_listener.gatt.readers import READERS, miflora_reader
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState
@@ -19,7 +21,7 @@ from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.handle_cache import HandleCache
 from proxy_listener.proxies.timing import GattTiming, ProxyTiming
-from proxy_listener.reads import House, Reads, Timing
+from proxy_listener.reads import ReadContext, ReadOptions, ReadQueue, ReadTiming
 from proxy_listener.simulator.miflora import PlantSensor
 
 PLANT = 0xC47C8D6A0001
@@ -27,9 +29,11 @@ NOISE = bytes.fromhex("020106")
 ROOMS = {"cellar": -88.0, "kitchen": -60.0, "hall": -70.0}
 GATT = GattTiming(connect=0.8, services=0.6, operation=0.5, disconnect=0.3, release=0.8, settle=0.02, slots=0.2)
 UNHURRIED = attrs.evolve(GATT, connect=8.0, services=8.0, operation=8.0)
-READS = Timing(tick=0.02, live=6.0, log=20.0, patience=0.5, look=0.02, quick=0.2, rest=0.03)
+READS = ReadTiming(tick=0.02, live=6.0, log=20.0, patience=0.5, poll=0.02, quick=0.2, rest=0.03)
+QUICK_PLANTS = {number: attrs.evolve(plant, settle=0.02, again=0.03) for number, plant in PLANTS.items()}
 NODE = faster(25, open=0.35, operation=5.0, ping=60.0, reap=150.0, handshake=10.0)
 FLEET = attrs.evolve(ProxyTiming(), spacing=0.1, tick=0.05, silence=5.0)
+LIVE, LOG = ReadOptions(), ReadOptions(history=True)
 
 
 class Notes(dict):
@@ -106,7 +110,7 @@ class FaultyLink:
 
 @attrs.define(eq=False)
 class PlantHouse:
-    """Everything around a :class:`Reads`."""
+    """Everything around a :class:`ReadQueue`."""
 
     nodes: dict
     airs: dict
@@ -122,7 +126,7 @@ class PlantHouse:
     shift: float = 0.0  # of the wall clock
     product_id: int | None = 0x0098
     fleet: Fleet | None = None
-    reads: Reads | None = None
+    reads: ReadQueue | None = None
     changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     more: asyncio.Event = attrs.field(factory=asyncio.Event)
     arrived: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -130,18 +134,18 @@ class PlantHouse:
 
     def start_reads(self, gatt=GATT, **timing):
         tables = HandleCache(self.notes.noted, self.notes.note)
-        self.reads = Reads(
-            House(
+        self.reads = ReadQueue(
+            ReadContext(
                 entries=self.entries,
                 readable=lambda: self.sensors,
                 device=self.device,
                 proxies=self.fleet.status,
-                link=lambda name, mac, kind: connection(self.fleet[name], mac, kind, tables, gatt),
+                connect=lambda name, mac, kind: connection(self.fleet[name], mac, kind, tables, gatt),
                 record=self._record,
                 notes=self.notes,
                 hours=self._hours,
                 logged=self._logged,
-                plants={number: attrs.evolve(plant, settle=0.02, again=0.03) for number, plant in PLANTS.items()},
+                readers=READERS | {"miflora": miflora_reader(QUICK_PLANTS)},
                 valueless=lambda _mac: self.valueless,
                 wall=lambda: time.time() + self.shift,
                 chance=lambda: 0.0,
@@ -238,6 +242,7 @@ def plant(mac, age, heard, product_id=0x0098):
         sleepy=False,
         interval=60.0,
         product_id=product_id,
+        product=MODELS.get(product_id),
         counter=1,
     )
 

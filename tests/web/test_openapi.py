@@ -7,6 +7,7 @@ import pytest
 from support.made_status import NOW, device, proxy, reading, view
 
 from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage
+from proxy_listener.gatt.interface import ClockSet
 from proxy_listener.model.reading import Event, as_json
 from proxy_listener.model.secret import Secret
 from proxy_listener.reads import Attempt, Candidate, LogReport, Progress, ReadReport
@@ -22,7 +23,9 @@ TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer
 
 CANDIDATE = Candidate("p", "r", True, False, True, 1, -61.0, None, 3.0, 0, 2, None, 0.0, "hears it best")
 LOG = LogReport(count=3, stored=2, known=1, skipped=0, complete=True)
-REPORT = ReadReport(True, "done", [Attempt("p", True, "", "ok", 1.0)], {"battery": 99}, [], "3.2", LOG, [CANDIDATE])
+REPORT = ReadReport(
+    True, "done", [Attempt("p", True, "", "ok", 1.0)], {"battery": 99}, [], "3.2", LOG, ClockSet(83, 0), [CANDIDATE]
+)
 
 
 def is_a(value, name):
@@ -122,7 +125,7 @@ async def test_an_error_is_what_is_described(start):
 
 @pytest.mark.parametrize("report", [REPORT, ReadReport(False, "failed")])
 def test_the_lines_of_a_read_are_what_is_described(report):
-    """Progress and result, with and without a log."""
+    """Progress and result, with and without a log and a clock."""
     assert wrong(plain(Progress("log", "p", 3, 10)), SCHEMAS["Progress"]) == []
     assert wrong(plain(report), SCHEMAS["ReadReport"]) == []
 

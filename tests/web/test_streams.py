@@ -10,7 +10,7 @@ from support.made_status import NOW, reading
 
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import as_json
-from proxy_listener.reads import Attempt, Progress, ReadReport
+from proxy_listener.reads import Attempt, Progress, ReadOptions, ReadReport
 from proxy_listener.web import Actions
 from proxy_listener.web.context import Places
 from proxy_listener.web.streams import STEPS_LIMIT
@@ -116,8 +116,8 @@ async def test_a_capture_is_sent_line_by_line(start):
 async def test_a_read_sends_its_steps_and_its_report(start):
     """Progress lines in order, then the report."""
 
-    async def read(mac, history, add):
-        assert (mac, history) == (0xA4C1380283F4, True)
+    async def read(mac, options, add):
+        assert (mac, options) == (0xA4C1380283F4, ReadOptions(history=True))
         add(Progress("connecting", "kitchen-proxy"))
         await asyncio.sleep(0)
         add(Progress("log", "kitchen-proxy", 3, 10))
@@ -137,7 +137,7 @@ async def test_a_read_sends_its_steps_and_its_report(start):
 async def test_a_slow_client_misses_the_oldest_steps(start):
     """The steps that wait are bounded, the newest and the report arrive."""
 
-    async def read(_mac, _history, add):
+    async def read(_mac, _options, add):
         for k in range(1_000):
             add(Progress("log", "kitchen-proxy", k, 1_000))
         return ReadReport(True, "done")
@@ -152,7 +152,7 @@ async def test_a_slow_client_misses_the_oldest_steps(start):
 async def test_a_read_that_fails_inside_ends_the_stream(start):
     """The headers are sent, so the status cannot change: the connection is cut, and nothing of the error is sent."""
 
-    async def read(_mac, _history, _add):
+    async def read(_mac, _options, _add):
         raise RuntimeError("canary-secret")
 
     client = await start(actions=Actions(read=read))
@@ -166,7 +166,7 @@ async def test_a_read_that_fails_inside_ends_the_stream(start):
 async def test_an_error_of_a_read_is_a_result(start):
     """The report has the text of an error that is meant for users."""
 
-    async def read(_mac, _history, _add):
+    async def read(_mac, _options, _add):
         raise ProxyListenerError("the budget of 24 connections a day is used up")
 
     client = await start(actions=Actions(read=read))
@@ -180,7 +180,7 @@ async def test_a_client_that_leaves_ends_the_read(start):
     """The read is cancelled."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def read(_mac, _history, _add):
+    async def read(_mac, _options, _add):
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -194,12 +194,37 @@ async def test_a_client_that_leaves_ends_the_read(start):
 
 
 @pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ({}, ReadOptions()),
+        ({"history": False}, ReadOptions()),
+        ({"set_clock": True}, ReadOptions(set_clock=True)),
+        ({"history": True, "set_clock": True}, ReadOptions(history=True, set_clock=True)),
+    ],
+)
+async def test_the_body_says_what_is_read_and_set(start, body, options):
+    """A flag that is missing is false: nothing is written to a device that was not asked for."""
+    asked = []
+
+    async def read(_mac, options, _add):
+        asked.append(options)
+        return ReadReport(True, "done")
+
+    client = await start(actions=Actions(read=read))
+    async with client.post(READ, json=body) as response:
+        await response.read()
+    assert asked == [options]
+
+
+@pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
         ("nonsense", "application/json", 400),
         ("[]", "application/json", 400),
         ('{"history": 1}', "application/json", 400),
         ('{"history": true, "more": 1}', "application/json", 400),
+        ('{"history": true, "more": true}', "application/json", 400),
+        ('{"set_clock": null}', "application/json", 400),
         ("[" * 10_000, "application/json", 400),
         ("\ud800".encode("utf-8", "surrogatepass"), "application/json", 400),
         ("history=true", "application/x-www-form-urlencoded", 415),

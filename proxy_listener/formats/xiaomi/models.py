@@ -30,6 +30,7 @@ from proxy_listener.model.quantities import (
     BOTTOM_SUBMERSION,
     CHARGING_STATE,
     CHILDLOCK,
+    CLOCK_DRIFT,
     CONDUCTIVITY,
     CONSUMABLE,
     DEVICE_FORCIBLY_REMOVED,
@@ -145,6 +146,7 @@ def other(product_id: int, name: str, kind: str) -> Model:
 
 
 CLIMATE = (TEMPERATURE, HUMIDITY, BATTERY)
+CLOCK = (CLOCK_DRIFT,)
 SOIL = (TEMPERATURE, MOISTURE, CONDUCTIVITY, ILLUMINANCE)
 LEAK = MOISTURE.as_flag()
 LOCKING: tuple[Sent, ...] = (LOCK, LOCK_METHOD, KEY_ID, LOCK_ACTION, LOCK_ERROR)
@@ -199,7 +201,7 @@ _ROWS = (
     row(0x03D6, "CGH1", "Door/Window Sensor", (OPENING, DOOR_LEFT_OPEN, BATTERY), V45, sleepy=True),
     row(0x03DD, "MUE4094RT", "Nightlight", (MOTION_DETECTED,), PLAIN, sleepy=True),
     row(0x040A, "WX08ZM", "Mosquito Repellent", (CONSUMABLE, BATTERY, POWER), PLAIN),
-    row(0x045B, "LYWSD02", "Temperature/Humidity Sensor", CLIMATE, PLAIN),
+    row(0x045B, "LYWSD02", "Temperature/Humidity Sensor", CLIMATE, PLAIN, read=CLOCK, reader="lywsd02"),
     row(0x045C, "V-SK152", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
     row(0x0489, "M1S-T500", "Smart Toothbrush", (SCORE, BATTERY, TOOTHBRUSH), PLAIN, sleepy=True),
     row(0x04E1, "XMMF01JQD", "Magic Cube", (CUBE,), PLAIN, sleepy=True),
@@ -276,7 +278,7 @@ _ROWS = (
         sleepy=True,
         buttons=classic("left", "right", "left+right", presses=K9B),
     ),
-    row(0x16E4, "LYWSD02MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x16E4, "LYWSD02MMC", "Temperature/Humidity Sensor", CLIMATE, V45, read=CLOCK, reader="lywsd02"),
     row(0x1790, "T700", "Smart Toothbrush", (CONSUMABLE, SCORE, BATTERY, TOOTHBRUSH), V45, sleepy=True),
     row(
         0x1889,
@@ -299,7 +301,7 @@ _ROWS = (
     row(0x1C10, "K9BB-1BTN", "Switch (single button)", (BUTTON, BATTERY), V45, sleepy=True),
     row(0x20DB, "MJZNZ018H", "Smart pillow", (BATTERY, BUTTON, BED_OCCUPANCY, SNORING, ASLEEP), V45, sleepy=True),
     row(0x2387, "XMWXKG01LM", "Button", (BATTERY,), V45, sleepy=True, buttons=ONE),
-    row(0x2542, "LYWSD02MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x2542, "LYWSD02MMC", "Temperature/Humidity Sensor", CLIMATE, V45, read=CLOCK, reader="lywsd02"),
     row(0x2832, "MJWSD05MMC", "Temperature/Humidity Sensor", CLIMATE, V45),
     row(0x2AEB, "HS1BB(MI)", "Motion Sensor", (ILLUMINANCE, BATTERY, MOTION), V45, sleepy=True),
     row(0x30D9, "MJTZC01YM", "Body Composition Scale", BODY, V45, sleepy=True),

@@ -28,8 +28,10 @@ def test_models_with_the_legacy_encryption():
 
 
 def test_models_that_are_read_over_a_connection():
-    """The three flower sensors that speak MiFlora's characteristics."""
-    assert {product for product, model in MODELS.items() if model.reader} == {0x0098, 0x03BC, 0x015D}
+    """Three plant sensors and three clocks."""
+    readers = {product: model.reader for product, model in MODELS.items() if model.reader}
+    plants, clocks = (0x0098, 0x03BC, 0x015D), (0x045B, 0x16E4, 0x2542)
+    assert readers == dict.fromkeys(plants, "miflora") | dict.fromkeys(clocks, "lywsd02")
 
 
 def test_what_a_model_sends():

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from aioesphomeapi.client import APIClient
 from structlog.testing import capture_logs
-from support.plant_house import PLANT, ROOMS, plant_house, tried, untold
+from support.plant_house import LIVE, PLANT, ROOMS, plant_house, tried, untold
 
 from proxy_listener.gatt import miflora
 from proxy_listener.node import firmware as generations
@@ -31,7 +31,7 @@ async def good(house, report, through):
 async def test_the_strongest_free_route():
     """Three rooms: the read goes through the strongest, at the first try, and says where it comes from."""
     async with plant_house(ROOMS) as house:
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "kitchen")
         (reading,) = house.readings
         assert (reading.source, reading.proxy, reading.rssi, reading.trust) == ("read", "kitchen", -60, "claimed")
@@ -42,7 +42,7 @@ async def test_the_strongest_without_a_slot():
     """10 dB less and free is better than strong and full."""
     async with plant_house(ROOMS) as house:
         await house.slots("kitchen", 0)
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "hall")
         assert tried(report) == [("hall", "")]
 
@@ -50,7 +50,7 @@ async def test_the_strongest_without_a_slot():
 async def test_the_strongest_is_passive():
     """A passive proxy is never asked, however strong."""
     async with plant_house(ROOMS, firmware={"kitchen": generations.ESPHOME_2026_10.passive()}) as house:
-        await good(house, await house.reads.read_now(PLANT, False, untold), "hall")
+        await good(house, await house.reads.read_now(PLANT, LIVE, untold), "hall")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ async def test_the_strongest_fails(fault, causes):
         house.airs["kitchen"].always = fault
         if len(causes) == 2:
             house.take_time()
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "hall")
         assert tried(report) == [*(("kitchen", cause) for cause in causes), ("hall", "")]
 
@@ -82,7 +82,7 @@ async def test_a_failure_of_the_first_try_only(fault):
     async with plant_house(ROOMS) as house:
         house.take_time()
         house.airs["kitchen"].faults = [fault]
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "kitchen")
         assert len(report.attempts) == 2
         assert house.airs["hall"].opens == 0
@@ -92,9 +92,9 @@ async def test_stale_handles():
     """The sensor's handles moved: the kept table is dropped, and the same proxy reads it at once."""
     async with plant_house(ROOMS) as house:
         house.take_time()
-        await house.reads.read_now(PLANT, False, untold)
+        await house.reads.read_now(PLANT, LIVE, untold)
         house.sensors[PLANT].faults.shifted = 0x40
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "kitchen")
         assert tried(report) == [("kitchen", "bad_handle"), ("kitchen", "")]
 
@@ -104,7 +104,7 @@ async def test_bad_live_data_is_not_published(answer):
     """Whatever the sensor answers instead of live data: the battery is read, and no value is made up."""
     async with plant_house(ROOMS) as house:
         house.sensors[PLANT].faults = PlantFaults(answer=answer)
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         assert report.values == {"battery": 97, "firmware": "3.2.1"}
         assert report.refused[-1].startswith("live data: ")
         assert house.readings[-1].values == report.values
@@ -114,14 +114,14 @@ async def test_the_proxy_loses_power():
     """The read goes on through the next room, and the lost proxy is used again when it is back."""
     async with plant_house(ROOMS) as house:
         house.airs["kitchen"].faults = ["absent"]
-        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        read = asyncio.create_task(house.reads.read_now(PLANT, LIVE, untold))
         await house.airs["kitchen"].opened.wait()
         await house.nodes["kitchen"].power_off()
         report = await read
         assert tried(report) == [("kitchen", "proxy_gone"), ("hall", "")]
         await house.nodes["kitchen"].start()
         await house.live("kitchen")
-        await good(house, await house.reads.read_now(PLANT, False, untold), "kitchen")
+        await good(house, await house.reads.read_now(PLANT, LIVE, untold), "kitchen")
 
 
 async def test_another_client_takes_the_stream():
@@ -131,7 +131,7 @@ async def test_another_client_takes_the_stream():
         await thief.connect(login=True)
         thief.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
         await thief.device_info()
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         assert tried(report) == [("kitchen", "no_answer"), ("hall", "")]
         await good(house, report, "hall")
         await thief.disconnect()
@@ -142,7 +142,7 @@ async def test_connected_elsewhere():
     async with plant_house(ROOMS) as house:
         house.sensors[PLANT].faults.elsewhere = True
         with capture_logs() as logs:
-            report = await house.reads.read_now(PLANT, False, untold)
+            report = await house.reads.read_now(PLANT, LIVE, untold)
         assert not report.ok
         assert tried(report) == [("kitchen", "refused"), ("hall", "refused"), ("cellar", "refused")]
         assert house.readings == []
@@ -156,7 +156,7 @@ async def test_nothing_eligible():
     """Nobody hears it: no attempt, and each candidate says why."""
     async with plant_house(ROOMS) as house:
         house.age = 400.0
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         assert (report.ok, report.attempts, report.detail) == (False, (), "no proxy can read the device now")
         assert all("last heard the device 400 s ago" in candidate.reason for candidate in report.candidates)
         assert house.reads.explain(PLANT) == list(report.candidates)
@@ -168,7 +168,7 @@ async def test_two_sensors_and_one_good_proxy():
         steps = []
 
         async def read(mac):
-            report = await house.reads.read_now(mac, False, lambda step: steps.append((step.step, mac)))
+            report = await house.reads.read_now(mac, LIVE, lambda step: steps.append((step.step, mac)))
             steps.append(("done", mac))
             return report
 
@@ -182,23 +182,23 @@ async def test_what_failed_is_remembered_and_what_works_again_is_forgiven():
     """A room that failed just now is not tried first again; one success there wipes the slate."""
     async with plant_house(ROOMS) as house:
         house.airs["kitchen"].faults = ["absent"]
-        await house.reads.read_now(PLANT, False, untold)
-        assert tried(await house.reads.read_now(PLANT, False, untold)) == [("hall", "")]
+        await house.reads.read_now(PLANT, LIVE, untold)
+        assert tried(await house.reads.read_now(PLANT, LIVE, untold)) == [("hall", "")]
         await house.slots("hall", 0)
-        assert tried(await house.reads.read_now(PLANT, False, untold)) == [("kitchen", "")]
+        assert tried(await house.reads.read_now(PLANT, LIVE, untold)) == [("kitchen", "")]
         await house.slots("hall", 3)
-        assert tried(await house.reads.read_now(PLANT, False, untold)) == [("kitchen", "")]
+        assert tried(await house.reads.read_now(PLANT, LIVE, untold)) == [("kitchen", "")]
 
 
 async def test_kept_handles_that_lead_elsewhere():
     """A kept table by which other characteristics answer: nothing is believed, and it is asked for anew."""
     async with plant_house(ROOMS) as house:
         house.take_time()
-        await house.reads.read_now(PLANT, False, untold)
+        await house.reads.read_now(PLANT, LIVE, untold)
         name = "handles/C4:7C:8D:6A:00:01"
         wrong = json.loads(house.notes[name])
         house.notes[name] = json.dumps(dict.fromkeys(wrong, wrong[miflora.MODE]))
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "kitchen")
         assert tried(report) == [("kitchen", "refused_answer"), ("kitchen", "")]
 
@@ -207,7 +207,7 @@ async def test_patience_ends():
     """Strong and busy for long: in the end the weak one reads."""
     async with plant_house(TWO_FAR) as house:
         await house.slots("kitchen", 0)
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         await good(house, report, "hall")
         assert tried(report) == [("hall", "")]
 
@@ -215,7 +215,7 @@ async def test_patience_ends():
 async def test_the_same_sensor_twice():
     """Two wishes for one sensor are two reads, one after the other."""
     async with plant_house(ROOMS) as house:
-        reports = await asyncio.gather(*(house.reads.read_now(PLANT, False, untold) for _ in range(2)))
+        reports = await asyncio.gather(*(house.reads.read_now(PLANT, LIVE, untold) for _ in range(2)))
         assert [tried(report) for report in reports] == [[("kitchen", "")]] * 2
 
 
@@ -232,7 +232,7 @@ async def storm(reads, seed):
             for name, air in house.airs.items():
                 air.always = None if name == able else chance.choice(faults)
                 air.faults = ["133"] if chance.random() < 0.2 else []
-            report = await house.reads.read_now(PLANT, False, untold)
+            report = await house.reads.read_now(PLANT, LIVE, untold)
             assert report.ok, (number, report)
             assert report.values == sensor.live | {"firmware": "3.2.1"}
             assert house.readings[-1].values == report.values
@@ -255,7 +255,7 @@ async def test_what_a_ranking_says_during_a_read():
     """The reasons can be asked for at any time, also while a read runs."""
     async with plant_house(ROOMS) as house:
         house.airs["kitchen"].always = "absent"
-        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        read = asyncio.create_task(house.reads.read_now(PLANT, LIVE, untold))
         await house.airs["kitchen"].opened.wait()
         kitchen = next(c for c in house.reads.explain(PLANT) if c.proxy == "kitchen")
         assert (kitchen.busy, kitchen.chosen) == (True, False)
@@ -267,7 +267,7 @@ async def test_other_rooms_hear_on_during_a_read():
     """While one proxy connects and reads, not one advertisement of the other rooms is lost."""
     async with plant_house(ROOMS) as house:
         house.airs["kitchen"].faults = ["absent"]
-        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        read = asyncio.create_task(house.reads.read_now(PLANT, LIVE, untold))
         sent = deaf = 0
         while not read.done():
             sent += house.nodes["cellar"].hear(0xAABBCCDDEEFF, 0, -70, b"\x02\x01\x06")

@@ -1,15 +1,17 @@
-"""When devices are read and when not, over real connections: schedule, budget, shutdown, what is told once."""
+"""When devices are read and when not, over real connections: schedule, limit, shutdown, the lock of a device."""
 
 import asyncio
 
 import attrs
 import pytest
 from structlog.testing import capture_logs
-from support.plant_house import PLANT, ROOMS, plant_house, untold
+from support.plant_house import LIVE, PLANT, ROOMS, plant_house, untold
 
 from proxy_listener.node.firmware import NodeTiming
 from proxy_listener.proxies.timing import GattTiming
-from proxy_listener.reads import Timing
+from proxy_listener.reads import ReadTiming
+from proxy_listener.reads.queue import DeviceLock
+from proxy_listener.reads.read import now
 
 pytestmark = pytest.mark.mdns("listed")
 
@@ -18,9 +20,9 @@ async def test_a_crash_during_a_read_gives_no_connection_away():
     """The connection is noted before it is asked for."""
     async with plant_house(ROOMS, read_limit=5) as house:
         house.airs["kitchen"].faults = ["absent"]
-        read = asyncio.create_task(house.reads.read_now(PLANT, False, untold))
+        read = asyncio.create_task(house.reads.read_now(PLANT, LIVE, untold))
         await house.airs["kitchen"].opened.wait()
-        assert house.start_reads().outlook(PLANT).left == 4
+        assert house.start_reads().plan(PLANT).allowed(now()) == 4
         await read
 
 
@@ -29,10 +31,10 @@ async def test_the_budget_of_a_day():
     async with plant_house(ROOMS, read_limit=3) as house:
         for air in house.airs.values():
             air.always = "133"
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         assert len(report.attempts) == 3
         house.start_reads()
-        report = await house.reads.read_now(PLANT, False, untold)
+        report = await house.reads.read_now(PLANT, LIVE, untold)
         assert report.attempts == ()
         assert report.detail == "the limit of 3 connections a day is reached"
         assert sum(air.opens for air in house.airs.values()) == 3
@@ -41,11 +43,11 @@ async def test_the_budget_of_a_day():
 async def test_who_is_not_read():
     """A device without an entry, one never heard, and one of another model each say why."""
     async with plant_house(ROOMS) as house:
-        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, False, untold)).detail
+        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, LIVE, untold)).detail
         house.product_id = 0x055B
-        assert "no model that is read" in (await house.reads.read_now(PLANT, False, untold)).detail
+        assert "no model that is read" in (await house.reads.read_now(PLANT, LIVE, untold)).detail
         house.product_id = None
-        assert "has not been heard" in (await house.reads.read_now(PLANT, False, untold)).detail
+        assert "has not been heard" in (await house.reads.read_now(PLANT, LIVE, untold)).detail
         assert sum(air.opens for air in house.airs.values()) == 0
 
 
@@ -57,11 +59,11 @@ async def test_the_schedule():
         await house.reads.idle(PLANT)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        before = house.reads.outlook(PLANT)
-        after = house.start_reads().outlook(PLANT)
-        for outlook in (before, after):
-            assert outlook.due_in == pytest.approx(86_400, abs=10)
-            assert (outlook.left, outlook.misses) == (999, 0)
+        before = house.reads.plan(PLANT)
+        after = house.start_reads().plan(PLANT)
+        for plan in (before, after):
+            assert plan.due_at() - plan.read == pytest.approx(86_400)
+            assert (plan.allowed(now()), plan.misses) == (999, 0)
         assert len(house.readings) == 1
         assert await house.taken() == {}
 
@@ -77,9 +79,9 @@ async def test_a_sensor_that_does_not_answer():
         await house.reads.idle(PLANT)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        outlook = house.reads.outlook(PLANT)
-        assert outlook.due_in == pytest.approx(3600, abs=10)
-        assert (outlook.read_age, outlook.left, outlook.misses) == (None, 998, 1)
+        plan = house.reads.plan(PLANT)
+        assert plan.due_at() - plan.tried == pytest.approx(3600)
+        assert (plan.read, plan.allowed(now()), plan.misses) == (None, 998, 1)
 
 
 async def test_the_moment_is_the_freshest_rooms():
@@ -111,7 +113,7 @@ async def test_old_firmware_is_told_once():
         house.sensors[PLANT].firmware = "2.7.0"
         with capture_logs() as logs:
             for _ in range(2):
-                await house.reads.read_now(PLANT, False, untold)
+                await house.reads.read_now(PLANT, LIVE, untold)
         told = [entry for entry in logs if entry["log_level"] == "warning"]
         assert [(entry["firmware"], entry["mac"]) for entry in told] == [("2.7.0", "C4:7C:8D:6A:00:01")]
 
@@ -119,14 +121,55 @@ async def test_old_firmware_is_told_once():
 async def test_a_new_configuration():
     """A changed limit holds at once, and what was used of it is not forgotten."""
     async with plant_house(ROOMS, read_limit=5) as house:
-        await house.reads.read_now(PLANT, False, untold)
+        await house.reads.read_now(PLANT, LIVE, untold)
         house.reads.reload([attrs.evolve(house.entries[0], read_limit=1)])
-        assert "limit of 1" in (await house.reads.read_now(PLANT, False, untold)).detail
+        assert "limit of 1" in (await house.reads.read_now(PLANT, LIVE, untold)).detail
 
 
 def test_the_seconds_fit_together():
     """The proxy gives up before we do, we before the ceiling of a live read, and that is 30 s with the release."""
-    gatt, reads = GattTiming(), Timing()
+    gatt, reads = GattTiming(), ReadTiming()
     assert gatt.connect > NodeTiming().open
     assert gatt.slots + gatt.connect + gatt.disconnect < reads.live
     assert reads.live + gatt.release + gatt.slots + gatt.settle <= 30
+
+
+async def test_a_lock_that_is_waited_for_is_not_free_between_two_holders():
+    """asyncio's own ``locked()`` is false in that moment."""
+    lock, held = DeviceLock(), []
+
+    async def hold(name):
+        async with lock:
+            held.append(name)
+
+    assert lock.free
+    await lock.acquire()
+    waiting = asyncio.create_task(hold("second"))
+    await asyncio.sleep(0)
+    lock.release()
+    assert not lock.free
+    await waiting
+    assert lock.free
+    assert held == ["second"]
+
+
+async def test_a_cancelled_wait_does_not_count_as_waiting():
+    """After the holder released the lock it is free."""
+    lock = DeviceLock()
+    await lock.acquire()
+    waiting = asyncio.create_task(lock.acquire())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    lock.release()
+    assert lock.free
+
+
+async def test_a_holder_that_fails_releases_the_lock():
+    """An exception in the block leaves the lock free."""
+    lock = DeviceLock()
+    with pytest.raises(ValueError, match="broke"):
+        async with lock:
+            raise ValueError("broke")
+    assert lock.free

@@ -4,10 +4,19 @@ import struct
 
 import pytest
 
-from proxy_listener.gatt import miflora
-from proxy_listener.gatt.miflora import PLANTS, RefusedError
+from proxy_listener.gatt import miflora_log
+from proxy_listener.gatt.interface import (
+    LocalTime,
+    LogProgress,
+    LogReport,
+    RefusedError,
+    Target,
+    covered_from,
+    covered_text,
+)
+from proxy_listener.gatt.miflora import PLANTS
+from proxy_listener.gatt.miflora_log import CoveredEntries, EntryDownload
 from proxy_listener.model.errors import GattError
-from proxy_listener.reads.download import Covered, Download, LogReport, gap_start, recall
 
 NOW = 1_700_000_000.0
 HOUR = 3600
@@ -30,7 +39,7 @@ class Sensor:
         self.reads = 0
 
     async def read(self, characteristic):
-        if characteristic == miflora.CLOCK:
+        if characteristic == miflora_log.CLOCK:
             return struct.pack("<I", self.clock)
         if self.asked is None:
             return struct.pack("<H", len(self.log)) + bytes(14)
@@ -41,7 +50,7 @@ class Sensor:
         return self.log[self.asked] if self.asked < len(self.log) else EMPTY
 
     async def write(self, characteristic, data, response):
-        assert (characteristic, response) == (miflora.LOG_CONTROL, True)
+        assert (characteristic, response) == (miflora_log.LOG_CONTROL, True)
         self.asked = None if data == b"\xa0\x00\x00" else int.from_bytes(data[1:], "little")
 
     async def pause(self, seconds):
@@ -57,10 +66,16 @@ class Book:
 
     def __init__(self, since=0.0, times=(), before=None, now=NOW):
         self.stored, self.told, self.now = [], [], now
-        self.download = Download(PLANTS[0x0098], since, self.store, lambda: self.now, list(times), before)
+        self.progress = LogProgress(since, self.store, times, before)
+        target = Target(0xC47C8D6A0001, 0x0098, lambda: LocalTime(self.now, 0))
+        self.download = EntryDownload(PLANTS[0x0098], target, self.progress)
 
-    def store(self, time, item):
-        self.stored.append((time, item.values["moisture"]))
+    def store(self, time, values):
+        self.stored.append((time, values["moisture"]))
+
+    @property
+    def covered(self):
+        return covered_from(CoveredEntries, self.download.covered())
 
     async def fetch(self, sensor):
         """Connections until all is there. Gives how many it took."""
@@ -83,7 +98,7 @@ async def test_300_entries_over_a_link_that_breaks_every_20():
     book, sensor = Book(), Sensor(300, life=20)
     assert await book.fetch(sensor) == 15
     assert book.stored == due(300)
-    assert book.download.report() == LogReport(300, 300, 0, 0, True)
+    assert book.progress.report() == LogReport(300, 300, 0, 0, True)
     assert sensor.reads == 300
     assert book.told[-1] == (300, 300)
     assert [done for done, _ in book.told] == sorted(done for done, _ in book.told)
@@ -101,7 +116,7 @@ async def test_an_hour_passes_between_two_connections():
     await book.fetch(sensor)
     assert book.stored == due(50)
     assert sensor.reads == 50
-    assert book.download.report() == LogReport(50, 50, 0, 0, True)
+    assert book.progress.report() == LogReport(50, 50, 0, 0, True)
 
 
 async def test_an_hour_passes_within_a_connection():
@@ -109,16 +124,16 @@ async def test_an_hour_passes_within_a_connection():
     sensor = Sensor(50)
 
     class Passing(Book):
-        def store(self, time, item):
-            super().store(time, item)
+        def store(self, time, values):
+            super().store(time, values)
             if len(self.stored) == 30:
                 sensor.hour_passes()
 
     book = Passing()
     await book.fetch(sensor)
     assert book.stored == due(50)
-    assert book.download.report() == LogReport(50, 50, 0, 0, True)
-    assert book.download.covered().count == 50
+    assert book.progress.report() == LogReport(50, 50, 0, 0, True)
+    assert book.covered.count == 50
 
 
 async def test_what_is_no_measurement_is_skipped_and_counted():
@@ -128,7 +143,7 @@ async def test_what_is_no_measurement_is_skipped_and_counted():
     sensor.log[7] = struct.pack("<I", NEWEST - HOUR * 7) + bytes(12)
     await book.fetch(sensor)
     assert book.stored == [row for at, row in enumerate(due(10)) if at not in {3, 7}]
-    assert str(book.download.report()) == "8 entries stored, 0 known, 2 skipped of 10"
+    assert str(book.progress.report()) == "8 entries stored, 0 known, 2 skipped of 10"
 
 
 async def test_what_the_journal_has_is_not_stored_again():
@@ -137,7 +152,7 @@ async def test_what_the_journal_has_is_not_stored_again():
     book = Book(times=times)
     await book.fetch(Sensor(10))
     assert [row for row in due(10) if row not in book.stored] == due(10)[4:6]
-    assert book.download.report() == LogReport(10, 8, 2, 0, True)
+    assert book.progress.report() == LogReport(10, 8, 2, 0, True)
 
 
 async def test_the_next_run_reads_only_what_is_new():
@@ -148,12 +163,12 @@ async def test_the_next_run_reads_only_what_is_new():
     for _ in range(5):
         sensor.hour_passes()
     sensor.reads = 0
-    second = Book(before=recall(first.download.covered().note()), now=NOW + 5 * HOUR)
+    second = Book(before=first.download.covered(), now=NOW + 5 * HOUR)
     await second.fetch(sensor)
     assert len(second.stored) == 5
     assert sensor.reads == 6
-    assert second.download.report() == LogReport(305, 5, 300, 0, True)
-    assert second.download.covered().count == 305
+    assert second.progress.report() == LogReport(305, 5, 300, 0, True)
+    assert second.covered.count == 305
 
 
 async def test_a_run_that_stopped_is_continued_by_the_next():
@@ -162,7 +177,7 @@ async def test_a_run_that_stopped_is_continued_by_the_next():
     first = Book()
     with pytest.raises(GattError):
         await first.download.advance(sensor, lambda *_: None)
-    assert str(first.download.report()) == "40 entries stored, 0 known, 0 skipped of 100, not complete"
+    assert str(first.progress.report()) == "40 entries stored, 0 known, 0 skipped of 100, not complete"
     sensor.left, sensor.reads = 1000, 0
     second = Book(before=first.download.covered())
     await second.fetch(sensor)
@@ -172,11 +187,11 @@ async def test_a_run_that_stopped_is_continued_by_the_next():
 
 async def test_a_new_battery_is_a_new_log():
     """After a change of battery the note of the old log counts for nothing."""
-    old = Covered(NOW - 10 * CLOCK, NEWEST, 300)
-    book = Book(before=old)
+    old = CoveredEntries(NOW - 10 * CLOCK, NEWEST, 300)
+    book = Book(before=covered_text(old))
     await book.fetch(Sensor(10))
     assert book.stored == due(10)
-    assert book.download.covered() == Covered(NOW - CLOCK, NEWEST, 10)
+    assert book.covered == CoveredEntries(NOW - CLOCK, NEWEST, 10)
 
 
 async def test_a_new_battery_between_two_connections():
@@ -185,7 +200,7 @@ async def test_a_new_battery_between_two_connections():
     with pytest.raises(GattError):
         await book.download.advance(sensor, lambda *_: None)
     sensor.clock, sensor.log = 4000, [entry(3600)]
-    with pytest.raises(RefusedError, match="started anew"):
+    with pytest.raises(RefusedError, match="was restarted"):
         await book.download.advance(sensor, lambda *_: None)
 
 
@@ -195,8 +210,8 @@ async def test_only_back_to_the_gap():
     await book.fetch(sensor)
     assert book.stored == due(10)
     assert sensor.reads == 11
-    assert book.download.report() == LogReport(10, 10, 0, 0, True)
-    assert book.download.covered().count == 10
+    assert book.progress.report() == LogReport(10, 10, 0, 0, True)
+    assert book.covered.count == 10
 
 
 async def test_a_clock_that_was_never_set_stores_nothing():
@@ -209,23 +224,11 @@ async def test_an_empty_log():
     """A sensor with a new battery has no entries, and that is complete."""
     book = Book()
     await book.fetch(Sensor(0))
-    assert book.download.report() == LogReport(0, 0, 0, 0, True)
+    assert book.progress.report() == LogReport(0, 0, 0, 0, True)
     assert book.download.covered() is None
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "7", '{"boot": "x", "newest": 1, "count": 1}'])
 def test_a_damaged_note_is_none(text):
-    """Then everything is fetched anew."""
-    assert recall(text) is None
-
-
-@pytest.mark.parametrize(
-    ("missing", "start"),
-    [(set(), None), ({10, 11}, None), ({10, 11, 12}, 10), ({5, 10, 11, 12, 13, 20, 21, 22}, 10), ({22, 23, 24}, 22)],
-)
-def test_a_gap_is_three_hours_or_more(missing, start):
-    """One or two hours without a reading are no gap; the first longer one says how far back to fetch."""
-    day = 472_200
-    hours = {day + hour for hour in range(30)} - {day + hour for hour in missing}
-    found = gap_start(hours, day * 3600.0, (day + 24) * 3600.0 + 1800)
-    assert found == (None if start is None else (day + start) * 3600.0)
+    """Then everything is fetched again."""
+    assert covered_from(CoveredEntries, text) is None
