@@ -14,8 +14,6 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 from proxy_listener.node.firmware import ESPHOME_2026_6, ESPHOME_2026_10
 from proxy_listener.simulator.house import House
 
-pytestmark = pytest.mark.mdns("shared")
-
 FAST = faster(20)
 
 
@@ -49,6 +47,7 @@ async def _put(queue, value):
     queue.put_nowait(value)
 
 
+@pytest.mark.mdns("shared")
 async def test_a_power_cycle_ends_sessions_and_keeps_the_port():
     """The client sees an unexpected end; the node is back at its port and answers mDNS again."""
     home = house()
@@ -109,6 +108,7 @@ async def test_a_wedged_scanner_says_running_and_hears_nothing(until):
         assert proxy.node.scanner.hears
 
 
+@pytest.mark.mdns("shared")
 async def test_chaos_undoes_what_it_did():
     """After many faults of every kind each node answers, hears, has its slots and its record."""
     home = house(rooms=3)

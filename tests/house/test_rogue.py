@@ -12,8 +12,6 @@ from proxy_listener.node.firmware import ESPHOME_2026_10
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
 
-pytestmark = pytest.mark.mdns("alone")
-
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 
 
@@ -54,6 +52,7 @@ async def test_a_bomb_arrives_whole():
     await node.stop()
 
 
+@pytest.mark.mdns("alone")
 async def test_spam_and_hostile_names_are_announced():
     """Records of nodes that are not there, and of one whose name is an attack."""
     ours, theirs = AsyncZeroconf(interfaces=["127.0.0.1"]), AsyncZeroconf(interfaces=["127.0.0.1"])

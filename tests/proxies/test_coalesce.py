@@ -9,8 +9,6 @@ from support.edge import entry, house, make_node
 
 from proxy_listener.proxies.coalesce import CoalescingEventLoop, CoalescingSelector, event_loop
 
-pytestmark = pytest.mark.mdns("alone")
-
 WINDOW = 0.5
 
 
@@ -155,6 +153,7 @@ def test_zero_is_off():
     loop.close()
 
 
+@pytest.mark.mdns("alone")
 def test_a_fleet_on_this_loop():
     """Streams are slow sockets, everything is heard, and a proxy with a connection under way is fast."""
 
