@@ -36,6 +36,7 @@ ORDER = (
     "pink plant",
     "scale",
     "old plant",
+    "clock",
 )
 """Profiles of the devices, in turn: the first dozen is a fair sample."""
 

@@ -7,14 +7,16 @@ packets to the nodes' radios and records who received what; it never touches the
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from random import Random
+from typing import Any, TypeAlias
 
 import attrs
 from zeroconf.asyncio import AsyncZeroconf
 
+from proxy_listener.gatt.lywsd02 import PRODUCTS
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.secret import Secret
 from proxy_listener.node.air import Link, Lost, Notified
@@ -24,6 +26,7 @@ from proxy_listener.node.settings import NodeSettings
 from proxy_listener.simulator.devices import SimulatedDevice, Transmission
 from proxy_listener.simulator.generate import FIRMWARES, generate_devices, generate_neighbours, generate_rooms
 from proxy_listener.simulator.ground_truth import GroundTruth
+from proxy_listener.simulator.lywsd02 import ClockSensor
 from proxy_listener.simulator.miflora import PlantSensor
 from proxy_listener.simulator.radio import Point, Room, mean_rssi, receive
 from proxy_listener.simulator.seeded_random import random_for
@@ -34,22 +37,26 @@ ESPRESSIF = 0x246F28
 FOREVER = 10.0**9
 """Seconds; longer than any house runs."""
 LOGGED = 300
-"""Hours that a plant's log holds."""
+"""Hours that the log of a plant or a clock holds."""
 REACH = -92.0
 """dBm: a weaker device does not receive a connect request."""
 
 
-class RoomAir:
-    """What the radio of one room can connect to: plants in reach. An open to anything else never returns."""
+Placed: TypeAlias = tuple[PlantSensor | ClockSensor, Point]
+"""A device that can be connected to, and where it is."""
 
-    def __init__(self, room: Room, plants: dict[Address, tuple[PlantSensor, Point]]) -> None:
+
+class RoomAir:
+    """What the radio of one room can connect to: sensors in reach. An open to anything else never returns."""
+
+    def __init__(self, room: Room, sensors: Mapping[Address, Placed]) -> None:
         self._room = room
-        self._plants = plants
+        self._sensors = sensors
 
     async def open(self, address: int, address_type: int, lost: Lost, notified: Notified) -> Link:
         """As :meth:`Air.open`."""
         del address_type
-        found = self._plants.get(address)
+        found = self._sensors.get(address)
         if found is None or mean_rssi(found[1], self._room.place) < REACH:
             never: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
             return await never
@@ -108,8 +115,8 @@ class House:
         self._node_type = node_type
         self._own = random_for(self.seed, "nodes", instance)
         self.noise_psk = Secret(b64encode(self._own.randbytes(32)).decode()) if noise else None
-        self._plants: dict[Address, tuple[PlantSensor, Point]] = {
-            device.mac: (self._plant(device), device.place)
+        self._sensors: Mapping[Address, Placed] = {
+            device.mac: (self._sensor(device), device.place)
             for device in self.devices
             if device.profile.gatt_firmware is not None
         }
@@ -121,9 +128,9 @@ class House:
         self._playing: asyncio.Task[None] | None = None
 
     @property
-    def plants(self) -> dict[Address, PlantSensor]:
-        """The GATT side of each plant sensor, by MAC."""
-        return {mac: plant for mac, (plant, _) in self._plants.items()}
+    def sensors(self) -> dict[Address, PlantSensor | ClockSensor]:
+        """The GATT side of each plant sensor and clock, by MAC."""
+        return {mac: sensor for mac, (sensor, _) in self._sensors.items()}
 
     def proxy(self, name: str) -> HouseProxy:
         """The proxy of that name, or in the room of that name."""
@@ -175,10 +182,10 @@ class House:
         return AirTraffic(self.seed, self.rooms, devices, self.pace, self.foreign, self.others, epoch=epoch)
 
     def send(self, packet: Transmission) -> None:
-        """Send one packet now. A plant that is connected does not advertise."""
+        """Send one packet now. A sensor that is connected does not advertise."""
         now = time.time()
-        plant = self._plants.get(packet.address)
-        if plant is not None and not plant[0].advertises:
+        sensor = self._sensors.get(packet.address)
+        if sensor is not None and not sensor[0].advertises:
             return
         self.truth.on_air(packet.frame, now)
         for proxy in self.proxies:
@@ -206,8 +213,10 @@ class House:
                 await asyncio.sleep(max(0.0, ahead))
             self.send(packet)
 
-    def _plant(self, device: SimulatedDevice) -> PlantSensor:
+    def _sensor(self, device: SimulatedDevice) -> PlantSensor | ClockSensor:
         chance = random_for(self.seed, mac_text(device.mac), "gatt")
+        if device.profile.product_id in PRODUCTS:
+            return self._clock(device, chance)
         plant = PlantSensor(device.mac, device.profile.product_id or 0, time.time, device.profile.gatt_firmware or "")
         plant.battery = chance.randint(20, 100)
         plant.tenths, plant.light = chance.randint(50, 300), chance.randint(0, 20_000)
@@ -215,12 +224,20 @@ class House:
         plant.fill_log(LOGGED, chance)
         return plant
 
+    @staticmethod
+    def _clock(device: SimulatedDevice, chance: Random) -> ClockSensor:
+        clock = ClockSensor(device.mac, device.profile.product_id or 0, time.time, device.profile.gatt_firmware or "")
+        clock.battery, clock.humidity = chance.randint(20, 100), chance.randint(20, 90)
+        clock.hundredths = chance.randint(500, 3_000)
+        clock.fill_log(LOGGED, chance)
+        return clock
+
     def _node(self, room: Room, firmware: Firmware, timing: NodeTiming | None) -> Node:
         mac = ESPRESSIF << 24 | self._own.getrandbits(24)
         name = room.name.lower().replace(" ", "-") + "-proxy" + (f"-{mac & 0xFFFFFF:06x}" if self._instance else "")
         wifi = random_for(self.seed, "wifi", room.name).randint(-78, -45)
         settings = NodeSettings(name, mac, f"{room.name} proxy", self.noise_psk, area=room.name, wifi_rssi=wifi)
-        return self._node_type(settings, firmware, RoomAir(room, self._plants), timing)
+        return self._node_type(settings, firmware, RoomAir(room, self._sensors), timing)
 
     def _proxy_entry(self, proxy: HouseProxy, *, static: bool) -> dict[str, Any]:
         settings = proxy.node.settings

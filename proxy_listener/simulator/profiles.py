@@ -88,6 +88,15 @@ def round_climate(chance: Random) -> Iterator[Content]:
             yield Content(obj(0x100A, b"\x51"), {"battery": 81}, wait=3)
 
 
+def clock(chance: Random) -> Iterator[Content]:
+    """LYWSD02: temperature and humidity by turns, each about once a minute."""
+    warmth, damp = _walk(chance, 230, 50, 350, 2), _walk(chance, 480, 200, 900, 6)
+    while True:
+        tenths, permille = next(warmth), next(damp)
+        yield Content(obj(0x1004, struct.pack("<h", tenths)), {"temperature": tenths / 10}, wait=30)
+        yield Content(obj(0x1006, struct.pack("<H", permille)), {"humidity": permille / 10}, wait=30)
+
+
 def door(chance: Random) -> Iterator[Content]:
     """MCCGQ02HL: open, closed, sometimes light, sometimes a sign of life without objects."""
     while True:
@@ -245,6 +254,19 @@ PROFILES: Mapping[str, Profile] = {
             copies=2,
             spacing=0.4,
             gatt_firmware="2.7.0",
+        ),
+        Profile(
+            "LYWSD02",
+            "clock",
+            0x045B,
+            0xE72E01,
+            False,
+            clock,
+            version=2,
+            capability=0x09,
+            copies=4,
+            spacing=0.4,
+            gatt_firmware="1.1.2_0042",
         ),
         Profile("HHCCJCY10", "pink plant", None, 0xDC234D, False, pink_plant, uuid=TUYA, copies=4, spacing=0.5),
         Profile(

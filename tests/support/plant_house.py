@@ -252,9 +252,12 @@ def sensor(mac=PLANT, **more):
 
 
 @asynccontextmanager
-async def plant_house(rssi, *, plants=1, firmware=None, **entry):
-    """Nodes by these names, each as strong as given; ``firmware`` by name where it is not the newest."""
-    sensors = {PLANT + i: sensor(PLANT + i) for i in range(plants)}
+async def plant_house(rssi, *, plants=1, firmware=None, clock=None, **entry):
+    """Nodes by these names, each as strong as given; ``firmware`` by name where it is not the newest.
+
+    ``clock``: the one device instead of plants.
+    """
+    sensors = {PLANT + i: sensor(PLANT + i) for i in range(plants)} if clock is None else {clock.mac: clock}
     airs = {name: RoomAir(sensors) for name in rssi}
     nodes = {
         name: FaultyNode(
@@ -269,6 +272,7 @@ async def plant_house(rssi, *, plants=1, firmware=None, **entry):
         await node.start()
     entries = [DeviceSettings(mac, **({"read_limit": 1000} | entry)) for mac in sensors]
     house = PlantHouse(nodes, airs, sensors, dict(rssi), entries)
+    house.product_id = next(iter(sensors.values())).product_id
     house.fleet = Fleet(
         DiscoverySettings(accept="listed", interfaces=("127.0.0.1",)),
         [ProxySettings(name, host="127.0.0.1", port=node.port) for name, node in nodes.items()],
