@@ -1,7 +1,7 @@
-"""LYWSD02's services, characteristics and handles.
+"""The services, characteristics and handles of LYWSD02.
 
-The rule of this file: UUIDs are those of a dump (docs/protocol/lywsd02.md#characteristics), handles are made up, except
-those of live values.
+The UUIDs are from a dump (docs/protocol/lywsd02.md#characteristics). So are the handles of live values; the other
+handles are made up.
 """
 
 from collections.abc import Sequence

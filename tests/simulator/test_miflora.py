@@ -36,15 +36,6 @@ async def log_in(link, mac):
     await link.write(0x12, table.rc4(token, bytes.fromhex("92ab54fa")), response=True)
 
 
-def test_rc4_and_the_mixes():
-    """RC4 as its published vectors, also for the 12-byte keys that the library refuses; mixA and mixB by hand."""
-    assert table.rc4(b"Key" * 4, b"Plaintext") == bytes.fromhex("bbf316e8d940af0ad3")
-    assert table.mixes(0xC47C8D6A3E7A, 0x0098) == (
-        bytes.fromhex("7a6ac498987cc43e"),
-        bytes.fromhex("7a6ac4007c7ac498"),
-    )
-
-
 async def test_live_data_needs_the_mode_change_with_a_response(sensor):
     """The placeholder before it, and after a write without response; then the values (docs/protocol/miflora.md)."""
     link, *_ = await opened(sensor)
