@@ -8,10 +8,10 @@ that a receiver must find in them.
     70 %   foreign: phones whose addresses rotate, beacons, earbuds; a third has service data of some UUID
     30 %   ours: each frame six times within 1.5 s, heard in five rooms; one in twenty copies comes as a scan response
            that holds only a name, so an address alone says nothing
-     1 %   of all is a frame that nobody delivered before; two thirds of them encrypted (MiBeacon v5)
+     1 %   of all is a new frame; two thirds of them encrypted (MiBeacon v5)
 
 The rule of this file: everything follows from the seed, and each frame of a device carries a temperature of its own, so
-that whoever shows it has read it.
+that a client that shows it has read it.
 """
 
 import hashlib
@@ -177,7 +177,7 @@ def _hear(
     for proxy in sorted({(home + room) % mix.proxies for room in range(ROOMS)}):
         for repeat in range(repeats):
             rssi = -60 - 5 * ((proxy - home) % mix.proxies) + rng.randint(-3, 3)
-            # Never instead of a frame's first copies: what no proxy delivers, nobody can find.
+            # Never instead of the first copies of a frame: one that no proxy delivers cannot be found.
             payload = NAME if repeat and rng.random() < NAME_ONLY else data
             heard[proxy].append((begin + repeat * REPEAT_SECONDS, Heard(sensor.mac, 0, rssi, payload)))
 

@@ -3,7 +3,7 @@
 In: a mix as JSON in the first argument, ``go`` on standard input. Out, a line of JSON each: the ports; when the first
 and the last proxy's stream was subscribed to; what was sent, and when each frame was on air. Times are monotonic
 seconds, which all processes of a machine share. The rule of this file: messages are made before the clock starts, and
-what a client's full buffer threw away is counted, because nobody can find it.
+what a client's full buffer dropped is counted, because it cannot be found.
 """
 
 import asyncio

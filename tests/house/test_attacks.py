@@ -1,4 +1,4 @@
-"""What anyone with a radio can send in the name of a device, and that it comes to nothing (threats R1 to R14)."""
+"""Frames forged or replayed in the name of a device have no effect (docs/protocol/threats.md, R1 to R14)."""
 
 import random
 import struct
@@ -138,7 +138,7 @@ def test_replays_do_not_set_a_silent_device_back():
     assert not air.readings[1].fires
 
 
-def test_a_jump_ahead_with_a_bad_tag_locks_nobody_out():
+def test_a_jump_ahead_with_a_bad_tag_locks_no_device_out():
     """R5: a counter at the end of its range, forged."""
     air = Air(keyed())
     air.say(sealed(1000))
@@ -270,7 +270,7 @@ def test_renamed_proxies_do_not_gather_in_a_device():
     assert "rogue-999" in {heard.proxy for heard in air.status().heard}
 
 
-def test_a_clock_that_starts_in_1970_stops_nobody():
+def test_a_clock_that_starts_in_1970_stops_nothing():
     """A machine without a battery clock: rows of 1970 in the history, then the true time, then a restart."""
     air = Air(wall=0.0)
     air.say(plain(1, product=LYWSDCGQ))

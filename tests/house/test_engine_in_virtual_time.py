@@ -48,7 +48,7 @@ def play(air: Air, advertisements) -> None:
 
 
 def authentic(comparison: Comparison, house: House) -> tuple[list, list, list]:
-    """What went wrong with devices that have a key. Of plain ones a replay after five minutes cannot be told apart."""
+    """The errors of devices that have a key. A plain frame replayed after five minutes cannot be recognised."""
     keys = keyed(house)
     return (
         [frame for frame in comparison.lost if frame.mac in keys],

@@ -157,7 +157,7 @@ async def a_sink(name, run):
         del sys.modules[module.__name__]
 
 
-async def test_a_sink_that_raises_stops_nobody(tmp_path):
+async def test_a_sink_that_raises_stops_nothing_else(tmp_path):
     """Neither one that raises at once, nor one whose module cannot be imported, nor one that swallows its end."""
     released, failed = asyncio.Event(), asyncio.Event()
 

@@ -22,7 +22,7 @@ from proxy_listener.simulator.comparison import compare
 pytestmark = pytest.mark.mdns("shared")
 
 IN_FLIGHT = 1.0
-"""Seconds around a fault in which what one proxy alone heard may lie in a buffer that nobody reads again."""
+"""Seconds around a fault in which frames of one proxy may be in a socket buffer that is never read."""
 MINUTE_LONG = frozenset({"rekey"})
 """After a refused key a proxy is left alone for a minute, however short the test."""
 SHORT = Plan(
@@ -138,7 +138,7 @@ async def settled(before):
     """What the process holds, once what is short-lived (a question by mDNS, a probe) is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + 10.0
-    while not (after := Sample.now()).within(before) and loop.time() < until:  # noqa: ASYNC110  nobody tells
+    while not (after := Sample.now()).within(before) and loop.time() < until:  # noqa: ASYNC110  nothing signals it
         await asyncio.sleep(0.1)
     return after
 

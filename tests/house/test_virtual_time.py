@@ -107,15 +107,15 @@ def test_attacks_and_restarts_are_in_the_truth():
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_counters_wrap_their_eight_bits(seed):
-    """In ten minutes the low byte of counters has come round for every device that sends often."""
+    """Within ten minutes the low byte of the counter wraps in every device that sends often."""
     heard = in_virtual_time(House(seed), 600)
     assert sum(1 for _ in heard)
     wrapped = {frame.mac for frame in heard.truth.frames if frame.counter is not None and frame.counter & 0xFF == 0}
     assert len(wrapped) >= 6
 
 
-def test_a_loss_that_nobody_hears_is_in_the_truth():
-    """Where every room misses nearly everything, frames are unheard, and the truth says which."""
+def test_frames_that_no_room_hears_are_in_the_ground_truth():
+    """If every room loses nearly all packets, the ground truth lists the frames that none received."""
     house = House(4, rooms=2, loss=0.97)
     heard = in_virtual_time(house, 300)
     assert sum(1 for _ in heard)

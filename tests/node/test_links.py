@@ -18,7 +18,7 @@ FAST = faster(50, open=0.1)
 
 
 class Everyone:
-    """An air in which each address that may answer does, at once or when told."""
+    """Peripherals at every address, which answer at once or when the test lets them."""
 
     mtu = 60
 
@@ -54,7 +54,7 @@ class Everyone:
 
 
 class Desk:
-    """Links with everything around them; ``told`` is what the holder gets, without free counts."""
+    """Links and what they need; ``told``: messages to the stream holder, except free counts."""
 
     def __init__(self, firmware, timing=FAST):
         self.air, self.told, self.frees = Everyone(), asyncio.Queue(), []
@@ -176,7 +176,7 @@ async def test_a_slot_kept_for_nothing_is_given_back_since_2026_8():
 
 
 async def test_2025_6_takes_a_slot_without_address_type_and_waits():
-    """No refusal, the slot is told, and nothing ends the wait: neither a request with the type nor a disconnect."""
+    """No refusal; the slot is reported as taken, and neither a request with the type nor a disconnect frees it."""
     desk = Desk(ESPHOME_2025_6)
     desk.links.connect(PLANT, None, cached=True)
     desk.links.connect(PLANT, 0, cached=True)
@@ -202,7 +202,7 @@ async def test_giving_up_during_the_open_is_a_cancelled_open_in_2026_10():
 
 @pytest.mark.parametrize(("firmware", "named"), [(ESPHOME_2025_6, []), (ESPHOME_2026_6, [PLANT])])
 async def test_who_asks_for_free_slots_is_told_the_addresses_since_2025_12(firmware, named):
-    """The holder is told them unasked in both."""
+    """The holder gets them after each change in both generations."""
     desk = Desk(firmware)
     desk.links.connect(PLANT, 0, cached=True)
     answer = desk.links.answer()
@@ -278,7 +278,7 @@ async def test_a_request_while_the_link_closes_is_passed_over(desk):
 
 
 async def test_closing_all_is_silent(desk):
-    """The holder is gone: links are closed, slots free, nobody is told."""
+    """The holder left: links are closed and slots free, without a message."""
     desk.links.connect(PLANT, 0, cached=True)
     await desk.state()
     desk.links.drop_all()

@@ -60,7 +60,7 @@ async def test_giving_up_early_frees_the_slot_by_generation(generation, free):
 
 
 async def test_a_lost_link_ends_what_is_pending():
-    """A drop by the peripheral is told with its reason, and a pending read fails."""
+    """A drop by the peripheral is reported with its reason, and a pending read fails."""
     air = OnePlant()
     async with running(air=air) as node, holder(node) as api:
         told = await open_link(api)
@@ -153,7 +153,7 @@ async def test_the_sixth_client_is_closed():
 
 
 async def test_a_wrong_password_ends_the_session():
-    """Firmware with a password: a wrong one is told, and nothing but DeviceInfo is answered."""
+    """Firmware with a password: a wrong one is refused, and only DeviceInfo is answered."""
     async with running(generations.ESPHOME_2025_6, password=Secret("right")) as node:
         async with client(node, password="right") as api:
             await api.connect(login=True)

@@ -24,7 +24,7 @@ async def test_a_change_of_mode_restarts_the_scan(firmware, states, configured):
 
 
 async def test_the_mode_that_is_set_already_changes_nothing():
-    """No state is told for it."""
+    """No state is sent."""
     async with running() as (node, connect):
         client = await (await connect()).hold(ESPHOME_2026_10)
         assert await client.answers(api.BluetoothScannerSetModeRequest(mode=1)) == []

@@ -43,7 +43,7 @@ async def test_a_session_that_does_not_authenticate_is_cut():
 
 
 async def test_unknown_and_broken_messages_are_passed_over():
-    """A number that nobody knows, a payload that is no such message: the session goes on."""
+    """An unknown number and an invalid payload are ignored, and the session continues."""
     async with running() as (_, connect):
         client = await (await connect()).hello()
         client.writer.write(client.wire.pack([(9_999, b"\x01"), (68, b"\xff\xff\xff")]))

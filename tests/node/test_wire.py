@@ -113,7 +113,7 @@ def test_a_handshake_frame_over_128_bytes_is_refused_before_it_is_read():
 
 
 def test_a_changed_byte_ends_an_encrypted_session():
-    """The tag fails; nothing is told to whoever it was."""
+    """The tag fails, and no answer is sent."""
     wire, encrypt, _ = handshake()
     body = bytearray(encrypt.encrypt(b"\x00\x07\x00\x00"))
     body[0] ^= 1

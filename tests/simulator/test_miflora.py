@@ -55,7 +55,7 @@ async def test_old_firmware_needs_no_mode_change(sensor):
 
 
 async def test_it_does_not_advertise_while_connected_and_takes_one_central(sensor):
-    """The second open waits for ever; closing lets it advertise again."""
+    """The second open does not return; after the first link is closed it advertises again."""
     link, *_ = await opened(sensor)
     assert not sensor.advertises
     with pytest.raises(TimeoutError):
@@ -80,7 +80,7 @@ async def test_it_hangs_up_on_who_does_not_log_in(sensor):
 
 
 async def test_a_login_with_another_key_does_not_keep_the_link(sensor):
-    """mixA of another MAC: the sensor hangs up as if nobody had logged in."""
+    """With mixA of another MAC the sensor closes the link, as without a login."""
     link, lost, _ = await opened(sensor)
     await log_in(link, MAC + 1)
     assert sensor.logins == 0

@@ -1,6 +1,4 @@
-"""A proxy that turned bad, in a process of its own: ``python flooding.py MANNER`` prints its port and floods whoever
-subscribes.
-"""
+"""A flooding proxy in its own process: ``python flooding.py MANNER`` prints its port and floods its subscribers.
 
 import asyncio
 import random
@@ -28,7 +26,7 @@ def batches(manner: str) -> list:
 
 
 def random_batch(chance: random.Random):
-    """Service data of ours, from addresses that nobody has."""
+    """Xiaomi service data from random addresses."""
     batch = api.BluetoothLERawAdvertisementsResponse()
     for _ in range(ADVERTISEMENTS):
         data = bytes.fromhex("020106141695fe") + chance.randbytes(17)

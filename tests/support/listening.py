@@ -106,5 +106,5 @@ class Air:
         return next(status for status in self.devices.statuses(self.now) if status.mac == mac)
 
     def restarted(self, *entries: DeviceSettings, pause: float = 1.0) -> "Air":
-        """The service again, over the same history, after a pause; its monotonic clock begins anew."""
+        """The service restarted with the same history after a pause; its monotonic clock starts at 0."""
         return Air(*entries, memory=self.memory, now=0.0, wall=self.wall + self.now + pause)

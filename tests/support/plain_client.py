@@ -1,4 +1,4 @@
-"""A node on loopback and a plaintext client that says what it is told to, before any library has a say."""
+"""A node on loopback and a plaintext client that sends any messages, without a library in between."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ FAST = faster(100)
 
 
 class Client:
-    """A plaintext client that says what it is told to."""
+    """Sends and receives single messages."""
 
     def __init__(self, reader, writer):
         self.reader, self.writer, self.wire, self.ready = reader, writer, PlainWire(), []

@@ -216,7 +216,7 @@ class PlantHouse:
         self.more.set()
 
     async def slots(self, name, free):
-        """Other links leave so many slots free; our session is told, as it is by firmware, and has heard it."""
+        """Other clients' links leave so many slots free; our session has received the message about it."""
         links = self.nodes[name].links
         links.limit = free
         self.nodes[name].send(links.report())

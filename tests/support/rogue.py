@@ -1,7 +1,6 @@
-"""Nodes that mean harm, or are broken: servers that stall, drip, lie about lengths; bombs on an open stream; mDNS spam.
+"""Malicious or broken nodes: servers that stall, send slowly or claim wrong lengths; huge messages; mDNS spam.
 
-The rule of this file: everything here is what any host on the network could do without knowing a key, or, for
-:func:`bomb`, a proxy that turned bad.
+Any host on the network can do all of this without a key; :func:`bomb` needs a compromised proxy.
 """
 
 import asyncio
@@ -50,7 +49,7 @@ class _Peer(asyncio.Protocol):
                 transport.write(b"\x01\xff\xff" + chance.randbytes(0xFFFF))
                 await asyncio.sleep(0.01)
         elif self._manner == "drip":
-            # The beginning of a node's hello, a byte at a time, for ever.
+            # The beginning of a node's hello, a byte at a time, without end.
             for byte in b"\x01\x00\x40\x01" + b"d" * 0x3F:
                 transport.write(bytes((byte,)))
                 await asyncio.sleep(0.5)
