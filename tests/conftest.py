@@ -7,9 +7,9 @@ All mDNS on loopback is one network: zeroconf joins one group on one port, which
 So a test that opens mDNS carries the marker ``mdns`` with one of these words, and a file lock keeps them apart, also
 between the workers and checkouts of one machine:
 
-``alone``    it browses and uses, or counts, what it finds, or announces names that other tests use, too.
-``shared``   it announces names that no other test uses, and uses those only.
-``listed``   it announces nothing, and uses only the nodes that its configuration lists by address: needs no lock.
+``alone``    it browses and uses, or counts, what it finds, or announces names that other tests have, too.
+``shared``   it announces names that no other test has, or lists nodes by names that a test announces ``alone``.
+``listed``   it announces nothing, and lists nodes by addresses and by names that no test announces: needs no lock.
 
 A test that opens mDNS in its own process without the marker fails.
 """

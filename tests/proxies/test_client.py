@@ -47,7 +47,7 @@ def listed(*sensors):
     return connection, wifi
 
 
-@pytest.mark.mdns("alone")
+@pytest.mark.mdns("shared")
 @pytest.mark.parametrize("generation", [firmware.FIRST_RAW, firmware.ESPHOME_2026_10], ids=["2023.6", "2026.10"])
 async def test_a_node_with_the_sensor_reports_its_reception(generation):
     node, mute = make_node(1, generation), make_node(2, generation)

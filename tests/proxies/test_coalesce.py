@@ -153,7 +153,7 @@ def test_zero_is_off():
     loop.close()
 
 
-@pytest.mark.mdns("alone")
+@pytest.mark.mdns("shared")
 def test_a_fleet_on_this_loop():
     """Streams are slow sockets, everything is heard, and a proxy with a connection under way is fast."""
 

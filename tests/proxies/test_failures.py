@@ -14,7 +14,7 @@ from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.node import firmware
 
-pytestmark = pytest.mark.mdns("alone")
+pytestmark = pytest.mark.mdns("shared")
 
 LISTED = DiscoverySettings("listed", None, ("127.0.0.1",))
 KEYED = DiscoverySettings("keyed", KEY, ("127.0.0.1",))
@@ -74,6 +74,7 @@ async def test_encryption_turned_on():
         await made.state("node1", "needs_key")
 
 
+@pytest.mark.mdns("alone")
 async def test_node_that_never_got_its_key(mdns):
     """2026.10 without a key refuses ours as a wrong one; what mDNS says tells the two apart."""
     node = make_node(1, psk=None)
@@ -91,6 +92,7 @@ async def test_another_major_version(psk):
         assert made.fleet.status()[0].advice == "update proxy_listener"
 
 
+@pytest.mark.mdns("alone")
 async def test_renamed_node_is_the_same(mdns):
     """A node is its MAC: under a new name it is still the entry's."""
     node = make_node(1, name="renamed")
@@ -102,6 +104,7 @@ async def test_renamed_node_is_the_same(mdns):
         assert made.states() == {"kitchen": "live"}
 
 
+@pytest.mark.mdns("alone")
 async def test_cloned_mac_gets_nothing(mdns):
     """Another node announces our node's MAC under another name, and has the key: there is one proxy with one session,
     that of the real node.
@@ -185,6 +188,7 @@ async def test_eight_proxies_come_back_together():
         assert all(len(node.sessions) == 1 for node in nodes)
 
 
+@pytest.mark.mdns("alone")
 async def test_change_of_address_is_reached_by_its_announcement(mdns):
     """Its old address stops answering and the session does not end: the announcement is enough, long before the pings
     fail (39 s).

@@ -88,7 +88,7 @@ def test_calm_takes_off_what_flood_added():
     assert detector.flood(0.2)
 
 
-@pytest.mark.mdns("alone")
+@pytest.mark.mdns("shared")
 @pytest.mark.parametrize("message", [b"\x00\x00\x07", b"\x00\x04\x7e\x08\x03\x10\x01"], ids=["ping", "scanner state"])
 async def test_a_proxy_that_chatters_is_benched(message):
     """Messages that are no advertisements, as fast as they are read."""

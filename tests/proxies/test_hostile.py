@@ -12,7 +12,7 @@ from support.edge import FAST, KEY, entry, house, make_node, running
 from proxy_listener.model.settings import ProxySettings
 from proxy_listener.proxies.admission import KnownNodes
 
-pytestmark = pytest.mark.mdns("alone")
+pytestmark = pytest.mark.mdns("shared")
 
 HELLO = bytes.fromhex("00 06 02 0801 1013 2200")
 

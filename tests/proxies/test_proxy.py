@@ -19,7 +19,7 @@ RAW = {
     if generation.flags & firmware.Feature.RAW_ADVERTISEMENTS
 }
 
-pytestmark = pytest.mark.mdns("alone")
+pytestmark = pytest.mark.mdns("shared")
 
 
 @pytest.mark.parametrize("generation", RAW.values(), ids=RAW.keys())

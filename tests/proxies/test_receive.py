@@ -263,7 +263,7 @@ def test_every_field_is_checked_behind_the_filter():
     assert (house.heard, gone) == ([], [])
 
 
-@pytest.mark.mdns("alone")
+@pytest.mark.mdns("shared")
 async def test_a_recording_gets_foreign_advertisements():
     """Another ``hear`` than the service's gets all advertisements. When it ends foreign ones are only counted again."""
     node, house, gone, looked = edge.make_node(1), edge.House(), [], []

@@ -1,4 +1,4 @@
-"""A flooding proxy in its own process: ``python flooding.py MANNER`` prints its port and floods its subscribers.
+"""A flooding proxy in its own process: ``python flooding.py MANNER`` prints its port and floods its subscribers."""
 
 import asyncio
 import random
