@@ -70,7 +70,7 @@ async def connection(
 
 
 class GattConnection:
-    """One connection; it implements :class:`proxy_listener.gatt.miflora.Gatt`."""
+    """One connection; it implements :class:`proxy_listener.gatt.interface.Gatt`."""
 
     def __init__(self, proxy: Proxy, address: Address, handles: HandleCache, timing: GattTiming) -> None:
         self._proxy = proxy

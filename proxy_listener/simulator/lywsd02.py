@@ -1,7 +1,7 @@
 """A LYWSD02's GATT side: a clock that drifts, live values and a log of records as notifications.
 
-Operations by handle come in from a node's link; bytes of docs/protocol/lywsd02.md go out. The rule of this file: it
-answers as the device does, also where that is unhelpful; what it "measures" is kept as the truth in ``live``.
+Operations by handle come in from a node's link; bytes of docs/protocol/lywsd02.md go out. Invariant: it answers as the
+device does, also where that is unhelpful; ``live`` has the true values.
 """
 
 import asyncio
@@ -46,10 +46,10 @@ class SimulatedRecord:
 
 @attrs.define
 class ClockFaults:
-    """What is wrong with the device now; tests set it."""
+    """What is wrong with the device; tests set it."""
 
     open_codes: list[int] = attrs.field(factory=list)  # each open takes the first: [133] fails once
-    absent: bool = False  # nobody reaches it
+    absent: bool = False  # out of reach
     silent: bool = False  # sends no live values
     stubborn: bool = False  # confirms a new time, and keeps its own
     lost_once: set[int] = attrs.field(factory=set)  # records whose first notification gets lost
@@ -89,7 +89,7 @@ class ClockSensor:
 
     @property
     def live(self) -> dict[str, float | int]:
-        """What a right read gives."""
+        """The values that a read must give."""
         return {"temperature": self.hundredths / 100, "humidity": self.humidity, "battery": self.battery}
 
     @property
@@ -103,7 +103,7 @@ class ClockSensor:
         return self.link is None
 
     def set_clock(self, seconds: float) -> None:
-        """Its clock says this now, and runs on from there."""
+        """Set its clock to this time."""
         self._set_at, self._set_to = self.now(), seconds
 
     def fill_log(self, hours: int, chance: Random, first: int = 0) -> None:
@@ -117,7 +117,7 @@ class ClockSensor:
             self.log.append(SimulatedRecord(first + index, seconds, high, least + chance.randint(0, 20), low, least))
 
     async def open(self, lost: Lost, notified: Notified) -> "ClockLink":
-        """A link for one central; never returns where the device cannot be reached."""
+        """A link for one central. Never returns if the device is out of reach."""
         self.opens.append(self.now())
         if self.faults.open_codes:
             await asyncio.sleep(self.step)
@@ -207,7 +207,7 @@ class ClockLink:
             self._sensor.hours = hours
 
     def _switch(self, handle: int, *, on: bool) -> None:
-        """A new subscription to records takes the index that was written, and the next one all records again."""
+        """Begin or end a subscription. That to records begins at the index that was written; the next one at 0."""
         if (task := self._sending.pop(handle, None)) is not None:
             task.cancel()
         if not on:

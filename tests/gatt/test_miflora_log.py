@@ -215,7 +215,7 @@ async def test_only_back_to_the_gap():
 
 
 async def test_a_clock_that_was_never_set_stores_nothing():
-    """On a computer that believes in 1970 the entries would get wrong times for ever."""
+    """A computer whose clock says 1970 would give the entries wrong times."""
     with pytest.raises(RefusedError, match="clock is not set"):
         await Book(now=3600.0).download.advance(Sensor(3), lambda *_: None)
 

@@ -5,7 +5,7 @@ import time
 from random import Random
 
 import pytest
-from support.plant_house import LIVE, LOG, ROOMS, plant_house, tried, untold
+from support.plant_house import LIVE, LOG, ROOMS, ignore, plant_house, tried
 
 from proxy_listener.reads import LogReport, ReadOptions
 from proxy_listener.simulator import lywsd02_table as table
@@ -32,7 +32,7 @@ def written(device):
 async def test_each_product_is_read_on_demand(product):
     """Values and drift in one connection; nothing is written."""
     async with plant_house(ROOMS, clock=clock(product, fast=90)) as house:
-        report = await house.reads.read_now(CLOCK, LIVE, untold)
+        report = await house.reads.read_now(CLOCK, LIVE, ignore)
         assert report.ok, report
         device = house.sensors[CLOCK]
         assert report.values.items() >= device.live.items()
@@ -47,7 +47,7 @@ async def test_each_product_is_read_on_demand(product):
 async def test_the_clock_is_set_on_demand():
     """It is off before and right after, and the reading of that follows the one of the read."""
     async with plant_house(ROOMS, clock=clock(fast=-500)) as house:
-        report = await house.reads.read_now(CLOCK, SET, untold)
+        report = await house.reads.read_now(CLOCK, SET, ignore)
         assert report.ok, report
         assert report.clock.before == pytest.approx(-500, abs=2)
         assert abs(report.clock.after) <= 2
@@ -62,7 +62,7 @@ async def test_a_log_keeps_its_times_when_the_clock_is_set():
     device.fill_log(24, Random(3))
     offset = time.localtime().tm_gmtoff
     async with plant_house(ROOMS, clock=device) as house:
-        report = await house.reads.read_now(CLOCK, ReadOptions(history=True, set_clock=True), untold)
+        report = await house.reads.read_now(CLOCK, ReadOptions(history=True, set_clock=True), ignore)
         assert report.log == LogReport(24, 24, 0, 0, True)
         logged = [reading for reading in house.readings if reading.source == "history"]
         due = [record.seconds - 1800 - offset for record in device.log]
@@ -76,7 +76,7 @@ async def test_a_stubborn_clock_is_reported():
     device = clock(fast=-500)
     device.faults.stubborn = True
     async with plant_house(ROOMS, clock=device) as house:
-        report = await house.reads.read_now(CLOCK, SET, untold)
+        report = await house.reads.read_now(CLOCK, SET, ignore)
         assert not report.ok
         assert report.values["humidity"] == device.humidity
         assert report.clock is None
@@ -88,7 +88,7 @@ async def test_a_plant_has_no_clock_that_can_be_set():
     """Refused before anything is connected."""
     async with plant_house(ROOMS) as house:
         (mac,) = house.sensors
-        report = await house.reads.read_now(mac, SET, untold)
+        report = await house.reads.read_now(mac, SET, ignore)
         assert report.detail == "HHCCJCY01 has no clock that can be set"
         assert sum(air.opens for air in house.airs.values()) == 0
 
@@ -99,10 +99,10 @@ async def test_a_log_over_a_bad_link_and_again():
     device.fill_log(150, Random(3))
     device.faults.drop_after_records = 40
     async with plant_house(ROOMS, clock=device) as house:
-        report = await house.reads.read_now(CLOCK, LOG, untold)
+        report = await house.reads.read_now(CLOCK, LOG, ignore)
         assert report.log == LogReport(150, 150, 0, 0, True)
         assert len(report.attempts) == 4
-        again = await house.reads.read_now(CLOCK, LOG, untold)
+        again = await house.reads.read_now(CLOCK, LOG, ignore)
         assert again.log == LogReport(150, 0, 150, 0, True)
         logged = [reading.time for reading in house.readings if reading.source == "history"]
         assert len(logged) == len(set(logged)) == 150

@@ -1,4 +1,4 @@
-"""Many plants and few proxies, on a clock that leaps: what a round costs, who waits where, and whose turn it is."""
+"""Many plants and few proxies, on a clock that leaps: the cost of a check, waiting, and the order of reads."""
 
 import asyncio
 import selectors
@@ -23,7 +23,7 @@ WALL = 1_700_000_000.0
 
 
 class Leaping(selectors.SelectSelector):
-    """Nobody sleeps: where nothing is ready, the clock moves on to the next timer."""
+    """If nothing is ready, the clock moves on to the next timer."""
 
     now = 0.0
 
@@ -154,7 +154,7 @@ async def schedule(reads, seconds):
 
 
 def test_all_are_due_at_once():
-    """After a day's pause: each plant is read once, nobody begins only to wait, and a round looks at most once."""
+    """After a day's pause each plant is read once, no read begins only to wait, and a check asks for proxies once."""
     house = greenhouse(300, 20)
     leap(schedule(house.start(), 150.0))
     assert Counter(mac for mac, _, _ in house.reads) == dict.fromkeys(house.hears, 1)
@@ -164,7 +164,7 @@ def test_all_are_due_at_once():
 
 
 def test_routes_that_fail():
-    """One bed's proxy never answers: its plants are read through their next best, and no look is made for each."""
+    """If one proxy never answers, its plants are read through others, and the proxies are not asked for each."""
     house = greenhouse(100, 20, bad={"bed 3"})
     leap(schedule(house.start(), 120.0))
     assert {mac for mac, _, _ in house.reads} == set(house.hears)
@@ -173,8 +173,8 @@ def test_routes_that_fail():
 
 
 @pytest.mark.parametrize(("age", "rssi", "most"), [(16.0, -60.0, 0), (1.0, -90.0, 31)])
-def test_nothing_is_asked_of_the_proxies_before_its_moment(age, rssi, most):
-    """Due, but not heard lately: the proxies are not looked at; heard weakly: once a round, for all plants."""
+def test_the_proxies_are_asked_only_for_plants_that_were_just_heard(age, rssi, most):
+    """Plants that are due and not heard lately do not cause a look at the proxies; weak ones one a check."""
     house = greenhouse(50, 10, age=age)
     for heard in house.hears.values():
         heard.update(dict.fromkeys(heard, rssi))
@@ -184,7 +184,7 @@ def test_nothing_is_asked_of_the_proxies_before_its_moment(age, rssi, most):
 
 
 def test_the_longest_overdue_is_first():
-    """One proxy and many plants, heard all the time: they are read in the order in which they became due."""
+    """With one proxy and many plants, they are read in the order in which they became due."""
     jitter = iter([number * 0.37 % 1 / 100 for number in range(1000)])
     house = Greenhouse({FIRST + number: {"bed": -60.0} for number in range(30)}, {"bed": proxy("bed")})
     house.chance = lambda: next(jitter)
@@ -203,7 +203,7 @@ def test_the_longest_overdue_is_first():
 
 
 def test_a_busy_best_route_is_waited_for_before_the_read_begins():
-    """Strong and full for long: nothing is under way while the weak one is not worth it, and then it reads."""
+    """While the strong proxy is full nothing begins for the time of patience; then the weak one reads."""
     house = Greenhouse(
         {FIRST: {"near": -50.0, "far": -80.0}}, {"near": proxy("near", slots_free=0), "far": proxy("far")}
     )
@@ -213,10 +213,8 @@ def test_a_busy_best_route_is_waited_for_before_the_read_begins():
     assert ReadTiming().patience <= when <= ReadTiming().patience + 2 * ReadTiming().tick + 5.0
 
 
-def test_the_schedule_waits_for_nobody_who_reads_by_hand():
-    """One person gives up in the moment in which another, who waited, comes to read the same plant: all others are read
-    meanwhile, and that plant not once more.
-    """
+def test_the_schedule_does_not_wait_for_reads_on_demand():
+    """A read on demand is cancelled while another one waits: all other plants are read meanwhile, this one only once."""
     house = greenhouse(6, 6)
     for name in house.proxies:
         house.proxies[name] = proxy(name, slots_free=0)
@@ -241,8 +239,8 @@ def test_the_schedule_waits_for_nobody_who_reads_by_hand():
     assert max(ends.values()) < 10.0
 
 
-def test_a_schedule_that_is_cancelled_lets_go_of_everything():
-    """Also of the proxy and the turn of a read that was about to begin: the next schedule reads all."""
+def test_a_cancelled_schedule_releases_everything():
+    """Cancelling the schedule also releases the proxy and the lock of a read that was about to begin."""
     house = greenhouse(5, 5)
     reads = house.start()
 

@@ -5,7 +5,7 @@ import asyncio
 import attrs
 import pytest
 from structlog.testing import capture_logs
-from support.plant_house import LIVE, PLANT, ROOMS, plant_house, untold
+from support.plant_house import LIVE, PLANT, ROOMS, ignore, plant_house
 
 from proxy_listener.node.firmware import NodeTiming
 from proxy_listener.proxies.timing import GattTiming
@@ -16,43 +16,43 @@ from proxy_listener.reads.read import now
 pytestmark = pytest.mark.mdns("listed")
 
 
-async def test_a_crash_during_a_read_gives_no_connection_away():
-    """The connection is noted before it is asked for."""
+async def test_a_crash_during_a_read_forgets_no_connection():
+    """The connection is stored before it is requested."""
     async with plant_house(ROOMS, read_limit=5) as house:
         house.airs["kitchen"].faults = ["absent"]
-        read = asyncio.create_task(house.reads.read_now(PLANT, LIVE, untold))
+        read = asyncio.create_task(house.reads.read_now(PLANT, LIVE, ignore))
         await house.airs["kitchen"].opened.wait()
         assert house.start_reads().plan(PLANT).allowed(now()) == 4
         await read
 
 
-async def test_the_budget_of_a_day():
-    """No more connections than the limit, failed ones counted, whoever asks, and a restart gives none away."""
+async def test_the_limit_of_a_day():
+    """There are no more connections than the limit, scheduled or not, failed ones included, also over a restart."""
     async with plant_house(ROOMS, read_limit=3) as house:
         for air in house.airs.values():
             air.always = "133"
-        report = await house.reads.read_now(PLANT, LIVE, untold)
+        report = await house.reads.read_now(PLANT, LIVE, ignore)
         assert len(report.attempts) == 3
         house.start_reads()
-        report = await house.reads.read_now(PLANT, LIVE, untold)
+        report = await house.reads.read_now(PLANT, LIVE, ignore)
         assert report.attempts == ()
         assert report.detail == "the limit of 3 connections a day is reached"
         assert sum(air.opens for air in house.airs.values()) == 3
 
 
-async def test_who_is_not_read():
-    """A device without an entry, one never heard, and one of another model each say why."""
+async def test_devices_that_are_not_read():
+    """A device without an entry, one never heard, and one without a reader each give the reason."""
     async with plant_house(ROOMS) as house:
-        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, LIVE, untold)).detail
+        assert "no [[device]] entry" in (await house.reads.read_now(PLANT + 9, LIVE, ignore)).detail
         house.product_id = 0x055B
-        assert "no model that is read" in (await house.reads.read_now(PLANT, LIVE, untold)).detail
+        assert "no model that is read" in (await house.reads.read_now(PLANT, LIVE, ignore)).detail
         house.product_id = None
-        assert "has not been heard" in (await house.reads.read_now(PLANT, LIVE, untold)).detail
+        assert "has not been heard" in (await house.reads.read_now(PLANT, LIVE, ignore)).detail
         assert sum(air.opens for air in house.airs.values()) == 0
 
 
 async def test_the_schedule():
-    """A sensor is read when it is due and heard; then not again for a day, not even after a restart."""
+    """A sensor is read when it is due and heard, and then not for a day, also after a restart."""
     async with plant_house(ROOMS) as house:
         task = asyncio.create_task(house.reads.run())
         await house.recorded(1)
@@ -69,7 +69,7 @@ async def test_the_schedule():
 
 
 async def test_a_sensor_that_does_not_answer():
-    """A scheduled read that fails everywhere is a miss: the next one is an hour away, whatever is heard."""
+    """After a scheduled read that fails everywhere the next one is due an hour later."""
     async with plant_house({"kitchen": -60.0}) as house:
         house.airs["kitchen"].always = "133"
         # Only a refusal that came quickly is tried again at once; on a machine that stalls none comes within 0.2 s.
@@ -84,8 +84,8 @@ async def test_a_sensor_that_does_not_answer():
         assert (plan.read, plan.allowed(now()), plan.misses) == (None, 998, 1)
 
 
-async def test_the_moment_is_the_freshest_rooms():
-    """The best room has not heard it for a minute, the second has: it is in range, and is read."""
+async def test_the_room_that_heard_it_last_counts():
+    """If the best room has not heard it for a minute and the second has, it is read."""
     async with plant_house(ROOMS) as house:
         house.ages = {"kitchen": 60.0}
         task = asyncio.create_task(house.reads.run())
@@ -95,7 +95,7 @@ async def test_the_moment_is_the_freshest_rooms():
 
 
 async def test_shutting_down_during_a_read():
-    """A scheduled read that is cancelled gives its slot back."""
+    """A scheduled read that is cancelled frees its slot."""
     async with plant_house(ROOMS) as house:
         house.airs["kitchen"].always = "hang"
         task = asyncio.create_task(house.reads.run())
@@ -106,28 +106,28 @@ async def test_shutting_down_during_a_read():
         assert house.readings == []
 
 
-async def test_old_firmware_is_told_once():
-    """A sensor that sends no values by itself is named with its firmware, once."""
+async def test_old_firmware_is_logged_once():
+    """A sensor that sends no values by itself is logged with its firmware, once."""
     async with plant_house(ROOMS) as house:
         house.valueless = True
         house.sensors[PLANT].firmware = "2.7.0"
         with capture_logs() as logs:
             for _ in range(2):
-                await house.reads.read_now(PLANT, LIVE, untold)
+                await house.reads.read_now(PLANT, LIVE, ignore)
         told = [entry for entry in logs if entry["log_level"] == "warning"]
         assert [(entry["firmware"], entry["mac"]) for entry in told] == [("2.7.0", "C4:7C:8D:6A:00:01")]
 
 
 async def test_a_new_configuration():
-    """A changed limit holds at once, and what was used of it is not forgotten."""
+    """A changed limit applies at once, and earlier connections count."""
     async with plant_house(ROOMS, read_limit=5) as house:
-        await house.reads.read_now(PLANT, LIVE, untold)
+        await house.reads.read_now(PLANT, LIVE, ignore)
         house.reads.reload([attrs.evolve(house.entries[0], read_limit=1)])
-        assert "limit of 1" in (await house.reads.read_now(PLANT, LIVE, untold)).detail
+        assert "limit of 1" in (await house.reads.read_now(PLANT, LIVE, ignore)).detail
 
 
-def test_the_seconds_fit_together():
-    """The proxy gives up before we do, we before the ceiling of a live read, and that is 30 s with the release."""
+def test_the_time_limits_are_consistent():
+    """The proxy's time limit is below ours, ours below that of a live read, and that with the release within 30 s."""
     gatt, reads = GattTiming(), ReadTiming()
     assert gatt.connect > NodeTiming().open
     assert gatt.slots + gatt.connect + gatt.disconnect < reads.live

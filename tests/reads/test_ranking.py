@@ -1,4 +1,4 @@
-"""Which proxy reads a device, and the sentence why."""
+"""Which proxy reads a device, and the reason."""
 
 import attrs
 import pytest
@@ -44,7 +44,7 @@ def reasons(candidates):
 
 
 def test_the_strongest_wins_and_says_so():
-    """Three that can: the strongest is chosen, the others say by how much they lost, in this order."""
+    """Of three that can, the strongest is chosen; the others have the difference as reason, in this order."""
     ranked = rank(around(three(), THREE))
     assert [candidate.proxy for candidate in ranked] == ["kitchen", "hall", "cellar"]
     assert reasons(ranked) == {
@@ -65,7 +65,7 @@ def test_the_strongest_wins_and_says_so():
     ],
 )
 def test_who_cannot_is_never_chosen(kitchen, why):
-    """However strong: a passive proxy, or one whose stream is not live, is out, and is not waited for."""
+    """A passive proxy, or one whose stream is not live, is neither chosen nor waited for, even the strongest."""
     ranked = rank(around(three(**kitchen), THREE | {"kitchen": -30.0}))
     assert chosen(ranked).proxy == "hall"
     assert ranked[-1].reason == why
@@ -73,7 +73,7 @@ def test_who_cannot_is_never_chosen(kitchen, why):
 
 @pytest.mark.parametrize("kitchen", [{"slots_free": 0}, {"connecting": True}])
 def test_busy_and_a_little_better_is_passed_over(kitchen):
-    """10 dB less is a route worth taking now."""
+    """A free proxy that is 10 dB weaker is chosen now."""
     ranked = rank(around(three(**kitchen), THREE))
     assert chosen(ranked).proxy == "hall"
     assert "10 dB ahead of hall" in reasons(ranked)["kitchen"]
@@ -81,7 +81,7 @@ def test_busy_and_a_little_better_is_passed_over(kitchen):
 
 @pytest.mark.parametrize("kitchen", [{"slots_free": 0}, {"connecting": True}])
 def test_busy_and_much_better_is_waited_for(kitchen):
-    """20 dB less is not: nothing is chosen for a while. When patience is over, the weak one is."""
+    """With 20 dB less nothing is chosen while patient, and the weak one afterwards."""
     weak = {"kitchen": -60.0, "hall": -80.0, "cellar": -88.0}
     ranked = rank(around(three(**kitchen), weak))
     assert chosen(ranked) is None
@@ -91,26 +91,26 @@ def test_busy_and_much_better_is_waited_for(kitchen):
 
 
 def test_one_read_per_proxy():
-    """A proxy through which we read already is busy."""
+    """A proxy that is used by another of our reads is busy."""
     ranked = rank(around([proxy("kitchen")], THREE, reading={"kitchen"}))
     assert chosen(ranked) is None
     assert "another read" in ranked[0].reason
 
 
 def test_all_busy_and_no_patience_left():
-    """Then there is nothing to choose and nothing to wait for."""
+    """Nothing is chosen, and nothing is waited for."""
     ranked = rank(around([proxy("kitchen", slots_free=0)], THREE), patient=False)
     assert chosen(ranked) is None
 
 
 def test_nodes_that_are_no_proxies_are_not_listed():
-    """A plug that mDNS found, or a node that is not let in, is no candidate, not even a losing one."""
+    """A plug that mDNS found, or a node that was not accepted, is not among the candidates."""
     others = [proxy("plug", state=ProxyState.NOT_A_PROXY), proxy("stranger", state=ProxyState.NOT_ACCEPTED)]
     assert [candidate.proxy for candidate in rank(around([*others, proxy("hall")], THREE))] == ["hall"]
 
 
 def test_who_does_not_hear_it_is_out():
-    """Never heard, or not within three minutes."""
+    """A proxy that never heard the device, or not within three minutes, is not eligible."""
     ranked = rank(attrs.evolve(around(three(), {}), heard=[heard("hall", -50.0, 181.0)]))
     assert chosen(ranked) is None
     assert not worth_waiting(ranked)
@@ -119,14 +119,14 @@ def test_who_does_not_hear_it_is_out():
 
 
 def test_a_device_that_we_held_ourselves_was_not_heard():
-    """While it is connected a sensor does not advertise; that time does not count against its routes."""
+    """A connected sensor does not advertise; that time does not count against the proxies."""
     old = attrs.evolve(around(three(), {}), heard=[heard("hall", -50.0, 400.0)])
     assert chosen(rank(old)) is None
     assert chosen(rank(attrs.evolve(old, unheard=300.0))).proxy == "hall"
 
 
 def test_failures_cost_and_fade():
-    """A failure costs 12 dB: enough to try the next room; in half an hour 6 dB: not enough any more."""
+    """A failure costs 12 dB, which makes the next room first; after half an hour 6 dB, which does not."""
     failures = Failures()
     failures.add("kitchen", MAC, 1000.0)
     first = rank(around(three(), THREE, failures=failures))
@@ -137,7 +137,7 @@ def test_failures_cost_and_fade():
 
 
 def test_failures_of_one_device_cost_others_nothing_and_a_success_forgives():
-    """Failures are of one proxy with one device."""
+    """Failures count for one proxy and one device."""
     failures = Failures()
     failures.add("kitchen", MAC + 1, 1000.0)
     assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
@@ -169,20 +169,20 @@ def test_the_users_word_comes_first():
 
 
 def test_a_preferred_one_that_is_busy_is_waited_for():
-    """The user's preference is worth a short while too."""
+    """A preferred proxy is waited for, too."""
     busy = three(slots_free=0)
     assert chosen(rank(around(busy, THREE, settings=DeviceSettings(MAC, prefer=("kitchen",))))) is None
 
 
 def test_what_was_tried_is_not_tried_again():
-    """Within one read every route has one chance, and says what it said."""
+    """Within one read a proxy is tried once; afterwards its error is its reason."""
     ranked = rank(around(three(), THREE, tried={"kitchen": "status 133"}))
     assert chosen(ranked).proxy == "hall"
     assert reasons(ranked)["kitchen"] == "tried just now: status 133"
 
 
 def test_old_firmware_tells_no_slots():
-    """Slots that are not known are no reason against a proxy."""
+    """A proxy whose slots are unknown is eligible."""
     assert chosen(rank(around([proxy("kitchen", slots_free=None, slots_limit=None)], THREE))).proxy == "kitchen"
 
 
@@ -194,7 +194,7 @@ MANNERS = st.fixed_dictionaries(
 
 @given(st.lists(st.tuples(LEVELS, MANNERS), max_size=8), st.booleans())
 def test_who_does_not_hear_it_changes_nothing(house, patient):
-    """Weighed with or without the proxies that do not hear the device, the others are told, and chosen, the same."""
+    """Leaving out the proxies that do not hear the device does not change the others or the choice."""
     proxies = [proxy(f"bed {number}", **manner) for number, (_, manner) in enumerate(house)]
     rssi = {f"bed {number}": level for number, (level, _) in enumerate(house) if level is not None}
     among_all = rank(around(proxies, rssi), patient=patient)
@@ -208,7 +208,7 @@ def test_who_does_not_hear_it_changes_nothing(house, patient):
 
 @given(MANNERS, st.sampled_from(ProxyState), st.booleans())
 def test_only_a_free_proxy_is_ever_chosen(manner, state, taken):
-    """Who is called able and free is chosen where it is the only one that hears the device, and nobody else is."""
+    """The only proxy that hears the device is chosen exactly if it is able and free."""
     one, reading = proxy("bed", state=state, **manner), {"bed"} if taken else set()
     ranked = rank(around([one], {"bed": -60.0}, reading=reading))
     assert (chosen(ranked) is not None) == free(one, reading)

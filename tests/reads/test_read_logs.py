@@ -1,11 +1,11 @@
-"""The sensor's log over real connections: all of it, each entry once, whatever the link does."""
+"""A plant sensor's log over real connections: all of it, each entry once, also if the link is lost."""
 
 import asyncio
 import time
 from random import Random
 
 import pytest
-from support.plant_house import LOG, PLANT, ROOMS, plant_house, tried, untold
+from support.plant_house import LOG, PLANT, ROOMS, ignore, plant_house, tried
 
 from proxy_listener.reads import LogReport
 
@@ -24,7 +24,7 @@ def same(readings, entries):
 
 
 async def test_a_log_of_300_entries_over_a_bad_link():
-    """The link drops every 20 entries: all 300, each once, right times, completeness stated, the log not erased."""
+    """The link drops every 20 entries: all 300 are stored once, with the right times; the log is not erased."""
     async with plant_house(ROOMS) as house:
         sensor = house.sensors[PLANT]
         sensor.fill_log(300, Random(5))
@@ -50,7 +50,7 @@ async def test_the_login_keeps_the_link():
         sensor = house.sensors[PLANT]
         sensor.fill_log(200, Random(5))
         sensor.link_limit = 0.25
-        report = await house.reads.read_now(PLANT, LOG, untold)
+        report = await house.reads.read_now(PLANT, LOG, ignore)
         assert report.log == LogReport(200, 200, 0, 0, True)
         assert tried(report) == [("kitchen", "")]
         assert report.attempts[0].seconds > 0.3
@@ -61,7 +61,7 @@ async def test_the_log_again():
     """A second download stores nothing twice and asks for the newest entry only."""
     async with plant_house(ROOMS) as house:
         house.sensors[PLANT].fill_log(30, Random(5))
-        await house.reads.read_now(PLANT, LOG, untold)
+        await house.reads.read_now(PLANT, LOG, ignore)
         steps = []
         report = await house.reads.read_now(PLANT, LOG, steps.append)
         assert report.log == LogReport(30, 0, 30, 0, True)
@@ -70,22 +70,22 @@ async def test_the_log_again():
 
 
 async def test_a_download_with_setbacks():
-    """Failures between which it gets on do not end a download: only three in a row would."""
+    """Failures do not end a download while it advances between them; three in a row would."""
     async with plant_house({"kitchen": -60.0}) as house:
         house.sensors[PLANT].fill_log(60, Random(5))
         house.sensors[PLANT].faults.drop_after_entries = 20
         house.airs["kitchen"].faults = [None, "133", "133", None, "133", "133", None]
-        report = await house.reads.read_now(PLANT, LOG, untold)
+        report = await house.reads.read_now(PLANT, LOG, ignore)
         assert report.log == LogReport(60, 60, 0, 0, True)
         assert len(report.attempts) == 7
 
 
 async def test_a_download_that_gets_nowhere():
-    """Three connections in a row without one entry end it; the report says how far it came."""
+    """Three connections in a row without an entry end it; the report has the number of entries."""
     async with plant_house({"kitchen": -60.0}) as house:
         house.sensors[PLANT].fill_log(30, Random(5))
         house.sensors[PLANT].faults.drop_after_entries = 0
-        report = await house.reads.read_now(PLANT, LOG, untold)
+        report = await house.reads.read_now(PLANT, LOG, ignore)
         assert not report.ok
         assert report.values["battery"] == 97
         assert report.log == LogReport(30, 0, 0, 0, False)

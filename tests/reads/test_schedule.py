@@ -15,13 +15,13 @@ def plan(**more):
 
 
 def test_a_device_never_read_is_read_within_five_minutes():
-    """At once for a jitter of 0, within five minutes for any."""
+    """It is due at once for a jitter of 0, within five minutes for any."""
     assert plan().due_at() == 0.0
     assert plan(jitter=1.0).due_at() == FIRST_WITHIN
 
 
 def test_once_a_day_and_a_little_later_each_time():
-    """The interval, and up to an hour of a day more."""
+    """It is due after the interval, and up to an hour a day later."""
     read = plan()
     read.connected(100.0)
     read.succeeded(105.0, 0.5)
@@ -29,13 +29,13 @@ def test_once_a_day_and_a_little_later_each_time():
 
 
 def test_off_is_off():
-    """``read = "off"`` makes nothing due, ever."""
+    """With ``read = "off"`` nothing is ever due."""
     assert plan(interval=None).due_at() is None
     assert not plan(interval=None).wants(10 * DAY, 0.0, -40.0)
 
 
 def test_backing_off_to_a_day():
-    """A sensor that does not answer is asked after 1, 2, 4, 8, 16 hours, then once a day."""
+    """A sensor that does not answer is retried after 1, 2, 4, 8, 16 hours, then once a day."""
     read, at, waits = plan(), 0.0, []
     for _ in range(8):
         read.connected(at)
@@ -55,7 +55,7 @@ def test_an_answer_ends_the_backing_off():
 
 
 def test_automatic_ones_are_an_hour_apart():
-    """Even where the interval says less, or a person read it just now."""
+    """Also if the interval is shorter, or it was just read on demand."""
     read = plan(interval=60.0)
     read.connected(1000.0)
     read.succeeded(1000.0, 0.0)
@@ -75,13 +75,13 @@ def test_automatic_ones_are_an_hour_apart():
     ],
 )
 def test_the_moment(age, rssi, late, wanted):
-    """Just heard, and well; after six hours any signal will do, but never a device that is not heard."""
+    """A read begins if the device was just heard well; after six hours any signal suffices, but silence never."""
     assert plan(born=1000.0).wants(1000.0 + late, age, rssi) == wanted
 
 
 @given(st.lists(st.floats(0, 3 * DAY), max_size=60), st.integers(0, 30))
 def test_the_budget_is_of_any_24_hours(times, limit):
-    """However connections are asked for, no window of 24 hours has more than the limit."""
+    """No window of 24 hours has more connections than the limit."""
     read, made = plan(limit=limit), []
     for at in sorted(times):
         if read.allowed(at):
@@ -91,7 +91,7 @@ def test_the_budget_is_of_any_24_hours(times, limit):
 
 
 def test_a_restart_forgets_nothing():
-    """Connections, the last read, and the failures continue in the next run's time."""
+    """Connections, the last read and the failures are kept, in the time of the next run."""
     read = plan(limit=3)
     read.connected(1000.0)
     read.succeeded(1010.0, 0.0)
@@ -106,7 +106,7 @@ def test_a_restart_forgets_nothing():
 
 
 def test_a_clock_that_was_set_back_gives_nothing_away():
-    """Connections that seem to lie in the future count as made now."""
+    """Connections in the future count as made now."""
     read = plan(limit=1)
     read.connected(1000.0)
     again = plan(limit=1)
@@ -128,7 +128,7 @@ def test_a_damaged_note_is_none(text):
     [(set(), None), ({10, 11}, None), ({10, 11, 12}, 10), ({5, 10, 11, 12, 13, 20, 21, 22}, 10), ({22, 23, 24}, 22)],
 )
 def test_a_gap_is_three_hours_or_more(missing, start):
-    """One or two hours without a reading are no gap; the first longer one says how far back to fetch."""
+    """One or two hours without a reading are not a gap; the start of the first longer one is returned."""
     day = 472_200
     hours = {day + hour for hour in range(30)} - {day + hour for hour in missing}
     found = gap_start(hours, day * 3600.0, (day + 24) * 3600.0 + 1800)

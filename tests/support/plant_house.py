@@ -301,7 +301,7 @@ async def _chatter(nodes):
         await asyncio.sleep(0.1)
 
 
-def untold(_progress):
+def ignore(_progress):
     pass
 
 
