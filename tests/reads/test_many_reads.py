@@ -214,7 +214,7 @@ def test_a_busy_best_route_is_waited_for_before_the_read_begins():
 
 
 def test_the_schedule_does_not_wait_for_reads_on_demand():
-    """A read on demand is cancelled while another one waits: all other plants are read meanwhile, this one only once."""
+    """A read on demand is cancelled while another one waits: all other plants are read meanwhile, this one once."""
     house = greenhouse(6, 6)
     for name in house.proxies:
         house.proxies[name] = proxy(name, slots_free=0)
