@@ -1,9 +1,8 @@
-"""LYWSD02 and LYWSD02MMC over a connection: the clock, live values, battery and unit. Its log is in lywsd02_log.
+"""LYWSD02 and LYWSD02MMC over a connection: the clock, live values and battery. Its log is in lywsd02_log.
 
 ::
 
     time    b7   [seconds since 1970 u32][hours of the time zone s8]           read also with two bytes more
-    unit    be   [01 °F; ff or 00 °C]
     live    c1   [temperature s16][humidity u8]                                as a notification only
                  [temperature s16][humidity u8][battery, mV, u16]
     battery c4   [battery % u8]
@@ -28,11 +27,8 @@ def uuid(last: str) -> str:
     return f"ebe0cc{last}-7a0a-4b0c-8a1a-6ff2997da3a6"
 
 
-TIME, UNIT, LIVE, BATTERY = uuid("b7"), uuid("be"), uuid("c1"), uuid("c4")
+TIME, LIVE, BATTERY = uuid("b7"), uuid("c1"), uuid("c4")
 FIRMWARE = "00002a26-0000-1000-8000-00805f9b34fb"
-
-FAHRENHEIT = 0x01
-CELSIUS = (0xFF, 0x00)
 
 LIVE_WAIT = 10.0
 """Seconds to wait for live values: a notification comes about every 6 s (docs/protocol/lywsd02.md#live)."""
@@ -52,20 +48,18 @@ MILLIVOLTS = range(1_500, 3_801)
 class Product:
     """What differs between products.
 
-    ``celsius``: the byte for °C. ``record_divisor``: divisor of a record's temperature; None if unknown. ``silence``:
-    seconds without a record after which the device has sent all it will send.
+    ``record_divisor``: divisor of a record's temperature; None if unknown. ``silence``: seconds without a record after
+    which the device has sent all it will send.
     """
 
-    product_id: int
-    celsius: int
     record_divisor: int | None
     silence: float = 5.0
 
 
 PRODUCTS: Mapping[int, Product] = {
-    0x045B: Product(0x045B, 0xFF, 100),  # LYWSD02
-    0x16E4: Product(0x16E4, 0xFF, None),  # LYWSD02MMC
-    0x2542: Product(0x2542, 0x00, None),  # LYWSD02MMC with a Telink chip
+    0x045B: Product(100),  # LYWSD02
+    0x16E4: Product(None),  # LYWSD02MMC
+    0x2542: Product(None),  # LYWSD02MMC with a Telink chip
 }
 """docs/protocol/lywsd02.md#products"""
 
@@ -135,16 +129,6 @@ async def set_clock(gatt: Gatt, local: Callable[[], LocalTime]) -> ClockSet:
     return ClockSet(before, after)
 
 
-async def read_fahrenheit(gatt: Gatt) -> bool:
-    """Whether the display shows °F. Raises RefusedError if the answer is not a unit."""
-    return parse_unit(await gatt.read(UNIT))
-
-
-async def set_fahrenheit(gatt: Gatt, product: Product, fahrenheit: bool) -> None:
-    """Set the unit of the display. Live values and records stay in °C."""
-    await gatt.write(UNIT, pack_unit(product, fahrenheit), response=True)
-
-
 def parse_time(data: bytes) -> ClockTime:
     """A value of b7. Raises RefusedError if it is not a time of day."""
     if len(data) < 5:
@@ -196,17 +180,3 @@ def parse_firmware(data: bytes) -> str | None:
     """The firmware's version, such as "1.1.2_0042". None if it is not a short printable text."""
     text = data.rstrip(b"\0").decode("ascii", "replace")
     return text if 0 < len(text) <= 20 and all("!" <= letter <= "~" for letter in text) else None
-
-
-def parse_unit(data: bytes) -> bool:
-    """Whether a value of be says °F. Raises RefusedError if it is not a unit."""
-    if data == bytes((FAHRENHEIT,)):
-        return True
-    if len(data) == 1 and data[0] in CELSIUS:
-        return False
-    raise RefusedError(f"unit: {data[:4].hex()} is no unit")
-
-
-def pack_unit(product: Product, fahrenheit: bool) -> bytes:
-    """The byte that sets the display's unit."""
-    return bytes((FAHRENHEIT if fahrenheit else product.celsius,))

@@ -1,4 +1,4 @@
-"""LYWSD02's clock, live values, battery and unit: published bytes, and a clock that behaves as the real one does."""
+"""LYWSD02's clock, live values and battery: published bytes, and a clock that behaves as the real one does."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy_listener.gatt import lywsd02
 from proxy_listener.gatt.interface import ClockSet, LocalTime, RefusedError
-from proxy_listener.gatt.lywsd02 import PRODUCTS, ClockTime
+from proxy_listener.gatt.lywsd02 import ClockTime
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "lywsd02.json").read_text())
 NOW = LocalTime(1_700_000_000.0, 3600)
@@ -37,7 +37,6 @@ class Clock:
             lywsd02.TIME: bytes.fromhex(time),
             lywsd02.BATTERY: bytes.fromhex(battery),
             lywsd02.FIRMWARE: b"1.1.2_0042",
-            lywsd02.UNIT: b"\xff",
         }
         self.live, self.takes, self.writes = [bytes.fromhex(one) for one in live], takes, []
 
@@ -73,22 +72,9 @@ def test_published_live_values(vector):
     assert refused == []
 
 
-@pytest.mark.parametrize("vector", VECTORS["unit"], ids=lambda vector: vector["hex"])
-def test_published_units(vector):
-    """01 is °F; both bytes for °C are known."""
-    assert lywsd02.parse_unit(bytes.fromhex(vector["hex"])) is vector["fahrenheit"]
-
-
 def test_a_published_battery():
     """One byte, in per cent."""
     assert lywsd02.parse_battery(bytes.fromhex(VECTORS["battery"][0]["hex"]), []) == 78
-
-
-@pytest.mark.parametrize(("product", "byte"), [(0x045B, "ff"), (0x16E4, "ff"), (0x2542, "00")])
-def test_each_product_has_its_byte_for_celsius(product, byte):
-    """°C is written as the product reads it; °F is the same for all."""
-    assert lywsd02.pack_unit(PRODUCTS[product], fahrenheit=False).hex() == byte
-    assert lywsd02.pack_unit(PRODUCTS[product], fahrenheit=True).hex() == "01"
 
 
 @pytest.mark.parametrize(
@@ -148,11 +134,10 @@ def test_live_values_that_are_none(data, values, named):
 def test_no_bytes_break_a_parser(data):
     """Anything is parsed or refused by name."""
     refused = []
-    for parse in (lywsd02.parse_time, lywsd02.parse_unit):
-        try:
-            parse(data)
-        except RefusedError as refusal:
-            refused.append(str(refusal))
+    try:
+        lywsd02.parse_time(data)
+    except RefusedError as refusal:
+        refused.append(str(refusal))
     values = lywsd02.parse_live(data, refused)
     assert set(values) <= {"temperature", "humidity", "voltage"}
     assert lywsd02.parse_battery(data, refused) in {None, *range(101)}
@@ -206,11 +191,3 @@ async def test_a_clock_that_does_not_take_a_time():
     """It confirms the write and keeps its own: named, with the seconds."""
     with pytest.raises(RefusedError, match="-1000 s off"):
         await lywsd02.set_clock(Clock(time="18ed536501", takes=False), lambda: NOW)
-
-
-async def test_setting_the_unit():
-    """The write has a response, and reading gives what was set."""
-    clock = Clock()
-    await lywsd02.set_fahrenheit(clock, PRODUCTS[0x045B], fahrenheit=True)
-    assert await lywsd02.read_fahrenheit(clock)
-    assert clock.writes == [(lywsd02.UNIT, b"\x01", True)]
