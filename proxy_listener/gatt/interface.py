@@ -1,6 +1,6 @@
 """How a device is read over a connection, whatever the device.
 
-What comes in: a connection (:class:`Gatt`), a device (:class:`Target`), what is wanted of its log
+What comes in: a connection (:class:`Gatt`), a device (:class:`ReadTarget`), what is wanted of its log
 (:class:`LogProgress`). What goes out: an :class:`Answer`, log entries. Invariant: a value is what the device measured;
 anything else is refused with a reason.
 """
@@ -68,7 +68,7 @@ class LocalTime:
 
 
 @attrs.frozen
-class Target:
+class ReadTarget:
     """The device to read. ``local`` gives the present time."""
 
     address: Address
@@ -185,9 +185,9 @@ class GattReader:
     a device whose firmware sends no values in advertisements.
     """
 
-    read: Callable[[Gatt, Target], Awaitable[Answer]]
-    download: Callable[[Target, LogProgress], Download] | None = None
-    set_clock: Callable[[Gatt, Target], Awaitable[ClockSet]] | None = None
+    read: Callable[[Gatt, ReadTarget], Awaitable[Answer]]
+    download: Callable[[ReadTarget, LogProgress], Download] | None = None
+    set_clock: Callable[[Gatt, ReadTarget], Awaitable[ClockSet]] | None = None
     outdated: str = ""
 
 

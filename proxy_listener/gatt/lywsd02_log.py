@@ -17,7 +17,7 @@ from contextlib import aclosing
 
 import attrs
 
-from proxy_listener.gatt.interface import Gatt, LogProgress, RefusedError, Target, covered_from, covered_text
+from proxy_listener.gatt.interface import Gatt, LogProgress, ReadTarget, RefusedError, covered_from, covered_text
 from proxy_listener.gatt.lywsd02 import LIVE, LIVE_WAIT, TEMPERATURE_LIMITS, Product, parse_live, read_time, uuid
 from proxy_listener.model.errors import GattError
 from proxy_listener.model.reading import Value
@@ -165,7 +165,7 @@ class CoveredRecords:
 class RecordDownload:
     """The download of one device's log: a :class:`~proxy_listener.gatt.interface.Download`."""
 
-    def __init__(self, product: Product, target: Target, progress: LogProgress) -> None:
+    def __init__(self, product: Product, target: ReadTarget, progress: LogProgress) -> None:
         self._product = product
         self._target = target
         self._progress = progress

@@ -20,8 +20,8 @@ from proxy_listener.gatt.interface import (
     CLOCK_SET_SINCE,
     Gatt,
     LogProgress,
+    ReadTarget,
     RefusedError,
-    Target,
     covered_from,
     covered_text,
 )
@@ -130,7 +130,7 @@ class CoveredEntries:
 class EntryDownload:
     """The download of one sensor's log: a :class:`~proxy_listener.gatt.interface.Download`."""
 
-    def __init__(self, plant: Plant, target: Target, progress: LogProgress) -> None:
+    def __init__(self, plant: Plant, target: ReadTarget, progress: LogProgress) -> None:
         self._plant = plant
         self._target = target
         self._progress = progress

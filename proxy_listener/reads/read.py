@@ -18,8 +18,8 @@ from proxy_listener.gatt.interface import (
     GattReader,
     LocalTime,
     LogProgress,
+    ReadTarget,
     RefusedError,
-    Target,
 )
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import GattError
@@ -65,7 +65,7 @@ class Read:
         self._on_progress = on_progress
         status = context.device(settings.mac)
         product_id = None if status is None else status.product_id
-        self._target = Target(settings.mac, product_id or 0, self._local_time)
+        self._target = ReadTarget(settings.mac, product_id or 0, self._local_time)
         self._answer: Answer | None = None
         self._progress: LogProgress | None = None
         self._download: Download | None = None

@@ -15,8 +15,8 @@ from proxy_listener.gatt.interface import (
     ClockSet,
     LocalTime,
     LogProgress,
+    ReadTarget,
     RefusedError,
-    Target,
     covered_from,
     covered_text,
 )
@@ -82,7 +82,7 @@ class Room:
         quick = attrs.evolve(PRODUCTS[product], silence=0.5)
         text = None if before is None else covered_text(before)
         self.progress = LogProgress(since, self.store, list(self.stored), text)
-        return RecordDownload(quick, Target(MAC, product, lambda: LocalTime(NOW, 0)), self.progress)
+        return RecordDownload(quick, ReadTarget(MAC, product, lambda: LocalTime(NOW, 0)), self.progress)
 
     def store(self, at, values):
         self.stored[at] = values

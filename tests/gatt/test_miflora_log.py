@@ -9,8 +9,8 @@ from proxy_listener.gatt.interface import (
     LocalTime,
     LogProgress,
     LogReport,
+    ReadTarget,
     RefusedError,
-    Target,
     covered_from,
     covered_text,
 )
@@ -67,7 +67,7 @@ class Book:
     def __init__(self, since=0.0, times=(), before=None, now=NOW):
         self.stored, self.told, self.now = [], [], now
         self.progress = LogProgress(since, self.store, times, before)
-        target = Target(0xC47C8D6A0001, 0x0098, lambda: LocalTime(self.now, 0))
+        target = ReadTarget(0xC47C8D6A0001, 0x0098, lambda: LocalTime(self.now, 0))
         self.download = EntryDownload(PLANTS[0x0098], target, self.progress)
 
     def store(self, time, values):
