@@ -11,15 +11,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 import structlog
 
 from proxy_listener.history import queries
 from proxy_listener.history.buffer import Buffer
+from proxy_listener.history.commits import Commits
 from proxy_listener.history.file import FAULTS, open_store, sound
 from proxy_listener.history.followers import Cursor, Feed, Followers
 from proxy_listener.history.reader import Reader
@@ -31,8 +30,6 @@ from proxy_listener.model.reading import Reading
 from proxy_listener.model.settings import HistorySettings
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 PACE = 0.1
 FULL_BATCH = 200
@@ -47,11 +44,8 @@ RETRY = 0.5
 LAZY = 1.0
 """Seconds within which changes of the small tables are on disk where no reading takes them along."""
 
-STALL = 1.0
-"""Seconds after which a commit that does not return counts as a fault: live feeds do not wait for it."""
-
 STALLED = "the disk does not answer"
-"""The error of :attr:`Journal.storage` meanwhile."""
+"""The error of :attr:`Journal.storage` while a commit does not return."""
 
 
 @attrs.frozen
@@ -92,12 +86,10 @@ class Journal:
         self._followers = Followers(self.tables, self.reader.after, newest)
         self._writer = Writer(store)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._commits = Commits(self._writer, self._thread, self._stalled, self._ended)
         self._retention = Retention(store, self._writer, self._thread, settings or HistorySettings(), clock)
         self._running = False
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._planned: asyncio.TimerHandle | None = None
-        self._stall: asyncio.TimerHandle | None = None
         self._fault: asyncio.Future[None] | None = None
         self._due = 0.0
         self._buffer = Buffer(newest + 1, buffer)
@@ -177,10 +169,10 @@ class Journal:
     async def flush(self) -> bool:
         """Commit all that was appended before the call; False where storage fails, or readings are lost meanwhile."""
         next_id, lost, rows = self._buffer.next_id, self._buffer.lost, self._buffer.rows
-        await self._until_idle()
+        await self._commits.wait()
         while (rows and rows[0].id < next_id) or self._retry or self.tables.waiting:
             self._begin()
-            await self._until_idle()
+            await self._commits.wait()
             if self._error is not None:
                 return False
         return self._buffer.lost == lost
@@ -200,7 +192,7 @@ class Journal:
 
     def _plan(self) -> None:
         """Start the next commit when it is due. Everything that leaves something to commit calls this."""
-        if not self._running or not self._idle.is_set():
+        if not self._running or not self._commits.idle:
             return
         loop = asyncio.get_running_loop()
         if self._buffer or self._retry:
@@ -226,37 +218,15 @@ class Journal:
             self._planned.cancel()
             self._planned = None
 
-    async def _until_idle(self) -> None:
-        """Return while no commit is under way. Another task may start the next one before this one is woken."""
-        while not self._idle.is_set():
-            await self._idle.wait()
-
     def _begin(self) -> None:
-        """Give a batch to the writing thread. Callbacks go on from there, because each step of a task would be one more
-        turn of the loop, and for the usual batch of one row these turns cost more than the commit.
-        """
         self._cancel_planned()
-        if not self._idle.is_set():
-            return
-        batch = self._retry or self._gather()
-        loop = asyncio.get_running_loop()
-        self._idle.clear()
-        self._stall = loop.call_later(STALL, self._stalled, batch)
-
-        def hand_back(commit: Future[Committed]) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nothing waits any more
-                loop.call_soon_threadsafe(self._ended, batch, commit)
-
-        self._thread.submit(self._writer.commit, batch).add_done_callback(hand_back)
+        if self._commits.idle:
+            self._commits.begin(self._retry or self._gather())
 
     def _stalled(self, batch: Batch) -> None:
-        self._stall = asyncio.get_running_loop().call_later(STALL, self._stalled, batch)
         self._failed(batch, STALLED)
 
     def _ended(self, batch: Batch, commit: Future[Committed]) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-        self._idle.set()
         try:
             done = commit.result()
         except FAULTS as error:
@@ -275,14 +245,10 @@ class Journal:
             self._due = asyncio.get_running_loop().time() + (PACE if self._error is None else RETRY)
             self._plan()
 
-    async def _between_commits(self, work: Callable[..., T], *arguments: object) -> T:
-        """The work done in the writing thread, while no commit is under way."""
-        await self._until_idle()
-        self._idle.clear()
+    async def _between_commits(self, work: Callable[..., object], *arguments: object) -> None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+            await self._commits.between(work, *arguments)
         finally:
-            self._idle.set()
             self._plan()
 
     def _gather(self) -> Batch:
