@@ -14,9 +14,9 @@ LEFT_BY_RUNS = {"__pycache__", ".pytest_cache", ".hypothesis"}
 
 VECTORS = "tests/formats/xiaomi/test_vectors.py"
 DISCOVERY = "tests/sinks/mqtt/test_discovery.py"
-README = "tests/test_readme.py"
+DOCS = "tests/test_docs.py"
 STATES = ("tests/sinks/mqtt/test_states.py", "tests/sinks/mqtt/test_retained.py", "tests/sinks/test_prometheus.py")
-COULD_OBJECT = ("tests/model", "tests/formats", DISCOVERY, *STATES, README)
+COULD_OBJECT = ("tests/model", "tests/formats", DISCOVERY, *STATES, DOCS)
 """Tests that look at the tables, at what is made from them, or at the documentation."""
 
 PM25 = 'Unit("µg/m³", "grams_per_cubic_meter", per=1_000_000), 0, 1_000, "pm25", periodic=True'
@@ -95,7 +95,7 @@ def test_a_row_each_a_vector_and_one_command(tmp_path):
 
     vectors = tmp_path / "tests" / "data" / "made.json"
     vectors.write_text(json.dumps([*json.loads(vectors.read_text()), *CASES]))
-    failed, said = copy.failures(DISCOVERY, README)
+    failed, said = copy.failures(DISCOVERY, DOCS)
     assert failed == {
         "test_golden",
         "test_the_golden_file_names_no_other_model",
