@@ -9,7 +9,8 @@ from pathlib import Path
 from support.generated import COMMAND
 
 ROOT = Path(__file__).parent.parent
-COPIED = ("proxy_listener", "tests", "docs", ".ci", "README.md", "devices.toml", "pyproject.toml")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+COPIED = ("proxy_listener", "tests", "docs", ".ci", *PAGES, "devices.toml", "pyproject.toml")
 LEFT_BY_RUNS = {"__pycache__", ".pytest_cache", ".hypothesis"}
 
 VECTORS = "tests/formats/xiaomi/test_vectors.py"

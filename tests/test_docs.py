@@ -1,5 +1,6 @@
 """The documentation is held to the program: what is generated, keys, topics, paths, verbs, every link."""
 
+import importlib.util
 import json
 import pkgutil
 import re
@@ -12,7 +13,7 @@ from support.generated import BEGIN, COMMAND, stale
 from support.listening import MAC, Air
 from support.pages import PAGES, ROOT, anchors, blocks, code, page, section, tables
 
-from proxy_listener import sinks
+from proxy_listener import __version__, sinks
 from proxy_listener.capture.lines import parse
 from proxy_listener.config import Config, load
 from proxy_listener.config.document import TABLES
@@ -248,3 +249,39 @@ def test_every_page_that_is_cited_exists_with_its_heading():
             if fault:
                 found[str(path.relative_to(ROOT))] = fault
     assert not found
+
+
+def test_the_rooms_of_the_architecture_are_those_that_the_imports_are_held_to():
+    """Each room with what it may import, and no other."""
+    spec = importlib.util.spec_from_file_location("import_table", ROOT / "tests" / "test_imports.py")
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    (rows,) = tables(section(page("architecture.md"), "## Rooms"))
+    rooms = {code(row[0])[0]: (set(code(row[2])), set(code(row[3]))) for row in rows if len(code(row[0])) == 1}
+    assert rooms == table.ROOMS
+    order = [code(row[0])[0] if code(row[0]) else row[0] for row in rows]
+    assert set(order[: order.index("*the IO line*")]) == table.ABOVE
+    (leaves,) = [code(row[0]) for row in rows if len(code(row[0])) > 1]
+    assert set(leaves) | {"__main__"} == table.LEAVES
+
+
+def test_every_file_that_a_recipe_names_exists():
+    """Paths, and tests by their names."""
+    text = re.sub(r"<\w+>", "<>", page("adding.md") + page("architecture.md") + (ROOT / "CONTRIBUTING.md").read_text())
+    paths = re.findall(r"`((?:proxy_listener|tests|docs|\.ci)/[\w./]+)`", text)
+    assert len(paths) > 40
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in re.findall(r"`(?:[\w/.]+::)?(test_\w+)`", text) if f"def {name}(" not in tests] == []
+
+
+def test_no_word_stands_twice_in_the_glossary():
+    """One word for each thing, one line for each word."""
+    words = [row[0] for table in tables(page("glossary.md")) for row in table]
+    assert len(words) == len(set(words))
+
+
+def test_the_changelog_has_the_version_of_the_program():
+    """Its newest heading."""
+    newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert newest == __version__

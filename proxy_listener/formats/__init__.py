@@ -9,7 +9,6 @@ from typing import Any
 
 from proxy_listener.formats import xiaomi
 from proxy_listener.formats.format import Format
-from proxy_listener.formats.xiaomi import model_named
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MAIN_UUID
 from proxy_listener.model.advertisement import prefilter
 from proxy_listener.model.models import Model
@@ -23,3 +22,10 @@ PRODUCTS: tuple[Model, ...] = xiaomi.PRODUCTS
 
 find_ours = prefilter(FORMATS)
 """Whether an advertising payload holds service data of one of the formats; None where it does not."""
+
+_BY_NAME = {model.name: model for model in PRODUCTS}
+
+
+def model_named(name: str) -> Model | None:
+    """The model that calls itself so; of a name such as ``0x5A5A`` the unknown MiBeacon product of that id."""
+    return _BY_NAME.get(name) or xiaomi.unknown_product(name)

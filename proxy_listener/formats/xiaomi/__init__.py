@@ -11,7 +11,7 @@ from proxy_listener.formats.xiaomi.models import PRODUCTS, model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
 from proxy_listener.model.models import Model
 
-__all__ = ["FORMATS", "MIBEACON", "PRODUCTS", "model_named"]
+__all__ = ["FORMATS", "MIBEACON", "PRODUCTS", "unknown_product"]
 
 MIBEACON = Format(
     "MiBeacon",
@@ -30,10 +30,9 @@ FORMATS: Mapping[int, Format[Any]] = {
 }
 """UUID of the service data -> format."""
 
-_BY_NAME = {model.name: model for model in PRODUCTS}
 _UNKNOWN_PRODUCT = re.compile("0x[0-9A-F]{4}")
 
 
-def model_named(name: str) -> Model | None:
-    """The model that calls itself so; of a name such as ``0x5A5A`` the unknown product of that id."""
-    return _BY_NAME.get(name) or (model_of(int(name, 16)) if _UNKNOWN_PRODUCT.fullmatch(name) else None)
+def unknown_product(name: str) -> Model | None:
+    """The product that has this id as its name, such as ``0x5A5A``, because its id is in no row."""
+    return model_of(int(name, 16)) if _UNKNOWN_PRODUCT.fullmatch(name) else None
