@@ -21,7 +21,7 @@ from proxy_listener.proxies.admission import KnownNodes, NodeIndex, admit
 from proxy_listener.proxies.client import ConnectLimits, silence_libraries
 from proxy_listener.proxies.discovery import Discovery, Sighting
 from proxy_listener.proxies.mdns import Mdns
-from proxy_listener.proxies.proxy import Proxy, Shared
+from proxy_listener.proxies.proxy import Proxy, ProxyContext
 from proxy_listener.proxies.receive import Hear, Receiver
 from proxy_listener.proxies.states import Diagnosis
 from proxy_listener.proxies.timing import ProxyTiming
@@ -71,7 +71,7 @@ class Fleet:
         self._index = NodeIndex[Proxy](lambda proxy: proxy.mac)
         self._unlisted = UnlistedNodes(self._known)
         self._mdns = Mdns(self._browser, lambda: any(proxy.listed and not proxy.live for proxy in self))
-        self._shared = Shared(
+        self._context = ProxyContext(
             self._timing, self._known, ConnectLimits(), self._mdns, self._claim, self._others_hear, changed
         )
         self._running = False
@@ -147,7 +147,7 @@ class Fleet:
         if entry is not None:
             mac = entry.mac or self._known.bound(entry.name)
         receiver = Receiver(name, self._hear, self._timing, loop.time, self._foreign)
-        proxy = Proxy(receiver, self._shared, self.discovery, entry, mac)
+        proxy = Proxy(receiver, self._context, self.discovery, entry, mac)
         self._proxies[name] = proxy
         self._index.add(proxy, entry, mac)
         task = loop.create_task(proxy.run(), name=f"proxy {name}")

@@ -40,7 +40,7 @@ _NEWEST_WINS = "listening; this firmware streams to its newest client only, so H
 
 
 @attrs.frozen
-class Shared:
+class ProxyContext:
     """What all proxies of a fleet share. ``claim``: whether the node with this MAC belongs to this proxy.
 
     ``others_hear``: whether another proxy hears anything now.
@@ -64,7 +64,7 @@ class Proxy:
     def __init__(
         self,
         receiver: Receiver,
-        shared: Shared,
+        context: ProxyContext,
         discovery: DiscoverySettings,
         entry: ProxySettings | None,
         mac: Address | None = None,
@@ -79,11 +79,11 @@ class Proxy:
         self.node: NodeInfo | None = None
         self.diagnosis = STATES[ProxyState.CONNECTING]
         self.targets = Targets(entry)
-        self._shared = shared
-        self._timing = shared.timing
+        self._context = context
+        self._timing = context.timing
         self.receiver = receiver
-        self.stream = ProxyStream(shared.timing)
-        self.retry = RetryTimer(shared.timing)
+        self.stream = ProxyStream(context.timing)
+        self.retry = RetryTimer(context.timing)
         self._session: ProxySession | None = None
         self._created = self._clock()
         self._woken = asyncio.Event()
@@ -150,7 +150,7 @@ class Proxy:
     def tick(self, now: float) -> None:
         """Judge the stream. The fleet calls it a few times a second; also called when a scanner state came."""
         session = self._session
-        if session is not None and session.tick(now, lambda: self._shared.others_hear(self)):
+        if session is not None and session.tick(now, lambda: self._context.others_hear(self)):
             diagnosis = STATES[self.stream.state]
             if diagnosis.state is ProxyState.LIVE and session.newest_wins and not self.listed:
                 diagnosis = diagnosis.because(_NEWEST_WINS)
@@ -193,7 +193,7 @@ class Proxy:
                 until = self._created + self._timing.search
                 if now >= until:
                     until = None
-                    no_network = self._shared.mdns.zeroconf is None
+                    no_network = self._context.mdns.zeroconf is None
                     asked = "there is no network to ask for it by mDNS" if no_network else "mDNS does not show it"
                     self._set(STATES[ProxyState.UNREACHABLE].because(f"{asked}, and it has no host"))
             with suppress(TimeoutError):
@@ -207,18 +207,18 @@ class Proxy:
         way = admit(
             self.entry,
             self.discovery,
-            self._shared.known,
+            self._context.known,
             mac=self.mac or (sighting.mac if sighting else None),
             encrypts=self._encrypts if self._encrypts is not None or sighting is None else sighting.encrypts,
         )
         if isinstance(way, Diagnosis):
             return ConnectionEnd(way)
-        client = make_client(target, way, self._expected(), self._timing, self._shared.mdns.zeroconf)
+        client = make_client(target, way, self._expected(), self._timing, self._context.mdns.zeroconf)
         session = ProxySession(client, self.receiver, self.stream, self._timing, lambda: self.tick(self._clock()))
         self._session = session
         try:
             slow = self._slow or not (self.listed or self.proved)
-            node = await session.open(self._shared.limits, slow=slow, reached=self._reached)
+            node = await session.open(self._context.limits, slow=slow, reached=self._reached)
             self._slow = False
             refused = self._vet(node, encrypted=way.noise_psk is not None)
             if refused is not None:
@@ -239,17 +239,17 @@ class Proxy:
     def _expected(self) -> Address | None:
         """The MAC that must answer, where it is known."""
         if self.entry is not None:
-            return self.entry.mac or self._shared.known.bound(self.entry.name)
+            return self.entry.mac or self._context.known.bound(self.entry.name)
         return self.mac
 
     def _vet(self, node: NodeInfo, *, encrypted: bool) -> Diagnosis | None:
         """None where this is the expected node and it streams. Records that the node has our key, if it proved that."""
-        known, expected = self._shared.known, self._expected()
+        known, expected = self._context.known, self._expected()
         refused = identify(node.mac, expected, known, encrypted=encrypted)
         if refused is not None:
             return refused
         if node.mac is not None:
-            if not self._shared.claim(self, node.mac):
+            if not self._context.claim(self, node.mac):
                 return STATES[ProxyState.NOT_ACCEPTED].because("it is the node of another entry")
             if encrypted:
                 known.add_encrypted(node.mac)
@@ -276,7 +276,7 @@ class Proxy:
         self.targets.advance()
         end = self.retry.ended(end, began, now, listed=self.listed, known=self.listed or self.proved)
         if end.diagnosis.state in _MOVED and self.targets.current_sighting is not None:
-            self._shared.mdns.search(self.targets.current_sighting.name)
+            self._context.mdns.search(self.targets.current_sighting.name)
         diagnosis = end.diagnosis
         if (
             diagnosis.state is ProxyState.UNREACHABLE
@@ -299,7 +299,7 @@ class Proxy:
             level = log.debug
         more = {"advice": diagnosis.advice} if diagnosis.advice else {}
         level("proxy is " + state.replace("_", " "), proxy=self.name, room=self.room, cause=diagnosis.cause, **more)
-        self._shared.changed(self.status(self._clock()))
+        self._context.changed(self.status(self._clock()))
 
     def status(self, now: float) -> ProxyStatus:
         """How it is now."""

@@ -197,7 +197,7 @@ async def test_a_sensor_that_never_answers():
 
 
 async def test_kept_handles_that_are_wrong():
-    """Handles moved with the device's firmware: told as bad_handle, forgotten, and learnt anew the next time."""
+    """Handles moved with the device's firmware: reported as bad_handle, forgotten, discovered again next time."""
     async with room() as house:
         async with house.connect() as link:
             await values(link)
@@ -245,7 +245,7 @@ async def test_the_proxy_loses_power_during_a_read():
 
 
 async def test_the_stream_has_another_holder():
-    """Answers go to whoever holds the stream: the attempt ends as no_answer, and no link is left behind."""
+    """Answers go to the client that holds the stream: the attempt ends as no_answer, and no link is left behind."""
     async with room() as house:
         thief = APIClient("127.0.0.1", house.node.port, "")
         await thief.connect(login=True)

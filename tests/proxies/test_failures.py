@@ -178,7 +178,7 @@ async def test_eight_proxies_come_back_together():
     async with running(*nodes), house([entry(node) for node in nodes]) as made:
         await made.until(lambda: list(made.states().values()) == ["live"] * 8)
         free = []
-        lanes = made.fleet._shared.limits._handshakes
+        lanes = made.fleet._context.limits._handshakes
         for node in nodes:
             await node.power_off()
         await made.until(lambda: "live" not in made.states().values())

@@ -98,7 +98,7 @@ async def serving(rogues):
             await rogue.stop()
 
 
-async def test_hostile_servers_harm_nobody():
+async def test_hostile_servers_do_no_harm():
     """Thirty servers send garbage, in plaintext and to Noise, and hang or close.
 
     The real proxy stays live all the time, nothing fails but parsing, and no task dies.

@@ -13,7 +13,9 @@ def subscribed(traits: StreamTraits) -> ProxyStream:
     return stream
 
 
-def steps(stream: ProxyStream, start: float, end: float, *, heard: float | None = None, others: bool = True, told=()):
+def steps(
+    stream: ProxyStream, start: float, end: float, *, heard: float | None = None, others: bool = True, reported=False
+):
     """Every step from start to end, in ticks of half a second; a subscription is acted on as a proxy does."""
     taken = []
     now = start
@@ -23,7 +25,7 @@ def steps(stream: ProxyStream, start: float, end: float, *, heard: float | None 
             taken.append((now, step))
         if step in {Step.SUBSCRIBE, Step.RESUBSCRIBE}:
             stream.subscribed(now)
-            if told:
+            if reported:
                 stream.state_reported(now)
         now += 0.5
     return taken
@@ -67,7 +69,7 @@ def test_held_is_known_after_two_seconds():
 def test_released_stream_is_taken():
     """After the holder left, the next subscription is answered."""
     stream = subscribed(OLD)
-    steps(stream, 0.5, 11.0, told=(True,))
+    steps(stream, 0.5, 11.0, reported=True)
     stream.tick(11.5, None, others=True)
     assert stream.state is ProxyState.LIVE
 
@@ -91,7 +93,7 @@ def test_taken_stream_is_asked_for_seldom():
 def test_taken_again_waits_longer():
     """Every further loss doubles the wait, so that two clients do not take it from each other all the time."""
     stream = flowing(NEW, 100.0)
-    steps(stream, 100.5, 461.0, heard=100.0, told=(True,))
+    steps(stream, 100.5, 461.0, heard=100.0, reported=True)
     stream.tick(465.0, 464.0, others=True)
     assert stream.state is ProxyState.LIVE
     taken = steps(stream, 465.0, 1130.0, heard=464.0)
@@ -108,26 +110,26 @@ def test_recovery_of_a_silent_scanner():
     stream = flowing(OLD, 100.0)
     taken = steps(stream, 100.5, 160.0, heard=100.0)
     assert taken == []
-    taken = steps(stream, 160.0, 201.0, heard=100.0, told=(True,))
+    taken = steps(stream, 160.0, 201.0, heard=100.0, reported=True)
     assert [step for _, step in taken] == [Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT]
     assert stream.state is ProxyState.SILENT
     stream.connected(OLD, 202.0)
     stream.state_reported(202.1)
-    steps(stream, 202.5, 230.0, heard=100.0, told=(True,))
+    steps(stream, 202.5, 230.0, heard=100.0, reported=True)
     assert stream.state is ProxyState.WEDGED
 
 
 def test_newest_wins_silence_after_taking_back_is_a_silent_scanner():
     """Taken back, answered, and still silent: no other client took it, so recovery is tried."""
     stream = flowing(NEW, 100.0)
-    steps(stream, 100.5, 461.0, heard=100.0, told=(True,))
-    taken = steps(stream, 461.0, 580.0, heard=100.0, told=(True,))
+    steps(stream, 100.5, 461.0, heard=100.0, reported=True)
+    taken = steps(stream, 461.0, 580.0, heard=100.0, reported=True)
     assert [step for _, step in taken] == [Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT]
 
 
 def test_one_advertisement_makes_live_again():
     stream = flowing(OLD, 100.0)
-    steps(stream, 100.5, 300.0, heard=100.0, told=(True,))
+    steps(stream, 100.5, 300.0, heard=100.0, reported=True)
     assert stream.state is ProxyState.WEDGED
     stream.tick(300.5, 300.4, others=True)
     assert stream.state is ProxyState.LIVE
@@ -169,7 +171,7 @@ def test_silent_scanner_of_a_holder_is_not_taken():
 def test_quiet_room_is_judged_later():
     """A room whose silence ended by itself is given twice the time."""
     stream = flowing(OLD, 100.0)
-    steps(stream, 160.0, 165.0, heard=100.0, told=(True,))
+    steps(stream, 160.0, 165.0, heard=100.0, reported=True)
     assert stream.state is ProxyState.SILENT
     stream.tick(170.0, 169.9, others=True)
     assert stream.state is ProxyState.LIVE
