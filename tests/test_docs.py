@@ -5,6 +5,7 @@ import json
 import pkgutil
 import re
 import shlex
+from pathlib import Path
 from urllib.parse import unquote
 
 import attrs
@@ -285,3 +286,11 @@ def test_the_changelog_has_the_version_of_the_program():
     """Its newest heading."""
     newest = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
     assert newest == __version__
+
+
+def test_no_code_cites_what_is_not_in_the_repository():
+    """What code rests on is in ``docs/``; ``facts:`` and a design were notes that no reader of the code has."""
+    cites = re.compile(r"\bfacts(:|/| about|\))|\bthe facts\b|\bDESIGN\b")
+    here = Path(__file__).name
+    found = [path.relative_to(ROOT) for path in SOURCES if cites.search(path.read_text()) and path.name != here]
+    assert found == []

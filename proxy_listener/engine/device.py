@@ -27,7 +27,7 @@ VERIFIED = KeyState.VERIFIED
 
 WRONG_FAILURES, WRONG_SECONDS = 20, 600.0
 """A key is wrong after so many failures in a row over so long. Two failures raise false alarms in Home Assistant
-(core#113833), because bit errors do get through."""
+(core#113833), because bit errors do get through (docs/protocol/mibeacon-encryption.md#when-a-key-is-wrong)."""
 
 KEY_RETIRES = DAY
 """Seconds after the newest bindkey first verified in which the older ones are still tried."""

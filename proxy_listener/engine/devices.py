@@ -21,6 +21,8 @@ from proxy_listener.model.status import DeviceStatus
 from proxy_listener.model.timing import DAY, NEVER
 
 ADMITTED_A_DAY = 256
+"""New unlisted devices: a radio that invents addresses fills nothing (docs/protocol/threats.md#r11)."""
+
 IN_MEMORY = 4096
 """Devices in memory, at most: beyond it the unlisted ones longest unheard are dropped, and restored from the history
 when they are heard again. Ten days of the largest admission, and the listed devices."""

@@ -136,7 +136,9 @@ class Listener:
         return self._claimed(device, advert, frame, found, frame.body, "claimed")
 
     def _sign_of_life(self, device: Device | None, advert: Advert, frame: Frame) -> Outcome:
-        """A frame without measurements may share its counter with one that has some: it never counts as known."""
+        """A frame without measurements may share its counter with one that has some: it never counts as known
+        (docs/protocol/mibeacon.md#header-only-frames).
+        """
         if device is None and frame.silent:
             # All that a plant sensor with old firmware ever sends: its owner should learn that it is there.
             device = self._admit(advert)

@@ -25,7 +25,8 @@ LOST_SECONDS, LOST_FRAMES = 300.0, 8
 """Beyond the longest stalls seen (four minutes) a proxy that misses frame after frame has lost the device."""
 
 SETTLE_SECONDS = 1.0
-"""Until then not every room has delivered its copy of the first frame: firmware batches for 100 to 200 ms."""
+"""Until then not every room has delivered its copy of the first frame: firmware batches for 100 to 200 ms
+(docs/protocol/esphome-proxy.md#batching)."""
 
 UNKNOWN_RSSI = 0
 SILENCE = float("-inf")

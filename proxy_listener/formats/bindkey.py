@@ -1,7 +1,8 @@
 """A device's bindkey with its cipher prepared. In: the configured secret. Out: what opens a frame, never the key.
 
 24 hex digits (12 bytes) are a key of MiBeacon's legacy encryption, which has no tag. 32 hex digits (16 bytes) are an
-AES-128-CCM key with a tag of four bytes, as MiBeacon v4/v5 and other formats use it.
+AES-128-CCM key with a tag of four bytes, as MiBeacon v4/v5 and other formats use it
+(docs/protocol/mibeacon-encryption.md#the-scheme-belongs-to-the-key).
 """
 
 from hashlib import sha256

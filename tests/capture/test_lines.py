@@ -31,7 +31,7 @@ def read(*lines):
 
 
 def test_the_line_of_the_contract():
-    """DESIGN.md's example, field by field; hex and MAC in either case."""
+    """The example of the documentation, field by field; hex and MAC in either case."""
     want = Advertisement(0xA4C1380283F4, 0, bytes.fromhex("02010616"), "kitchen-proxy", -61, 1732300000.123, 0.0)
     assert parse(line()) == want
     assert parse(line(mac="a4c1380283f4", data="0201061A")).data == bytes.fromhex("0201061a")

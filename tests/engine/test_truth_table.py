@@ -1,4 +1,4 @@
-"""The truth table of the duplicate rule (facts: dedup-and-replay), row by row, through the whole listener.
+"""The truth table of the duplicate rule (docs/protocol/deduplication.md#truth-table), row by row.
 
 Frames are built and encrypted by ``simulator/frames.py``; time is an argument; the history is a set.
 """

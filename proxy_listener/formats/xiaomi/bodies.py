@@ -8,7 +8,8 @@
     0x3003  toothbrush  [0 start, 1 end][time u32] or with [score]
     0x2000  MMC-T201    [skin 0.01 °C s16][board 0.01 °C s16][battery %]
 
-``weighing`` is the scale's own clock in UTC. It joins the two frames of one weighing.
+``weighing`` is the scale's own clock in UTC. It joins the two frames of one weighing. Sources:
+docs/protocol/mibeacon-objects.md#bodies.
 """
 
 import math

@@ -5,7 +5,7 @@
     0x1001          [button][value][press]
     n.e.1012-1014   nothing, or [button]; the press is in the object id
 
-A frame with a button that the model does not have is implausible.
+A frame with a button that the model does not have is implausible. Sources: docs/protocol/mibeacon-objects.md#buttons.
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, ObjectRow, Values, function

@@ -5,7 +5,8 @@
     [moisture %][temperature s16 0.1 °C][illuminance lx u24][battery %][conductivity µS/cm u16]      big endian
 
 Nine bytes, all of them plausible, or nothing. The same sensor also sends 12-byte frames, which are something else
-(ble_monitor #809), and so do Tuya's other devices.
+(ble_monitor #809), and so do Tuya's other devices
+(docs/protocol/scales.md#hhccjcy10).
 """
 
 import struct

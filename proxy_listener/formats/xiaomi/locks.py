@@ -7,7 +7,8 @@
     0x000B   [action: low 4 bits, method: high 4 bits][key id u32][time u32]
     0x100E   [bit 0 square bolt, 1 dull bolt, 2 latch, 3 child lock]
 
-As in Home Assistant, ``lock`` (and ``antilock``, ``childlock``) is true where it is open.
+As in Home Assistant, ``lock`` (and ``antilock``, ``childlock``) is true where it is open. Sources:
+docs/protocol/mibeacon-objects.md#locks.
 """
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, Values

@@ -10,7 +10,8 @@
 
 The weight is in 1/200 kg, 1/100 lb or 1/100 jin; the bit for small objects (v1 control 6, v2 control 0.2) changes none
 of that. ``mass`` is only given of a weight that is stabilized while somebody stands on the scale: after stepping off,
-the scale repeats the old weight with the removed bit for minutes, and again on every wake-up.
+the scale repeats the old weight with the removed bit for minutes, and again on every wake-up
+(docs/protocol/scales.md#the-removed-flag).
 """
 
 import struct

@@ -2,7 +2,7 @@
 
 The product id is bytes 2 and 3 of a MiBeacon frame, little endian. A product is one row: where it sends standard
 objects only, that row is all it needs. What an object means on one model only stands in
-:mod:`proxy_listener.formats.xiaomi.objects`.
+:mod:`proxy_listener.formats.xiaomi.objects`. Product ids with pitfalls: docs/protocol/xiaomi-devices.md#product-ids.
 """
 
 from collections.abc import Mapping, Sequence

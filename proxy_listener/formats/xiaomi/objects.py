@@ -8,7 +8,8 @@ An object is one row: a layout where the bytes are numbers, codes where a byte i
 for everything else. What an id means on one model only stands in ``_OF_MODEL``.
 
 Ids from 0x4000 follow a rule of Xiaomi's MIoT definitions: 0x4000 + service * 1024 + (512 if an event) + number - 1000.
-Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENTS`` have one row for fifteen ids each.
+Standard numbers mean the same on every service, so ``_PROPERTIES`` and ``_EVENTS`` have one row for fifteen ids each
+(docs/protocol/mibeacon-objects.md#the-miot-rule).
 """
 
 from collections.abc import Mapping

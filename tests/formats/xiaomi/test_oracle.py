@@ -53,7 +53,8 @@ SERVICE_OF_PRESSES = {
 """The service whose press events a model sends; on others the rule of the ids is read here, and not there."""
 
 
-# What this project decides otherwise (vectors/README.md and the facts), each with when it may differ.
+# What this project decides otherwise, each with when it may differ. Reasons:
+# docs/protocol/mibeacon-objects.md#disagreements-between-decoders.
 DECIDED = {
     "humidity is not cut to whole percent": lambda d: d.name == "humidity" and int(d.ours) == d.theirs,
     "no voltage is made up": lambda d: d.name == "voltage" and d.ours is ABSENT,
