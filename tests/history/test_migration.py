@@ -21,7 +21,7 @@ FILES = Path(sample.__file__).parents[1] / "data" / "history"
 
 
 def add_column(connection):
-    connection.execute("ALTER TABLE reading ADD COLUMN site TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE reading ADD COLUMN made_up TEXT NOT NULL DEFAULT ''")
 
 
 def rename_all(connection):
@@ -38,14 +38,19 @@ def fail(connection):
     connection.execute("INSERT INTO no_such_table VALUES (1)")
 
 
-NEW_COLUMN = (Migration(2, add_column, rewrites=False),)
-REWRITTEN = (Migration(2, add_column, rewrites=False), Migration(3, rename_all, rewrites=True))
+NEXT, LAST = VERSION + 1, VERSION + 2
+"""Formats to come, so that these tests stay as they are when there is a next one."""
+
+BACKUP = f"history.db.v{VERSION}-backup"
+NEW_COLUMN = (*MIGRATIONS, Migration(NEXT, add_column, rewrites=False))
+REWRITTEN = (*NEW_COLUMN, Migration(LAST, rename_all, rewrites=True))
+RENAMED = (*MIGRATIONS, Migration(NEXT, rename_all, rewrites=True))
 
 
 @pytest.fixture
 def path(tmp_path):
-    """A history of format 1, by the program that first had one."""
-    return Path(shutil.copyfile(FILES / "v1.db", tmp_path / "history.db"))
+    """A history of the present format, by the program that first had it."""
+    return Path(shutil.copyfile(FILES / f"v{VERSION}.db", tmp_path / "history.db"))
 
 
 @contextmanager
@@ -119,36 +124,40 @@ async def test_the_sample_of_the_next_format_is_as_complete(tmp_path):
 
 
 async def test_a_new_column_keeps_every_row_and_needs_no_copy(path):
-    """Format 1 to 2: all readings are there, the column has its default, and nothing else lies beside the file."""
+    """One step: all readings are there, the column has its default, and nothing else lies beside the file."""
     with opened(path, NEW_COLUMN) as connection:
         assert readings(connection) == list(sample.READINGS)
-        assert connection.execute("SELECT DISTINCT site FROM reading").fetchall() == [("",)]
-    assert format_of(path) == 2
+        assert connection.execute("SELECT DISTINCT made_up FROM reading").fetchall() == [("",)]
+    assert format_of(path) == NEXT
     assert [file.name for file in path.parent.iterdir()] == ["history.db"]
     with opened(path, NEW_COLUMN) as connection:
         assert readings(connection) == list(sample.READINGS)
 
 
 async def test_a_step_that_rewrites_leaves_the_old_file_beside_the_new_one(path):
-    """Format 1 to 3 in two steps: the rows are rewritten, and the copy of before is a whole history of its own."""
+    """Two steps: the rows are rewritten, and the copy of before is a whole history of its own."""
     with capture_logs() as logged, opened(path, REWRITTEN) as connection:
         assert {reading.name for reading in readings(connection)} == {"BEDROOM CLIMATE", "KüCHE ☂", "FICUS"}
-    assert format_of(path) == 3
+    assert format_of(path) == LAST
     (backup,) = {file for file in path.parent.iterdir() if file != path}
-    assert (backup.name, format_of(backup), backup.stat().st_mode & 0o777) == ("history.db.v2-backup", 2, 0o600)
+    assert (backup.name, format_of(backup), backup.stat().st_mode & 0o777) == (
+        f"history.db.v{NEXT}-backup",
+        NEXT,
+        0o600,
+    )
     with opened(backup, NEW_COLUMN) as connection:
         assert readings(connection) == list(sample.READINGS)
-    assert [entry.get("backup") for entry in logged] == [None, None, "history.db.v2-backup"]
+    assert [entry.get("backup") for entry in logged] == [None, None, f"history.db.v{NEXT}-backup"]
 
 
-async def test_the_copy_of_format_1_is_a_history_that_this_program_opens(path):
+async def test_the_copy_is_a_history_that_this_program_opens(path):
     """Going back is to rename one file. An older copy of the same name is kept."""
-    before = path.with_name("history.db.v1-backup")
+    before = path.with_name(BACKUP)
     before.write_text("an older copy", encoding="utf-8")
-    with opened(path, (Migration(2, rename_all, rewrites=True),)):
+    with opened(path, RENAMED):
         pass
     assert before.read_text(encoding="utf-8") == "an older copy"
-    path.with_name("history.db.v1-backup-2").rename(path)
+    path.with_name(f"{BACKUP}-2").rename(path)
     await assert_complete(path)
 
 
@@ -171,7 +180,7 @@ def test_a_history_of_a_newer_program_is_refused_and_not_touched(tmp_path):
         Journal(path)
     assert isinstance(caught.value, ConfigError)
     text = str(caught.value)
-    assert text.startswith(f"{path}: was written by a newer proxy-listener: it has format 3")
+    assert text.startswith(f"{path}: was written by a newer proxy-listener: it has format {LAST}")
     assert f"knows formats up to {VERSION}" in text
     assert "Install the newer proxy-listener again, or move this file away" in text
     assert contents(path) == before
@@ -181,14 +190,14 @@ def test_a_history_of_a_newer_program_is_refused_and_not_touched(tmp_path):
 def test_a_newer_history_that_ended_in_a_crash_is_refused_and_not_touched(path):
     """Also where the new format is in the write-ahead log only: the log is read, and not moved into the file."""
     crashed = path.with_name("crashed.db")
-    with opened(path, ()):
+    with opened(path, MIGRATIONS):
         pass
     shutil.copyfile(path, crashed)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {NEXT}")
         shutil.copyfile(path.with_name("history.db-wal"), crashed.with_name("crashed.db-wal"))
     before = contents(crashed)
-    with pytest.raises(FormatError, match="has format 2"):
+    with pytest.raises(FormatError, match=f"has format {NEXT}"):
         open_store(crashed)
     assert contents(crashed) == before
 
@@ -196,22 +205,22 @@ def test_a_newer_history_that_ended_in_a_crash_is_refused_and_not_touched(path):
 async def test_kill_9_in_the_middle_of_a_migration_leaves_a_history_of_the_old_format(path):
     """It opens with everything in it, and the next attempt ends well, whatever the first one left behind."""
     await asyncio.to_thread(killed_half_way, path)
-    assert path.with_name("history.db.v1-backup.new").exists()
+    assert path.with_name(f"{BACKUP}.new").exists()
     assert path.with_name("history.db-wal").stat().st_size > 1_000_000
     shutil.copytree(path.parent, path.parent / "again")
     await assert_complete(path)
     again = path.parent / "again" / "history.db"
-    with opened(again, (Migration(2, rename_all, rewrites=True),)) as connection:
+    with opened(again, RENAMED) as connection:
         assert len(readings(connection)) == len(sample.READINGS)
-    assert {file.name for file in again.parent.iterdir()} == {"history.db", "history.db.v1-backup"}
+    assert {file.name for file in again.parent.iterdir()} == {"history.db", BACKUP}
 
 
 async def test_a_copy_that_a_crash_left_incomplete_is_made_again(path):
     """What lies under the copy's unfinished name is replaced."""
-    path.with_name("history.db.v1-backup.new").write_bytes(b"half of a copy")
-    with opened(path, (Migration(2, rename_all, rewrites=True),)):
+    path.with_name(f"{BACKUP}.new").write_bytes(b"half of a copy")
+    with opened(path, RENAMED):
         pass
-    backup = path.with_name("history.db.v1-backup")
+    backup = path.with_name(BACKUP)
     assert {file.name for file in path.parent.iterdir()} == {path.name, backup.name}
     await assert_complete(backup)
 
@@ -219,13 +228,17 @@ async def test_a_copy_that_a_crash_left_incomplete_is_made_again(path):
 @pytest.mark.parametrize(
     ("room", "migrations"),
     [
-        pytest.param(-40_000, (Migration(2, rename_all, rewrites=True),), id="in the copy"),
-        pytest.param(0, (Migration(2, write_much, rewrites=True),), id="in the step"),
+        pytest.param(-40_000, RENAMED, id="in the copy"),
+        pytest.param(0, (*MIGRATIONS, Migration(NEXT, write_much, rewrites=True)), id="in the step"),
     ],
 )
 async def test_a_full_disk_leaves_the_history_as_it_was(path, room, migrations):
     """The error names both formats; no half copy stays; the history opens with everything in it."""
-    with capture_logs(), full_disk(path, room), pytest.raises(FormatError, match=r"from format 1 to format 2: .*room"):
+    with (
+        capture_logs(),
+        full_disk(path, room),
+        pytest.raises(FormatError, match=rf"from format {VERSION} to format {NEXT}: .*room"),
+    ):
         open_store(path, migrations=migrations)
     assert {file.name for file in path.parent.iterdir()} == {"history.db"}
     await assert_complete(path)
@@ -237,7 +250,7 @@ async def test_a_disk_without_room_for_a_copy_is_noticed_before(path):
     with path.open("r+b") as file:
         file.truncate(1 << 43)
     with capture_logs(), pytest.raises(FormatError, match=r"needs 17592187 MB for a while, and .* has \d+ MB free"):
-        open_store(path, migrations=(Migration(2, rename_all, rewrites=True),))
+        open_store(path, migrations=RENAMED)
     with path.open("r+b") as file:
         file.truncate(size)
     assert {file.name for file in path.parent.iterdir()} == {"history.db"}
@@ -245,15 +258,15 @@ async def test_a_disk_without_room_for_a_copy_is_noticed_before(path):
 
 
 def test_a_step_that_fails_is_undone_and_the_steps_before_it_stay(path):
-    """Format 1 to 2 is done, 2 to 3 is not; the next program goes on from 2."""
-    with capture_logs(), pytest.raises(FormatError, match="from format 2 to format 3: no such table"):
-        open_store(path, migrations=(*NEW_COLUMN, Migration(3, fail, rewrites=True)))
-    assert format_of(path) == 2
+    """The first of two is done; the next program goes on from there."""
+    with capture_logs(), pytest.raises(FormatError, match=f"from format {NEXT} to format {LAST}: no such table"):
+        open_store(path, migrations=(*NEW_COLUMN, Migration(LAST, fail, rewrites=True)))
+    assert format_of(path) == NEXT
     assert {file.name for file in path.parent.iterdir()} == {"history.db"}
     with opened(path, NEW_COLUMN) as connection:
         assert readings(connection) == list(sample.READINGS)
     with opened(path, REWRITTEN):
-        assert format_of(path) == 3
+        assert format_of(path) == LAST
 
 
 def test_damage_met_by_a_step_puts_the_file_aside(path):
@@ -262,10 +275,10 @@ def test_damage_met_by_a_step_puts_the_file_aside(path):
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)
     with capture_logs():
-        store = open_store(path, check=False, migrations=(Migration(2, rename_all, rewrites=True),))
+        store = open_store(path, check=False, migrations=RENAMED)
     store.connection.close()
     assert "was put aside" in store.alarm
-    assert format_of(path) == 2
+    assert format_of(path) == NEXT
     (aside,) = path.parent.glob("history.db.damaged-*")
     assert aside.read_bytes() == bytes(data)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 
 from proxy_listener.history.file import open_store
-from proxy_listener.history.migration import Migration
+from proxy_listener.history.migration import MIGRATIONS, VERSION, Migration
 
 
 def half_way(connection):
-    connection.execute("ALTER TABLE reading ADD COLUMN site TEXT")
+    connection.execute("ALTER TABLE reading ADD COLUMN made_up TEXT")
     connection.execute("UPDATE reading SET name = 'changed', \"values\" = '{}'")
     connection.execute("PRAGMA cache_size = 5")
     connection.execute("INSERT INTO note VALUES ('long', hex(zeroblob(1000000)))")
@@ -24,4 +24,4 @@ def half_way(connection):
 
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-open_store(Path(sys.argv[1]), migrations=(Migration(2, half_way, rewrites=True),))
+open_store(Path(sys.argv[1]), migrations=(*MIGRATIONS, Migration(VERSION + 1, half_way, rewrites=True)))
