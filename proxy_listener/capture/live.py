@@ -24,7 +24,7 @@ WAITING = 20_000
 
 
 class LiveCapture:
-    """``hear`` is where advertisements go; ``listen`` makes the proxies call arrived else instead."""
+    """``hear`` is where advertisements go; ``listen(other)`` makes the proxies call ``other`` instead."""
 
     def __init__(self, hear: Hear, listen: Callable[[Hear], None]) -> None:
         self._hear = hear

@@ -121,7 +121,7 @@ class DeviceStatus:
 
 @attrs.frozen
 class View:
-    """What a sink or the page may ask about the house, as callables that app hands out.
+    """What a sink or the page may ask about the house, as callables that the service gives.
 
     ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
     are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
