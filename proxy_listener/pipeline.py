@@ -11,15 +11,17 @@ from pathlib import Path
 import structlog
 
 from proxy_listener.config import Config
+from proxy_listener.engine.dedup import NEWEST_KEPT, REPEATABLE_KEPT, REPEATABLE_SECONDS, counter_of
 from proxy_listener.engine.device import Device
 from proxy_listener.engine.devices import Devices, Notice
 from proxy_listener.engine.kept import open_kept
 from proxy_listener.engine.listener import Listener
-from proxy_listener.engine.memory import KeptFrame, KnownFrame
+from proxy_listener.engine.memory import KeptFrame
 from proxy_listener.formats import MAIN_UUID, find_ours, model_named
-from proxy_listener.history import Hearing, Journal
+from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address, ForeignFilter, mac_text
 from proxy_listener.model.errors import NoReadingError, ProxyListenerError
+from proxy_listener.model.history import KnownFrame, Reception
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, Value
@@ -68,13 +70,17 @@ class JournalMemory:
         self._journal = journal
         self._models = {device.mac: device.model for device in journal.reader.devices()}
         self.known = journal.known
-        self.highest = journal.highest
         self.admitted = journal.tables.is_admitted
         self.admit = journal.tables.admit
 
+    def highest(self, mac: Address, key_id: bytes) -> int | None:
+        """The highest counter under a bindkey."""
+        identity = self._journal.highest_identity(mac, key_id)
+        return None if identity is None else counter_of(identity) if identity else -1
+
     def newest(self, mac: Address) -> Iterable[KnownFrame]:
         """The newest identities of a device, oldest first."""
-        return [KnownFrame(row.identity, row.counter, row.time, row.late) for row in self._journal.reader.newest(mac)]
+        return self._journal.reader.newest(mac, NEWEST_KEPT, REPEATABLE_SECONDS, REPEATABLE_KEPT)
 
     def latest(self, mac: Address) -> Mapping[str, tuple[Value, float]]:
         """The live state of a device when the service last ran."""
@@ -141,12 +147,12 @@ class Pipeline:
         """Add what each proxy heard since the last call to the hourly counts."""
         hour = int(time // 3600)
         rows = [
-            Hearing(counted.proxy, address, hour, counted.frames, counted.alone, counted.of)
+            Reception(counted.proxy, address, hour, counted.frames, counted.alone, counted.of)
             for address, device in self.devices.by_address.items()
             for counted in device.routes.counted()
         ]
         if rows:
-            self.journal.tables.record_hearing(rows)
+            self.journal.tables.record_reception(rows)
 
     async def open_kept(self) -> int:
         """Read the kept frames of every device that has a bindkey now. Returns how many became readings.

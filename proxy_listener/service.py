@@ -221,7 +221,7 @@ class Service:
     async def _coverage(self) -> Coverage:
         self.pipeline.record_reception(time.time())
         await self.journal.flush()
-        record = await self.journal.reader.hearing(time.time() - COVERAGE_HOURS * 3600)
+        record = await self.journal.reader.reception(time.time() - COVERAGE_HOURS * 3600)
         devices = self._devices()
         return coverage(
             record,

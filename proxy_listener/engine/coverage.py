@@ -6,42 +6,14 @@ were heard: a frame that no proxy heard leaves no trace, so shares are of what a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import attrs
 
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.history import Reception
 
 ADDS_NOTHING = 0.01
 """A proxy without which less than one frame in a hundred would be missing, of every device."""
-
-
-class Hearing(Protocol):
-    """A row of the record."""
-
-    @property
-    def proxy(self) -> str:
-        """Who heard."""
-
-    @property
-    def mac(self) -> Address:
-        """Whom."""
-
-    @property
-    def hour(self) -> int:
-        """When: so many hours since 1970."""
-
-    @property
-    def heard(self) -> int:
-        """How many frames."""
-
-    @property
-    def alone(self) -> int:
-        """How many of them no other proxy heard."""
-
-    @property
-    def frames(self) -> int:
-        """How many any proxy heard in that time."""
 
 
 @attrs.frozen
@@ -80,7 +52,7 @@ class Coverage:
 
 
 def coverage(
-    record: Iterable[Hearing],
+    record: Iterable[Reception],
     rooms: Mapping[str, str],
     names: Mapping[Address, str],
     listed: Iterable[Address],

@@ -92,7 +92,7 @@ def _apart(now: int, then: int) -> int:
     return (now - then + _HALF) % _ROUND - _HALF
 
 
-Known: TypeAlias = Callable[[bytes], bool]
+IsKnown: TypeAlias = Callable[[bytes], bool]
 """Was the authenticated frame with this identity ever accepted from this device?"""
 
 ANY = 2**32
@@ -151,7 +151,7 @@ class Authenticated:
         "hi_heard",
     )
 
-    def __init__(self, known: Known, started: float, highest: int = ANY) -> None:
+    def __init__(self, known: IsKnown, started: float, highest: int = ANY) -> None:
         self.hi = -1
         self.hi_heard = started
         self._known = known

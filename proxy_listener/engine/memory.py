@@ -4,17 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.history import KnownFrame
 from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Value
-
-
-class KnownFrame(NamedTuple):
-    """A row of the history, as far as the duplicate rule needs it. ``time``: wall seconds of the first copy."""
-
-    identity: bytes
-    counter: int | None
-    time: float
-    late: bool
 
 
 class KeptFrame(NamedTuple):

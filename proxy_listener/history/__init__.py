@@ -6,15 +6,13 @@ Readings come in by :meth:`Journal.append`; rows go out by feeds (live), by curs
 
 from proxy_listener.history.followers import Cursor, Feed
 from proxy_listener.history.journal import Journal, Storage
-from proxy_listener.history.queries import Hearing, Known, Latest, Point, Sealed, StoredDevice
+from proxy_listener.history.queries import Latest, Point, Sealed, StoredDevice
 from proxy_listener.history.schema import Row
 
 __all__ = [
     "Cursor",
     "Feed",
-    "Hearing",
     "Journal",
-    "Known",
     "Latest",
     "Point",
     "Row",

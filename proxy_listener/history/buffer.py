@@ -7,7 +7,6 @@ is dropped and counted.
 from collections import deque
 from collections.abc import Iterable
 
-from proxy_listener.history.queries import counter_of
 from proxy_listener.history.schema import Row
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.reading import Reading
@@ -50,7 +49,6 @@ class Buffer:
         """Whether an authenticated frame waits, or is being committed."""
         return (mac, identity) in self._identities
 
-    def highest(self, mac: Address, key_id: bytes) -> int:
-        """The highest counter of a device's authenticated frames under a bindkey; -1 where none waits."""
-        mine = (identity for whose, identity in self._identities if (whose, identity[:4]) == (mac, key_id))
-        return max(map(counter_of, mine), default=-1)
+    def highest_identity(self, mac: Address, prefix: bytes) -> bytes:
+        """The highest identity of a device's authenticated frames that begins so; empty where none waits."""
+        return max((name for whose, name in self._identities if whose == mac and name.startswith(prefix)), default=b"")

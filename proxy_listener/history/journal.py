@@ -133,12 +133,12 @@ class Journal:
         """
         return self._buffer.known(mac, identity) or self.reader.known(mac, identity)
 
-    def highest(self, mac: Address, key_id: bytes) -> int | None:
-        """The highest counter of a device's authenticated frames under a bindkey, committed or waiting: -1 where there
-        is none, None where the disk cannot be read.
+    def highest_identity(self, mac: Address, prefix: bytes) -> bytes | None:
+        """The highest identity of a device's authenticated frames that begins so, committed or waiting: empty where
+        there is none, None where the disk cannot be read.
         """
-        stored = self.reader.highest(mac, key_id)
-        return None if stored is None else max(stored, self._buffer.highest(mac, key_id))
+        stored = self.reader.highest_identity(mac, prefix)
+        return None if stored is None else max(stored, self._buffer.highest_identity(mac, prefix))
 
     def feed(self, size: int = 256) -> Feed:
         """A live follower of the rows from now on."""

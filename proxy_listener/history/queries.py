@@ -13,31 +13,8 @@ from typing import Any, NamedTuple
 
 from proxy_listener.history.schema import SELECTED, SLOT, Row, row_of
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.history import KnownFrame, Reception
 from proxy_listener.model.reading import Value
-
-NEWEST = 64
-"""Identities per device that the duplicate rule keeps in memory
-(docs/protocol/deduplication.md#authenticated-frames).
-"""
-REPEATED, MOST = 600.0, 1024
-"""Seconds for which it knows a plain or legacy frame, at most, and how many of them. 64 are too few: a sensor that
-sends every two seconds sends them in half of the time for which proxies are known to stall
-(docs/protocol/deduplication.md#plain-and-legacy-frames).
-"""
-
-
-class Known(NamedTuple):
-    """What the duplicate rule needs of a row: its identity, counter, trust, wall time, and whether it was late.
-
-    ``lasting`` is for whoever knows that its device went on with the frame until ``time``.
-    """
-
-    identity: bytes
-    counter: int | None
-    trust: str
-    time: float
-    late: bool
-    lasting: bool = False
 
 
 class Latest(NamedTuple):
@@ -66,19 +43,6 @@ class Point(NamedTuple):
     mean: float
     high: float
     samples: int
-
-
-class Hearing(NamedTuple):
-    """Frames of a device within one hour (``time // 3600``): those that this proxy ``heard``, those that only it heard
-    (``alone``), and those that any proxy heard (``frames``).
-    """
-
-    proxy: str
-    mac: Address
-    hour: int
-    heard: int
-    alone: int
-    frames: int
 
 
 class Sealed(NamedTuple):
@@ -125,39 +89,36 @@ def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool
     return found.fetchone() is not None
 
 
-def highest(connection: sqlite3.Connection, mac: Address, key_id: bytes) -> int:
-    """The highest counter among a device's identities that begin with the id of a bindkey; -1 where there is none."""
+def highest_identity(connection: sqlite3.Connection, mac: Address, prefix: bytes) -> bytes:
+    """The highest of a device's identities that begin so, byte by byte; empty where there is none."""
     found = connection.execute(
         "SELECT identity FROM identity WHERE mac = ? AND identity BETWEEN ? AND ? ORDER BY identity DESC LIMIT 1",
-        (mac, key_id, key_id + b"\xff" * 8),
+        (mac, prefix, prefix + b"\xff" * 32),
     ).fetchone()
-    return counter_of(found[0]) if found else -1
+    return found[0] if found else b""
 
 
-def counter_of(identity: bytes) -> int:
-    """The counter in an authenticated identity: four bytes behind the four of the bindkey's id."""
-    return int.from_bytes(identity[4:8], "big")
-
-
-def newest(connection: sqlite3.Connection, mac: Address) -> list[Known]:
-    """The newest advertised rows of a device, oldest first; more where it sends plain or legacy frames so fast that
-    older ones may still be repeated.
+def newest(
+    connection: sqlite3.Connection, mac: Address, count: int, more_seconds: float, more: int
+) -> list[KnownFrame]:
+    """The newest ``count`` advertised rows of a device, oldest first. Where it sends unauthenticated frames so fast
+    that all of these are of the last ``more_seconds``, those of that time, at most ``more``.
     """
-    rows = _newest(connection, mac, NEWEST)
-    since = rows[0].time - REPEATED if rows else 0.0
-    if len(rows) == NEWEST and rows[-1].time > since and any(row.trust != "authenticated" for row in rows):
-        rows = [row for n, row in enumerate(_newest(connection, mac, MOST)) if n < NEWEST or row.time > since]
+    rows = _newest(connection, mac, count)
+    since = rows[0].time - more_seconds if rows else 0.0
+    if len(rows) == count and rows[-1].time > since and any(row.trust != "authenticated" for row in rows):
+        rows = [row for n, row in enumerate(_newest(connection, mac, more)) if n < count or row.time > since]
     return rows[::-1]
 
 
-def _newest(connection: sqlite3.Connection, mac: Address, count: int) -> list[Known]:
+def _newest(connection: sqlite3.Connection, mac: Address, count: int) -> list[KnownFrame]:
     found = fetch(
         connection,
-        "SELECT identity, counter, trust, time, late FROM reading WHERE mac = ? AND source = 'advertisement' "
+        "SELECT identity, trust, time, late FROM reading WHERE mac = ? AND source = 'advertisement' "
         "ORDER BY id DESC LIMIT ?",
         (mac, count),
     )
-    return [Known(identity, counter, trust, time, bool(late)) for identity, counter, trust, time, late in found]
+    return [KnownFrame(identity, trust, time, bool(late)) for identity, trust, time, late in found]
 
 
 def devices(connection: sqlite3.Connection) -> list[StoredDevice]:
@@ -265,10 +226,10 @@ def log_times(connection: sqlite3.Connection, mac: Address) -> list[float]:
     return [time for (time,) in found]
 
 
-def hearing(connection: sqlite3.Connection, since: float) -> list[Hearing]:
+def reception(connection: sqlite3.Connection, since: float) -> list[Reception]:
     """Which proxy heard which device, hour by hour, oldest first."""
     query = "SELECT proxy, mac, hour, heard, alone, frames FROM hearing WHERE hour >= ? ORDER BY hour"
-    return [Hearing(*row) for row in fetch(connection, query, (since // 3600,))]
+    return [Reception(*row) for row in fetch(connection, query, (since // 3600,))]
 
 
 def sealed(connection: sqlite3.Connection, mac: Address, after_id: int, limit: int) -> list[Sealed]:

@@ -13,9 +13,10 @@ import structlog
 
 from proxy_listener.history import queries
 from proxy_listener.history.file import FAULTS, Store, reader
-from proxy_listener.history.queries import Hearing, Known, Latest, Point, Sealed, StoredDevice
+from proxy_listener.history.queries import Latest, Point, Sealed, StoredDevice
 from proxy_listener.history.schema import Row
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.history import KnownFrame, Reception
 
 log = structlog.get_logger()
 
@@ -38,15 +39,15 @@ class Reader:
         """Whether an authenticated frame is committed; False where the disk cannot be read."""
         return bool(self._query_now(queries.known, mac, identity))
 
-    def highest(self, mac: Address, key_id: bytes) -> int | None:
-        """The highest counter of a device's authenticated frames under a bindkey: -1 where there is none, None where
+    def highest_identity(self, mac: Address, prefix: bytes) -> bytes | None:
+        """The highest identity of a device's authenticated frames that begins so: empty where there is none, None where
         the disk cannot be read.
         """
-        return self._query_now(queries.highest, mac, key_id)
+        return self._query_now(queries.highest_identity, mac, prefix)
 
-    def newest(self, mac: Address) -> list[Known]:
-        """The newest advertised rows of a device, oldest first: what the duplicate rule starts with."""
-        return self._query_now(queries.newest, mac) or []
+    def newest(self, mac: Address, count: int, more_seconds: float, more: int) -> list[KnownFrame]:
+        """The newest rows of a device, as :func:`queries.newest`; empty where the disk cannot be read."""
+        return self._query_now(queries.newest, mac, count, more_seconds, more) or []
 
     def devices(self) -> list[StoredDevice]:
         """Every device that the history knows."""
@@ -88,9 +89,9 @@ class Reader:
         """The times of the entries of a device's own log, oldest first."""
         return await self._query(queries.log_times, mac)
 
-    async def hearing(self, since: float) -> list[Hearing]:
+    async def reception(self, since: float) -> list[Reception]:
         """Which proxy heard which device since a wall time, hour by hour."""
-        return await self._query(queries.hearing, since)
+        return await self._query(queries.reception, since)
 
     async def after(self, row_id: int, upto: int, limit: int) -> list[Row]:
         """The next ``limit`` rows behind an id, none newer than ``upto``."""

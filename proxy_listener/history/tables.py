@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from proxy_listener.history.file import Store
-from proxy_listener.history.queries import Hearing, Sealed, fetch
+from proxy_listener.history.queries import Sealed, fetch
 from proxy_listener.history.schema import Row
 from proxy_listener.history.writer import Batch
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.history import Reception
 from proxy_listener.model.timing import DAY
 
 SEAL_WAITING = 2_000
@@ -67,7 +68,7 @@ class Tables:
         """The text kept under a name."""
         return self._notes.get(name)
 
-    def record_hearing(self, rows: Iterable[Hearing]) -> None:
+    def record_reception(self, rows: Iterable[Reception]) -> None:
         """Add counts of frames heard since the last call."""
         waiting = self.pending.hearing
         for proxy, mac, hour, heard, alone, frames in rows:

@@ -9,8 +9,8 @@ import pytest
 
 from proxy_listener.config import Config
 from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage, coverage
-from proxy_listener.history import Hearing
 from proxy_listener.model.advertisement import PUBLIC, mac_text
+from proxy_listener.model.history import Reception
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
 from proxy_listener.service import service
 from proxy_listener.simulator import frames
@@ -33,10 +33,10 @@ def test_the_whole_report():
     """Two devices, three proxies that hear and one that does not: every number."""
     made = report(
         [
-            Hearing("kitchen", CLIMATE, 1, 90, 40, 100),
-            Hearing("hall", CLIMATE, 1, 60, 10, 100),
-            Hearing("attic", CLIMATE, 1, 20, 0, 100),
-            Hearing("hall", DOOR, 1, 8, 8, 8),
+            Reception("kitchen", CLIMATE, 1, 90, 40, 100),
+            Reception("hall", CLIMATE, 1, 60, 10, 100),
+            Reception("attic", CLIMATE, 1, 20, 0, 100),
+            Reception("hall", DOOR, 1, 8, 8, 8),
         ]
     )
     assert made == Coverage(
@@ -59,28 +59,28 @@ def test_the_whole_report():
 
 def test_hours_add_up_whoever_heard_in_them():
     """A device that one room hears in one hour and another in the next: half of it each, and all of that alone."""
-    made = report([Hearing("kitchen", DOOR, 1, 10, 10, 10), Hearing("hall", DOOR, 2, 10, 10, 10)])
+    made = report([Reception("kitchen", DOOR, 1, 10, 10, 10), Reception("hall", DOOR, 2, 10, 10, 10)])
     assert made.devices == [DeviceCoverage(DOOR, "Door", 20, {"hall": 0.5, "kitchen": 0.5}, None)]
     assert proxy(made, "hall").lost_without == {DOOR: 0.5}
 
 
 def test_a_proxy_that_came_later_counts_less():
     """Its row began in the middle of the hour; the fullest row knows how many frames there were."""
-    made = report([Hearing("kitchen", DOOR, 1, 10, 5, 10), Hearing("hall", DOOR, 1, 5, 0, 6)])
+    made = report([Reception("kitchen", DOOR, 1, 10, 5, 10), Reception("hall", DOOR, 1, 5, 0, 6)])
     assert made.devices[0].frames == 10
     assert made.devices[0].shares == {"hall": 0.5, "kitchen": 1.0}
 
 
 def test_one_in_a_hundred_is_nothing():
     """Less than 1 % of every device: it adds nothing. As soon as it is 1 % of one, it adds something."""
-    nothing = report([Hearing("kitchen", CLIMATE, 1, 1000, 991, 1000), Hearing("hall", CLIMATE, 1, 9, 9, 1000)])
-    something = report([Hearing("kitchen", CLIMATE, 1, 990, 990, 1000), Hearing("hall", CLIMATE, 1, 10, 10, 1000)])
+    nothing = report([Reception("kitchen", CLIMATE, 1, 1000, 991, 1000), Reception("hall", CLIMATE, 1, 9, 9, 1000)])
+    something = report([Reception("kitchen", CLIMATE, 1, 990, 990, 1000), Reception("hall", CLIMATE, 1, 10, 10, 1000)])
     assert (proxy(nothing, "hall").adds_nothing, proxy(something, "hall").adds_nothing) == (True, False)
 
 
 def test_a_row_of_nothing_heard_is_no_hearing():
     """The record notes also who missed frames."""
-    made = report([Hearing("kitchen", DOOR, 1, 3, 3, 3), Hearing("hall", DOOR, 1, 0, 0, 3)])
+    made = report([Reception("kitchen", DOOR, 1, 3, 3, 3), Reception("hall", DOOR, 1, 0, 0, 3)])
     assert made.devices == [DeviceCoverage(DOOR, "Door", 3, {"kitchen": 1.0}, "kitchen")]
     assert proxy(made, "hall").hears_nothing
 

@@ -19,16 +19,17 @@ def test_the_newest_readings_wait_and_the_others_are_counted(numbers, limit):
 
 
 @given(st.sets(st.integers(0, 2**32 - 1), max_size=10), st.sets(st.integers(0, 2**32 - 1), max_size=10))
-def test_the_highest_counter_is_that_of_one_device_and_one_key(mine, others):
-    """-1 where no frame of them waits."""
+def test_the_highest_identity_is_that_of_one_device_and_one_key(mine, others):
+    """Empty where no frame of them waits."""
     buffer = Buffer(1, 100)
     for number in mine:
         buffer.append(reading(number, identity=b"mine" + number.to_bytes(4, "big") + b"tag!"))
     for number in others:
         buffer.append(reading(number))
         buffer.append(reading(number, mac=MAC + 1, identity=b"mine" + number.to_bytes(4, "big") + b"tag!"))
-    assert buffer.highest(MAC, b"mine") == max(mine, default=-1)
-    assert buffer.highest(MAC, b"key!") == max(others, default=-1)
+    for key, numbers in ((b"mine", mine), (b"key!", others)):
+        highest = max((key + number.to_bytes(4, "big") for number in numbers), default=b"")
+        assert buffer.highest_identity(MAC, key)[:8] == highest
 
 
 def test_a_frame_is_known_until_its_commit_has_ended():

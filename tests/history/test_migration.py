@@ -95,7 +95,7 @@ async def assert_complete(path):
     assert {name: value.value for name, value in latest.items()} == {"temperature": 22, "humidity": 48, "battery": 80}
     (point,) = await journal.reader.points(sample.PLANT, "temperature", sample.T0 - 86_400, sample.T0 + 86_400, 1)
     assert (point.low, point.high, point.samples) == (18.25, 21.5, 3)
-    assert await journal.reader.hearing(0) == sample.HEARING
+    assert await journal.reader.reception(0) == sample.HEARING
     assert [tuple(frame)[1:] async for frame in journal.reader.sealed(sample.UNKNOWN)] == sample.SEALED
     assert {name: journal.tables.noted(name) for name in sample.NOTES} == sample.NOTES
     assert [journal.tables.is_admitted(mac) for mac in (sample.BUTTON, sample.MAC)] == [True, False]

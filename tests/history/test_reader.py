@@ -3,7 +3,8 @@
 from structlog.testing import capture_logs
 from support.made_readings import MAC, T0, journal_at, reading
 
-from proxy_listener.history import Journal, Known, Latest
+from proxy_listener.history import Journal, Latest
+from proxy_listener.model.history import KnownFrame
 from proxy_listener.model.reading import Event
 
 
@@ -15,9 +16,9 @@ async def test_the_rows_that_the_duplicate_rule_starts_with(tmp_path):
         journal.append(reading(200, source="read", identity=b"", counter=None, trust="claimed"))
         journal.append(reading(201, mac=MAC + 1))
     journal = Journal(tmp_path / "h.db")
-    newest = journal.reader.newest(MAC)
-    assert [known.counter for known in newest] == list(range(36, 100))
-    assert newest[-1] == Known(reading(99).identity, 99, "authenticated", T0 + 99, late=True)
+    newest = journal.reader.newest(MAC, 64, 600.0, 1024)
+    assert [known.identity for known in newest] == [reading(number).identity for number in range(36, 100)]
+    assert newest[-1] == KnownFrame(reading(99).identity, "authenticated", T0 + 99, late=True)
     assert {device.mac: device.readings for device in journal.reader.devices()} == {MAC: 101, MAC + 1: 1}
     await journal.close()
 
@@ -29,8 +30,9 @@ async def test_of_a_fast_plain_device_the_rows_of_ten_minutes_are_returned(tmp_p
             journal.append(reading(number, trust="claimed", identity=b"P" + number.to_bytes(5, "big")))
             journal.append(reading(number, mac=MAC + 1))
     journal = Journal(tmp_path / "h.db")
-    assert [known.counter for known in journal.reader.newest(MAC)] == list(range(400, 1000))
-    assert len(journal.reader.newest(MAC + 1)) == 64
+    numbers = [int.from_bytes(known.identity[1:], "big") for known in journal.reader.newest(MAC, 64, 600.0, 1024)]
+    assert numbers == list(range(400, 1000))
+    assert len(journal.reader.newest(MAC + 1, 64, 600.0, 1024)) == 64
     await journal.close()
 
 
@@ -77,10 +79,10 @@ async def test_a_disk_that_cannot_be_read_answers_nothing_and_is_logged_once(tmp
         path.rename(tmp_path / "away.db")
         with capture_logs() as logged:
             assert not journal.known(MAC, reading(1).identity)
-            assert journal.highest(MAC, b"key!") is None
-            assert journal.reader.newest(MAC) == journal.reader.devices() == []
+            assert journal.highest_identity(MAC, b"key!") is None
+            assert journal.reader.newest(MAC, 64, 600.0, 1024) == journal.reader.devices() == []
             assert journal.reader.latest(MAC) == await journal.reader.last_events() == {}
         (tmp_path / "away.db").rename(path)
         assert journal.known(MAC, reading(1).identity)
-        assert journal.highest(MAC, b"key!") == 1
+        assert journal.highest_identity(MAC, b"key!") == reading(1).identity
     assert [entry["event"] for entry in logged] == ["history cannot be read", "the last events cannot be read"]

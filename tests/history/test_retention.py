@@ -15,8 +15,9 @@ from structlog.testing import capture_logs
 from support.killing import killed
 from support.made_readings import FLOODED, MAC, T0, journal_at, numbers, reading
 
-from proxy_listener.history import Hearing, Journal
+from proxy_listener.history import Journal
 from proxy_listener.history.retention import BYTES, GIVERS, Holding, Holdings, remove_older
+from proxy_listener.model.history import Reception
 from proxy_listener.model.reading import Event
 from proxy_listener.model.settings import HistorySettings
 
@@ -179,7 +180,9 @@ async def test_summaries_and_hours_of_hearing_are_removed_where_they_are_most(tm
             journal.append(reading(slot, time=T0 + slot * 600, trust="claimed", values=values))
             if slot % 200 == 0:
                 await journal.flush()
-        journal.tables.record_hearing(Hearing("hall", mac, hour, 1, 1, 1) for hour in range(1500) for mac in range(20))
+        journal.tables.record_reception(
+            Reception("hall", mac, hour, 1, 1, 1) for hour in range(1500) for mac in range(20)
+        )
         await journal.flush()
         journal._writer.remove(remove_older, -1.0, 0.0)
         before = journal.storage.size
@@ -187,7 +190,7 @@ async def test_summaries_and_hours_of_hearing_are_removed_where_they_are_most(tm
         connection.execute("DELETE FROM reading")
     async with journal_at(path, HistorySettings(max_size=before // 4)) as journal:
         await settled(journal, before // 4)
-        heard = await journal.reader.hearing(0)
+        heard = await journal.reader.reception(0)
         points = await journal.reader.points(MAC, "q7", T0, T0 + 1500 * 600, 500)
         assert 0 < len(heard) < 20_000
         assert heard[-1].hour == 1499
@@ -261,7 +264,7 @@ async def test_what_is_too_old_goes_but_no_identity(tmp_path):
         for number in range(1500):
             journal.append(reading(number, events=(Event("button", "press"),)))
         journal.append(reading(0, mac=MAC + 1))
-        journal.tables.record_hearing([Hearing("hall", MAC, 1, 1, 1, 1)])
+        journal.tables.record_reception([Reception("hall", MAC, 1, 1, 1, 1)])
         journal.tables.seal(MAC, T0, "hall", -60, 0, b"old")
         journal.tables.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
         await journal.flush()
@@ -270,7 +273,7 @@ async def test_what_is_too_old_goes_but_no_identity(tmp_path):
         assert await numbers(journal) == list(range(1400, 1500))
         assert journal.known(MAC, reading(0).identity)
         assert [device.mac for device in journal.reader.devices()] == [MAC]
-        assert await journal.reader.hearing(0) == []
+        assert await journal.reader.reception(0) == []
         assert [frame.data async for frame in journal.reader.sealed(MAC)] == [b"new"]
         slots = await journal.reader.points(MAC, "temperature", T0 - 6000, T0 + 6000, 20)
         assert 0 < sum(point.samples for point in slots) <= 700

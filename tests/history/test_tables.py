@@ -3,8 +3,8 @@
 import pytest
 from support.made_readings import MAC, T0, journal_at
 
-from proxy_listener.history import Hearing
 from proxy_listener.history.tables import SEAL_WAITING
+from proxy_listener.model.history import Reception
 
 
 @pytest.fixture
@@ -22,16 +22,16 @@ async def test_the_small_tables_survive_a_restart(tmp_path):
         journal.tables.note("read.A4", "17")
         journal.tables.note("gone", "x")
         journal.tables.note("gone", None)
-        journal.tables.record_hearing([Hearing("kitchen", MAC, 5, 3, 1, 4), Hearing("kitchen", MAC, 5, 1, 0, 1)])
+        journal.tables.record_reception([Reception("kitchen", MAC, 5, 3, 1, 4), Reception("kitchen", MAC, 5, 1, 0, 1)])
         await journal.flush()
-        journal.tables.record_hearing([Hearing("kitchen", MAC, 5, 2, 1, 2), Hearing("hall", MAC, 4, 1, 1, 1)])
+        journal.tables.record_reception([Reception("kitchen", MAC, 5, 2, 1, 2), Reception("hall", MAC, 4, 1, 1, 1)])
     async with journal_at(path) as journal:
         assert (journal.tables.is_admitted(1), journal.tables.is_admitted(3)) == (True, False)
         assert journal.tables.admitted(int(T0 // 86_400)) == 1
         assert (journal.tables.noted("read.A4"), journal.tables.noted("gone")) == ("17", None)
-        hall, kitchen = Hearing("hall", MAC, 4, 1, 1, 1), Hearing("kitchen", MAC, 5, 6, 2, 7)
-        assert await journal.reader.hearing(0) == [hall, kitchen]
-        assert await journal.reader.hearing(5 * 3600) == [kitchen]
+        hall, kitchen = Reception("hall", MAC, 4, 1, 1, 1), Reception("kitchen", MAC, 5, 6, 2, 7)
+        assert await journal.reader.reception(0) == [hall, kitchen]
+        assert await journal.reader.reception(5 * 3600) == [kitchen]
 
 
 async def test_frames_without_a_key_wait_for_it(journal):

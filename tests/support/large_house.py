@@ -8,7 +8,7 @@ from typing import Any
 from support.made_status import NOW, device, proxy, reading, view
 
 from proxy_listener.engine.coverage import Coverage, coverage
-from proxy_listener.history import Hearing
+from proxy_listener.model.history import Reception
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.status import Heard, KeyState, ProxyState, ProxyStatus, View
 
@@ -132,7 +132,7 @@ def coverage_of(view: View) -> Callable[[], Awaitable[Coverage]]:
         heard = [one for one in listed.heard if one.proxy not in deaf]
         for k, one in enumerate(heard):
             alone = 1000 if len(heard) == 1 else 600 if k == 0 and listed.mac % 3 == 0 else 0
-            rows.append(Hearing(one.proxy, listed.mac, 0, max(alone, int(1000 * one.share)), alone, 1000))
+            rows.append(Reception(one.proxy, listed.mac, 0, max(alone, int(1000 * one.share)), alone, 1000))
     names = {one.mac: one.name for one in devices}
     report = coverage(rows, nodes, names, [one.mac for one in devices if one.listed], 168.0)
 

@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 
-import attrs
-
 from proxy_listener.engine.dedup import counter_of
 from proxy_listener.engine.devices import Devices, Notice
 from proxy_listener.engine.listener import Listener
 from proxy_listener.formats.xiaomi.models import model_of
+from proxy_listener.model.history import KnownFrame
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.settings import DeviceSettings
@@ -17,19 +16,11 @@ from proxy_listener.simulator import frames
 MAC = 0xA4C1380283F4
 
 
-@attrs.frozen
-class Row:
-    identity: bytes
-    counter: int | None
-    time: float
-    late: bool
-
-
 class SetMemory:
     """What a history remembers, without a history."""
 
     def __init__(self) -> None:
-        self.rows: dict[int, list[Row]] = defaultdict(list)
+        self.rows: dict[int, list[KnownFrame]] = defaultdict(list)
         self.identities: set[tuple[int, bytes]] = set()
         self.sealed: list[bytes] = []
         self.unlisted: set[int] = set()
@@ -63,7 +54,7 @@ class SetMemory:
         self.sealed.append(payload)
 
     def append(self, reading: Reading) -> None:
-        self.rows[reading.mac].append(Row(reading.identity, reading.counter, reading.time, reading.late))
+        self.rows[reading.mac].append(KnownFrame(reading.identity, reading.trust, reading.time, reading.late))
         if reading.trust == "authenticated":
             self.identities.add((reading.mac, reading.identity))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from proxy_listener.history import Hearing, Journal
+from proxy_listener.history import Journal
+from proxy_listener.model.history import Reception
 from proxy_listener.model.reading import Event, Reading
 
 MAC, BUTTON, PLANT, UNKNOWN = 0xA4C1380283F4, 0x54EF44E12345, 0xC47C8D6A3B11, 0xA4C138FFFFFF
@@ -115,8 +116,8 @@ READINGS = (
 """In the order in which they were appended: one of each source, trust and event, one late, one stale, one not fired."""
 
 HEARING = [
-    Hearing("bedroom-proxy", MAC, int(T0 // 3600), 10, 4, 12),
-    Hearing("hall-proxy", MAC, int(T0 // 3600), 8, 2, 12),
+    Reception("bedroom-proxy", MAC, int(T0 // 3600), 10, 4, 12),
+    Reception("hall-proxy", MAC, int(T0 // 3600), 8, 2, 12),
 ]
 NOTES = {"log-covered.C47C8D6A3B11": "1699996400", "mqtt-client": "proxy-listener-1a2b"}
 CURSOR = "mqtt"
@@ -138,7 +139,7 @@ async def write(path):
         journal.tables.admit(mac, time)
     for name, value in NOTES.items():
         journal.tables.note(name, value)
-    journal.tables.record_hearing(HEARING)
+    journal.tables.record_reception(HEARING)
     for frame in SEALED:
         journal.tables.seal(*frame)
     for reading in READINGS:
