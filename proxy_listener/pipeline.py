@@ -139,6 +139,11 @@ class Pipeline:
         self.hear = self.listener.hear
         self.foreign = ForeignFilter(find_ours, self.listener.count_foreign)
 
+    def record_read(self, reading: Reading) -> None:
+        """A reading of a read over a connection: it moves the live state, and goes where all readings go."""
+        self.devices.record_read(reading)
+        self._emit(reading)
+
     def outcomes(self) -> dict[str, int]:
         """How many advertisements became what."""
         return {str(outcome): self.listener.outcomes[outcome] for outcome in Outcome}

@@ -182,7 +182,7 @@ class Service:
                 device=self._device,
                 proxies=self.fleet.status,
                 connect=lambda proxy, mac, kind: connection(self.fleet[proxy], mac, kind, handles),
-                record=self.journal.append,
+                record=self.pipeline.record_read,
                 notes=self.journal.tables,
                 hours=self.journal.reader.hours,
                 logged=self.journal.reader.log_times,

@@ -13,6 +13,7 @@ from proxy_listener.config import Config
 from proxy_listener.history import Journal
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.reading import Reading
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.timing import NEVER
@@ -192,6 +193,53 @@ async def test_kept_legacy_frames_are_told_once_however_often_the_disk_fails(tmp
         assert [row.reading.trust async for row in house.journal.reader.export()] == ["encrypted"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def read_of_a_plant(time, source="read", **values):
+    fields = {"mac": PLANT, "name": "Basil", "model": "HHCCJCY01", "proxy": "hall", "room": "Hall", "rssi": None}
+    return Reading(time=time, source=source, counter=None, trust="claimed", late=False, values=values, **fields)
+
+
+async def test_what_a_read_brings_is_in_the_live_state_at_once(tmp_path):
+    """Beside what the device advertises, in the journal, and unchanged after a restart. The newer value counts."""
+    path = tmp_path / "h.db"
+    async with life(path, 0) as house:
+        devices = house.pipeline.devices
+        devices.configure([DeviceSettings(mac=PLANT)], "emit")
+        assert house.hear(plant(7), 10) is Outcome.DECODED
+        house.pipeline.record_read(read_of_a_plant(T0 + 20, battery=84, temperature=23.5))
+        status = devices.status(PLANT, 21)
+        assert {name: value for name, (value, _) in status.values.items()} == {"battery": 84, "temperature": 23.5}
+        assert status.readings == 2
+        house.hear(plant(8, 220), 30)
+        house.pipeline.record_read(read_of_a_plant(T0 + 25, temperature=19.0))
+        house.pipeline.record_read(read_of_a_plant(T0 + 40, source="history", temperature=3.0))
+        values = devices.status(PLANT, 41).values
+        assert {name: value for name, (value, _) in values.items()} == {"battery": 84, "temperature": 22.0}
+        assert values["battery"][1] == T0 + 20
+        await house.journal.flush()
+        assert [row.reading.source async for row in house.journal.reader.export()] == [
+            "advertisement",
+            "read",
+            "read",
+            "advertisement",
+            "history",
+        ]
+
+
+async def test_a_plant_that_only_reads_bring_values_of_stays_without_values_of_its_own(tmp_path):
+    """The advice to update its firmware depends on that, also after a restart."""
+    path = tmp_path / "h.db"
+    silent = frames.advertisement(
+        frames.frame(HHCCJCY01, 7, b"", mac=PLANT, version=0, capability=0x0D, header_bits=0x0201)
+    )
+    for now in (0, 100):
+        async with life(path, now) as house:
+            devices = house.pipeline.devices
+            devices.configure([DeviceSettings(mac=PLANT)], "emit")
+            assert house.hear(silent, now + 1) is Outcome.EMPTY
+            house.pipeline.record_read(read_of_a_plant(T0 + now + 2, battery=84))
+            assert devices.valueless(PLANT)
 
 
 @settings(max_examples=60, deadline=None)

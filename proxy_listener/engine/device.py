@@ -65,6 +65,7 @@ class Device:
         "_key_since",
         "_started",
         "address",
+        "advertised",
         "copies",
         "counter",
         "entry",
@@ -79,6 +80,7 @@ class Device:
         "old_firmware",
         "product_id",
         "readings",
+        "reads",
         "routes",
         "serial",
         "streams",
@@ -108,6 +110,8 @@ class Device:
         self.key = KeyState.NOT_NEEDED
         self.heard = NEVER
         self.readings = 0
+        self.reads = 0
+        self.advertised = False
         self.serial = 0
         self.old_firmware = False
         self.copies: dict[bytes, Copy] = {}
@@ -217,6 +221,14 @@ class Device:
                 self.values[name] = (value, time)
                 self.written[name] = (stream, order)
 
+    def write_read(self, values: Mapping[str, Value], time: float) -> None:
+        """Move the live state by what a read over a connection brought; ``time``: wall seconds."""
+        self.reads += 1
+        for name, value in values.items():
+            if time >= self.values.get(name, (value, NEVER))[1]:
+                self.values[name] = (value, time)
+                self.written.pop(name, None)
+
     def available(self, now: float) -> bool:
         """Heard by any proxy within its model's expected interval; sleepy models stay available once heard.
 
@@ -252,7 +264,7 @@ class Device:
                 )
                 for proxy, route in routes
             ],
-            readings=self.readings,
+            readings=self.readings + self.reads,
             sleepy=model.sleepy if model else False,
             interval=model.interval if model else 0.0,
             product_id=self.product_id,

@@ -16,6 +16,7 @@ from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
+from proxy_listener.model.reading import Reading
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus
 from proxy_listener.model.timing import DAY, NEVER
@@ -150,7 +151,13 @@ class Devices:
     def valueless(self, address: Address) -> bool:
         """The device is heard, and never sent a value by itself."""
         device = self.by_address.get(address)
-        return device is not None and device.heard != NEVER and not device.values and not device.readings
+        return device is not None and device.heard != NEVER and not device.advertised and not device.readings
+
+    def record_read(self, reading: Reading) -> None:
+        """What a read over a connection brought. Entries of a device's own log are history, and change nothing here."""
+        device = self.by_address.get(reading.mac)
+        if device is not None and reading.source == "read":
+            device.write_read(reading.values, reading.time)
 
     def _restore(self, address: Address, entry: DeviceSettings | None, time: float, heard: float) -> Device:
         """As the history remembers it; ``time`` and ``heard``: wall and monotonic seconds now."""
@@ -159,6 +166,7 @@ class Devices:
             then = heard - max(0.0, time - row.time)
             device.restore(row.identity, then, row.late, max(then, self._started))
             device.heard = max(device.heard, then)
+            device.advertised = True
         device.values.update(self.memory.latest(address))
         if (model := self.memory.model(address)) is not None:
             self._take_model(device, model)

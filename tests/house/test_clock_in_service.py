@@ -15,6 +15,7 @@ from proxy_listener.simulator import lywsd02_table as table
 from proxy_listener.simulator.devices import SimulatedDevice
 from proxy_listener.simulator.house import House
 from proxy_listener.simulator.profiles import PROFILES
+from proxy_listener.sinks.prometheus import Metrics, Settings
 
 pytestmark = pytest.mark.mdns("listed")
 
@@ -35,7 +36,7 @@ def house_with_a_clock():
 
 
 async def test_read_history_and_clock(tmp_path):
-    """Values, drift and log reach the journal and the stored live state; only --set-clock writes to the device."""
+    """Values, drift and log reach journal, live state and metrics; only --set-clock writes to the device."""
     house, sensor = house_with_a_clock()
     path, state = tmp_path / "devices.toml", tmp_path / "state"
 
@@ -63,7 +64,12 @@ async def test_read_history_and_clock(tmp_path):
             assert result["values"]["clock_drift"] == pytest.approx(300, abs=2)
             assert (result["log"]["stored"], result["log"]["complete"]) == (HOURS, True)
             assert result["clock"] is None
-            assert [uuid for uuid, _ in sensor.writes if uuid == table.TIME] == []
+            (listed,) = await call("devices")
+            assert listed["values"]["battery"]["value"] == sensor.battery
+            assert listed["values"]["clock_drift"]["value"] == pytest.approx(300, abs=2)
+            _, metrics = Metrics(running.view, running.journal, Settings()).exposition()
+            sample = f'xiaomi_ble_battery_ratio{{mac="E7:2E:01:AB:CD:EF",name="Kitchen clock"}} {sensor.battery / 100}'
+            assert sample in metrics.decode()
 
             result = await call("read", "Kitchen clock", "--set-clock")
             assert result["ok"], result
