@@ -56,14 +56,14 @@ def routes(_mac):
     ]
 
 
-async def read(_mac, history, tell):
+async def read(_mac, options, tell):
     tell(Progress("log", "p0", 3, 10))
     await asyncio.sleep(0)
     attempts = [
         Attempt("<i>p1</i>", False, "timeout", "133 after 20 s", 20.0),
         Attempt("p0", True, "", "answered", 2.0),
     ]
-    return ReadReport(True, f"read with history {history}.", attempts, {"battery": 99})
+    return ReadReport(True, f"read with history {options.history}.", attempts, {"battery": 99})
 
 
 @attrs.frozen
@@ -248,7 +248,7 @@ async def test_a_device_is_read_from_the_page(browser):
     """The button, the report, and which routes were tried."""
     await browser.page.goto(browser.url + VIEWS[1])
     await browser.page.get_by_role("button", name="Read with its log").click()
-    await browser.page.get_by_text("read with history true.").wait_for()
+    await browser.page.get_by_text("read with history True.").wait_for()
     assert await browser.page.locator(".tried li").all_inner_texts() == [" <i>p1</i>: 133 after 20 s", " p0: answered"]
     await browser.shows(1, browser.page.get_by_text("<b>busy</b>: it is connecting"))
     assert browser.wrong == []
