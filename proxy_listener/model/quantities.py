@@ -152,8 +152,8 @@ HUMIDITY_MIN = _number("humidity_min", PERCENT, 0, 100, "humidity")
 HUMIDITY_MAX = _number("humidity_max", PERCENT, 0, 100, "humidity")
 CONSUMABLE = _number("consumable", PERCENT, 0, 100)
 SCORE = _number("score", PERCENT, 0, 100)
-MASS = _number("mass", KILOGRAMS, 0, 400, "weight")
-MASS_NON_STABILIZED = _number("mass_non_stabilized", KILOGRAMS, 0, 400, "weight", diagnostic=True)
+MASS = _number("mass", KILOGRAMS, 0, 300, "weight")  # the scales end at 150; a suitcase weighs less
+MASS_NON_STABILIZED = _number("mass_non_stabilized", KILOGRAMS, 0, 300, "weight", diagnostic=True)
 IMPEDANCE = _number("impedance", OHMS, 0, 3_000)  # a body is 200 to 1,500
 IMPEDANCE_LOW = _number("impedance_low", OHMS, 0, 3_000)
 IMPEDANCE_HIGH = _number("impedance_high", OHMS, 0, 3_000)

@@ -40,6 +40,9 @@ _FIELDS_V2 = (("control", 1), ("control", 1), *_CLOCK, ("impedance", 2), ("weigh
 
 _POUND_KG = 0.45359237
 
+OVERLOADED = 0xFFF0
+"""From here on the number is no weight: an overloaded Mi scale 2 sends 0xFFF0, stabilized."""
+
 
 def parse_v1(payload: bytes, _address: Address | None) -> Frame:
     """A scale's frame has no MAC, no counter and no encryption."""
@@ -70,6 +73,8 @@ def read(body: bytes, model: Model, _strict: bool) -> Found:
 
 
 def _weighing(raw: int, clock: list[int], impedance: int, *, pounds: int, final: bool) -> Decoded:
+    if raw >= OVERLOADED:
+        raise Implausible("mass", f"0x{raw:04X}")
     # A jin is half a kilogram, so 1/100 jin and 1/200 kg are the same.
     mass = round(raw / 100 * _POUND_KG, 2) if pounds else raw / 200
     if mass > (MASS.high or 0):

@@ -319,8 +319,9 @@ def decode_objects(payload: bytes, model: Model, *, strict: bool) -> Decoded:
 def read_objects(payload: bytes, model: Model, strict: bool) -> Found:
     """A frame's objects, in order. ``strict``, for frames that were decrypted: all that are known, or a DecodeError.
 
-    An object without a row, or of a length that its row does not have, is skipped by its length either way: new
-    firmware may add one. The result has no names and ``strict`` is positional, because every frame would pay for both.
+    An object that is longer than its row is read by its first bytes: locks put a time behind a battery. An object
+    without a row, or shorter than its row, is skipped by its length: new firmware may add one. The result has no names
+    and ``strict`` is positional, because every frame would pay for both.
     """
     # Nine frames in ten are one object that has a row.
     try:
@@ -347,12 +348,13 @@ def _walk(payload: bytes, model: Model, strict: bool) -> Found:
         after = at + HEADER + payload[at + 2]
         if after > end:
             break
-        reader = readers.get(payload[at : at + HEADER])
+        reader = readers.get(payload[at : at + HEADER]) or _shorter(readers, payload[at : at + HEADER])
         if reader is None:
             unknown += (payload[at] | payload[at + 1] << 8,)
         else:
+            read, size = reader
             try:
-                found, fired, _ = reader[0](payload[at:after])
+                found, fired, _ = read(payload[at : at + size])
             except Implausible as problem:
                 if strict:
                     raise
@@ -367,3 +369,15 @@ def _walk(payload: bytes, model: Model, strict: bool) -> Found:
     if unknown or short or implausible:
         return values, events, Skipped(unknown, short, implausible)
     return values, events, NOTHING_SKIPPED
+
+
+def _shorter(readers: Readers, header: bytes) -> tuple[Reader, int] | None:
+    """The reader of the longest length below that of an object; None where its id has no row."""
+    for length in range(min(header[2] - 1, _LONGEST), -1, -1):
+        if reader := readers.get(header[:2] + bytes((length,))):
+            return reader
+    return None
+
+
+_LONGEST = max(header[2] for readers in (_STRANGER, *_READERS.values()) for header in readers)
+"""Bytes of the longest object that has a row."""

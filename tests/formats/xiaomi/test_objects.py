@@ -150,11 +150,20 @@ def test_a_float_that_is_no_light(number):
 
 
 def test_unknown_objects_are_skipped_and_counted():
-    """Between known ones, of length zero, or of a length that the row does not have."""
+    """Between known ones, of length zero, or shorter than their row."""
     payload = frames.obj(0x7777, b"abc") + WARM + frames.obj(0x7778, b"") + frames.obj(0x1006, b"\x01")
     for strict in (True, False):
         decoded = decode_objects(payload, LYWSD03MMC, strict=strict)
         assert (decoded.values, decoded.skipped.unknown) == ({"temperature": 25.8}, (0x7777, 0x7778, 0x1006))
+
+
+@pytest.mark.parametrize("behind", [b"\x64", b"\xad\x0f\x24\x61", bytes(40)])
+def test_an_object_that_is_longer_than_its_row_is_read_by_its_first_bytes(behind):
+    """Three families of locks put a time behind the battery (ble_monitor #484); what follows is read as well."""
+    payload = frames.obj(0x100A, b"\x64" + behind) + WARM
+    for strict in (True, False):
+        decoded = decode_objects(payload, LYWSD03MMC, strict=strict)
+        assert decoded == ({"battery": 100, "temperature": 25.8}, (), NOTHING_SKIPPED)
 
 
 def test_a_list_that_is_cut_off():
