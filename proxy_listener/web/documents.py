@@ -102,7 +102,7 @@ class ReadLine(TypedDict, total=False):
     result: ReadReport
 
 
-class Capture(TypedDict):
+class CaptureLine(TypedDict):
     """A capture line: one advertisement."""
 
     time: float

@@ -11,7 +11,7 @@ from proxy_listener.model.status import DeviceStatus, ProxyStatus
 from proxy_listener.reads import Candidate
 from proxy_listener.web import page, queries, streams
 from proxy_listener.web.context import answer
-from proxy_listener.web.documents import Capture, Health, ReadLine, ReadRequest, Series, Status
+from proxy_listener.web.documents import CaptureLine, Health, ReadLine, ReadRequest, Series, Status
 from proxy_listener.web.openapi import HTML, LINES, SSE, TEXT, ApiRoute, description
 
 RANGE = ("since", "until")
@@ -39,7 +39,7 @@ ROUTES: tuple[ApiRoute, ...] = (
              returns=Reading, query=(*RANGE, "mac")),
     ApiRoute("GET", "/events", streams.events, "Readings from now on; event: reading, unstored or gap", SSE),
     ApiRoute("GET", "/capture", streams.capture, "Advertisements from now on, as capture lines", LINES,
-             returns=Capture),
+             returns=CaptureLine),
     ApiRoute("GET", "/coverage", queries.coverage, "What depends on which proxy", returns=Coverage),
     ApiRoute("GET", "/quantities", queries.quantities, "The unit of each quantity that is a number",
              returns=Mapping[str, str]),
