@@ -21,6 +21,9 @@ _FLAGS = {
     9: "to bind",
 }
 _AUTHENTICATION = ("", "secure authentication", "standard authentication", "authentication 3")
+HEADER_SIZE = 5
+"""Control, product id, counter: what every frame has."""
+
 _ABILITIES = {0: "connectable", 1: "central", 2: "can encrypt", 5: "I/O capability follows"}
 _ENCRYPTIONS = {"legacy": "legacy", "ccm": "v4v5"}
 _BONDING = ("", "bond before connecting", "bond after connecting", "combo")
@@ -28,12 +31,13 @@ _BONDING = ("", "bond before connecting", "bond after connecting", "combo")
 
 def draw(drawing: Drawing, data: bytes, offset: int) -> None:
     """Add what can be read of a frame. StopDrawing or DecodeError where it cannot be read further."""
-    if len(data) >= 5:
+    header = HEADER_SIZE if len(data) >= HEADER_SIZE else 0
+    if header:
         _head(drawing, data, offset)
     try:
         frame = parse_frame(data)
     except DecodeError:
-        drawing.add("frame", offset + min(len(data), 5), data[5:], "rest", "not read")
+        drawing.add("frame", offset + header, data[header:], "rest", "not read")
         raise
     _optional(drawing, frame, data, offset)
     address = drawing.address if drawing.address is not None else frame.mac

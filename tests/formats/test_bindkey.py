@@ -1,0 +1,45 @@
+"""Bindkeys: what opens a frame, and shows itself nowhere."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.model.secret import Secret
+
+
+@pytest.mark.parametrize(("digits", "scheme"), [(24, "legacy"), (32, "ccm")])
+def test_the_length_says_the_scheme(digits, scheme):
+    """12 bytes are a legacy key, 16 bytes a CCM key; only the latter can check a tag."""
+    key = Bindkey(Secret("0f" * (digits // 2)))
+    assert key.scheme == scheme
+    assert (key.unseal is None) is (scheme == "legacy")
+    assert key.reveal() == b"\x0f" * (digits // 2)
+
+
+@pytest.mark.parametrize("text", ["", "0f" * 13, "0f" * 17, "zz" * 16, "0f" * 16 + "0"])
+def test_another_length_is_refused_without_the_text(text):
+    """The error names the length, and quotes nothing."""
+    with pytest.raises(ValueError, match=f"^{len(text)} characters, expected 24 or 32 hex digits$") as raised:
+        Bindkey(Secret(text))
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+@given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
+def test_the_id_names_a_key_without_revealing_it(one, other):
+    """The same key has the same id; four bytes of another key's id differ, and none stands in the key."""
+    first, second = (Bindkey(Secret(key.hex())) for key in (one, other))
+    assert len(first.id) == 4
+    assert (first.id == second.id) is (one == other)
+    assert first.id == Bindkey(Secret(one.hex().upper())).id
+
+
+def test_a_bindkey_is_not_shown():
+    """Neither by repr, nor by str, nor by format, nor by pickling."""
+    key = Bindkey(Secret("5a" * 16))
+    assert {repr(key), str(key), f"{key}"} == {"***"}
+    with pytest.raises((TypeError, AttributeError)):
+        pickle.dumps(key)

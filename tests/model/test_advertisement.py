@@ -1,0 +1,53 @@
+"""Addresses as people write them, and the structures of an advertising payload."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_listener.model.advertisement import mac_text, parse_mac, prefilter, service_data
+
+
+@given(st.integers(0, 2**48 - 1))
+def test_an_address_comes_back_from_its_text(address):
+    """With colons, with dashes, bare, in either case."""
+    text = mac_text(address)
+    assert len(text) == 17
+    for written in (text, text.lower(), text.replace(":", "-"), text.replace(":", ""), f" {text}\n"):
+        assert parse_mac(written) == address
+
+
+def test_the_first_byte_is_the_most_significant():
+    """As it is printed on the device."""
+    assert mac_text(0x582D34350521) == "58:2D:34:35:05:21"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "58:2D:34:35:05", "58:2D:34:35:05:2", "58:2D:34:35:05:21:00", "58-2D:34-35:05-21", "5:82D:34:35:05:21"]
+)
+def test_what_is_no_mac_is_refused(text):
+    """Two digits a pair, one kind of joint."""
+    with pytest.raises(ValueError, match="is not a MAC"):
+        parse_mac(text)
+
+
+@given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=8)), max_size=4), st.binary(max_size=3))
+def test_every_service_data_is_found_in_order(elements, padding):
+    """Between flags and zeros; a length that points outside the payload ends the walk, what came before it counts."""
+    payload = b"\x02\x01\x06"
+    for uuid, data in elements:
+        payload += bytes((len(data) + 3, 0x16)) + uuid.to_bytes(2, "little") + data + bytes(len(padding))
+    assert list(service_data(payload)) == elements
+    assert list(service_data(payload + b"\x1f\x16\x95\xfe")) == elements
+
+
+@given(st.binary(max_size=62))
+def test_any_bytes_can_be_walked(payload):
+    """Each element lies within the payload."""
+    assert all(data in payload and 0 <= uuid <= 0xFFFF for uuid, data in service_data(payload))
+
+
+@given(st.sets(st.integers(0, 0xFFFF), min_size=1, max_size=4), st.integers(0, 0xFFFF), st.binary(max_size=20))
+def test_the_prefilter_misses_no_service_data_of_its_uuids(uuids, uuid, data):
+    """It may find more, wherever the bytes stand by chance; it never finds less."""
+    payload = b"\x02\x01\x06" + bytes((len(data) + 3, 0x16)) + uuid.to_bytes(2, "little") + data
+    assert prefilter(uuids)(payload) or uuid not in uuids
