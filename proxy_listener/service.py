@@ -7,9 +7,6 @@ then what was heard is committed and published, within two seconds.
 
 import asyncio
 import importlib
-import os
-import resource
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,12 +17,11 @@ import structlog
 
 from proxy_listener import sinks, web
 from proxy_listener.capture.live import LiveCapture
-from proxy_listener.config import Config, load
+from proxy_listener.config import Config
 from proxy_listener.engine.coverage import Coverage, coverage
 from proxy_listener.history import Journal
 from proxy_listener.history.journal import STALLED
 from proxy_listener.model.advertisement import Address
-from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, View
 from proxy_listener.pipeline import Pipeline, open_journal
@@ -304,53 +300,3 @@ async def service(config: Config, state: Path) -> AsyncIterator[Service]:
         made = Service(config, state, journal)
         async with made.running():
             yield made
-
-
-async def run(config: Config, state: Path) -> None:
-    """The service, until SIGTERM or SIGINT. SIGHUP reads the configuration again; one with errors changes nothing."""
-    _allow_many_sockets()
-    loop = asyncio.get_running_loop()
-    stop, again = asyncio.Event(), asyncio.Event()
-    async with service(config, state) as running:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, again.set)
-        log.info("listening", proxies=len(config.proxies), devices=len(config.devices), state=str(state))
-        running.manager.notify("READY=1", "STATUS=looking for proxies")
-        reloads = asyncio.create_task(_reload_when(again, running))
-        await stop.wait()
-        running.manager.notify("STOPPING=1")
-        log.info("stopping")
-        reloads.cancel()
-    log.info("stopped")
-    if running.stuck:
-        # A thread that waits for a disk cannot be ended, and an orderly exit of the interpreter would wait for it.
-        os._exit(1)
-
-
-def _allow_many_sockets() -> None:
-    """A proxy needs two sockets. The usual soft limit of 1,024 exists for programs that use select()."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _reload_when(again: asyncio.Event, running: Service) -> None:
-    while True:
-        await again.wait()
-        again.clear()
-        path = running.config.path
-        if path is None:
-            log.warning("there is no configuration file to read again")
-            continue
-        running.manager.notify_reloading()
-        try:
-            config = await asyncio.to_thread(load, path)
-            await running.reload(config)
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("devices.toml was not taken; the old one stays", problem=str(problem))  # noqa: TRY400  as above
-        except Exception:  # a defect in our own code must not end all later reloads
-            log.exception("devices.toml could not be taken as a whole")
-        else:
-            log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))
-        running.manager.notify("READY=1")

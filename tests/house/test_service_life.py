@@ -264,7 +264,7 @@ async def test_a_stopped_process_resumes_without_a_storm(tmp_path, seconds):
 HANGING = """
 import asyncio, pathlib, sys, time, types
 import attrs
-from proxy_listener import service as app
+from proxy_listener.cli.run import serve
 from proxy_listener.config import load
 
 async def run(settings, journal, view):
@@ -274,7 +274,7 @@ async def run(settings, journal, view):
 module = sys.modules["proxy_listener.sinks.hanging"] = types.ModuleType("hanging")
 module.run = run
 config = attrs.evolve(load(pathlib.Path(sys.argv[1])), sinks={"hanging": None})
-asyncio.run(app.run(config, pathlib.Path(sys.argv[2])))
+asyncio.run(serve(config, pathlib.Path(sys.argv[2])))
 """
 
 
