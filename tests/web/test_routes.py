@@ -1,13 +1,10 @@
 """The table of routes."""
 
-from pathlib import Path
-
 import pytest
 from support.made_status import view
 
 from proxy_listener.web.routes import ROUTES
 
-README = Path(__file__).parents[2].joinpath("README.md").read_text()
 GETS = [route.path for route in ROUTES if route.method == "GET" and route.path != "/events"]
 
 
@@ -15,12 +12,6 @@ def test_no_route_stands_twice():
     """aiohttp would serve the first only."""
     pairs = [(route.method, route.path) for route in ROUTES]
     assert len(set(pairs)) == len(pairs)
-
-
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if route.summary])
-def test_every_path_is_in_the_readme(path):
-    """Users find every path of the API there."""
-    assert path in README
 
 
 @pytest.mark.parametrize("path", GETS)
