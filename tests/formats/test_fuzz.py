@@ -1,14 +1,13 @@
-"""Damaged and hostile advertisements: nothing but DecodeError, nothing slow, nothing out of range.
+"""Damaged and hostile advertisements raise only DecodeError, cost a bounded number of steps, give values in range.
 
-The short form always runs; the long one, ten million, by hand: ``pytest -m long tests/xiaomi/test_fuzz.py -s``.
+The short form always runs. The long form, ten million frames, is run by hand:
+``pytest -m long tests/formats/test_fuzz.py -s``.
 """
 
-import gc
 import json
 import random
-import time
+import sys
 from collections import Counter
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +27,8 @@ from proxy_listener.simulator import frames
 VECTORS = Path(__file__).parent.parent / "data" / "xiaomi.json"
 KEY, LEGACY_KEY = bytes(range(16)), bytes(range(12))
 MAC = 0xA4C1380283F4
-SLOW = 0.005
+STEPS = 400
+"""Lines of Python that one advertisement may execute. The most in 200,000 frames is 219, measured on Python 3.11."""
 
 
 def seeds():
@@ -118,15 +118,31 @@ def out_of_range(values):
             yield name
 
 
+class Steps:
+    """Counts the lines of Python that are executed inside the block: the same for the same frame on every machine."""
+
+    def __enter__(self):
+        self.count = 0
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self.before)
+
+    def trace(self, _frame, event, _argument):
+        self.count += event == "line"
+        return self.trace
+
+
 def fuzz(count, seed):
-    """How many decoded, were refused, raised otherwise, took longer than 5 ms, gave a value out of range."""
+    """Counts of frames that decoded, were refused, raised another error, took too many steps, gave a value out of range;
+    and the most steps that one frame took.
+    """
     rng = random.Random(seed)
     vectors, structured = list(seeds()), Structured(rng)
     seen = Counter(dict.fromkeys(("decoded", "nothing", "refused", "exceptions", "slow", "out of range"), 0))
-    slowest = 0.0
-    # A full collection of the test runner's own heap, which no service has, takes longer than 5 ms by itself.
-    gc.collect()
-    gc.freeze()
+    most = 0
     for _ in range(count):
         kind = rng.random()
         if kind < 0.6:
@@ -138,30 +154,27 @@ def fuzz(count, seed):
                 payload = mutated(rng, payload)
         else:
             payload, address, key = structured.scale()
-        start = time.thread_time()
-        try:
-            found = list(hear(payload, address, key))
-            outcome = "decoded" if found else "nothing"
-        except DecodeError:
-            found, outcome = [], "refused"
-        except Exception as problem:  # noqa: BLE001  this is what is counted
-            found, outcome = [], "exceptions"
-            seen[f"{problem!r} {payload.hex()}"] += 1
-        took = time.thread_time() - start
-        slowest = max(slowest, took)
+        with Steps() as steps:
+            found, outcome = outcome_of(payload, address, key)
+        if outcome not in seen:
+            seen[f"{outcome} {payload.hex()}"] += 1
+            outcome = "exceptions"
+        most = max(most, steps.count)
         seen[outcome] += 1
-        seen["slow"] += took > SLOW and again(payload, address, key) > SLOW
+        seen["slow"] += steps.count > STEPS
         seen["out of range"] += any(True for decoded in found for _ in out_of_range(decoded.values))
-    gc.unfreeze()
-    return seen, slowest
+    return seen, most
 
 
-def again(payload, address, key):
-    """A frame that is slow is so every time; what interrupts the machine is not."""
-    start = time.thread_time()
-    with suppress(Exception):
-        list(hear(payload, address, key))
-    return time.thread_time() - start
+def outcome_of(payload, address, key):
+    """What a payload gives, and the word to count it by: of an unexpected error, its repr."""
+    try:
+        found = list(hear(payload, address, key))
+    except DecodeError:
+        return [], "refused"
+    except Exception as problem:  # noqa: BLE001  this is what is counted
+        return [], repr(problem)
+    return found, "decoded" if found else "nothing"
 
 
 def clean(seen):
@@ -169,7 +182,7 @@ def clean(seen):
 
 
 def test_twenty_thousand_frames():
-    """No exception but DecodeError, no call over 5 ms, no value out of range; and enough of it does decode."""
+    """The only error is DecodeError, no frame takes too many steps, no value is out of range; 3,000 frames decode."""
     seen, _ = fuzz(20_000, seed=1)
     assert clean(seen), seen
     assert seen["decoded"] > 3_000
@@ -178,8 +191,8 @@ def test_twenty_thousand_frames():
 
 @pytest.mark.long
 def test_ten_million_frames(capsys):
-    """The same, ten million times."""
-    seen, slowest = fuzz(10_000_000, seed=2)
+    """The same holds for ten million frames."""
+    seen, most = fuzz(10_000_000, seed=2)
     with capsys.disabled():
-        print(dict(seen), f"slowest {slowest * 1e3:.3f} ms")  # noqa: T201  the figures are the result
+        print(dict(seen), f"most steps {most}")  # noqa: T201  the figures are the result
     assert clean(seen), seen
