@@ -1,4 +1,4 @@
-"""What each room is good for, as values, and as the running service says it over its socket."""
+"""The coverage report: its values, and its JSON from the control socket of a running service."""
 
 import asyncio
 import time
@@ -57,35 +57,36 @@ def test_the_whole_report():
     )
 
 
-def test_hours_add_up_whoever_heard_in_them():
-    """A device that one room hears in one hour and another in the next: half of it each, and all of that alone."""
+def test_the_frames_of_all_hours_are_summed():
+    """Two rooms that each hear a device alone, in different hours, have half of its frames each."""
     made = report([Reception("kitchen", DOOR, 1, 10, 10, 10), Reception("hall", DOOR, 2, 10, 10, 10)])
     assert made.devices == [DeviceCoverage(DOOR, "Door", 20, {"hall": 0.5, "kitchen": 0.5}, None)]
     assert proxy(made, "hall").lost_without == {DOOR: 0.5}
 
 
-def test_a_proxy_that_came_later_counts_less():
-    """Its row began in the middle of the hour; the fullest row knows how many frames there were."""
+def test_shares_are_of_the_most_frames_counted_in_the_hour():
+    """A proxy that was added in the middle of an hour has a share of the whole hour's frames."""
     made = report([Reception("kitchen", DOOR, 1, 10, 5, 10), Reception("hall", DOOR, 1, 5, 0, 6)])
     assert made.devices[0].frames == 10
     assert made.devices[0].shares == {"hall": 0.5, "kitchen": 1.0}
 
 
-def test_one_in_a_hundred_is_nothing():
-    """Less than 1 % of every device: it adds nothing. As soon as it is 1 % of one, it adds something."""
+def test_a_proxy_adds_something_from_one_percent_of_a_device():
+    """A proxy that alone hears 0.9 % of a device adds nothing; one that alone hears 1 % adds something."""
     nothing = report([Reception("kitchen", CLIMATE, 1, 1000, 991, 1000), Reception("hall", CLIMATE, 1, 9, 9, 1000)])
     something = report([Reception("kitchen", CLIMATE, 1, 990, 990, 1000), Reception("hall", CLIMATE, 1, 10, 10, 1000)])
     assert (proxy(nothing, "hall").adds_nothing, proxy(something, "hall").adds_nothing) == (True, False)
 
 
-def test_a_row_of_nothing_heard_is_no_hearing():
-    """The record notes also who missed frames."""
+def test_a_row_with_zero_frames_is_not_counted_as_heard():
+    """The history also has rows for proxies that missed every frame of a device."""
     made = report([Reception("kitchen", DOOR, 1, 3, 3, 3), Reception("hall", DOOR, 1, 0, 0, 3)])
     assert made.devices == [DeviceCoverage(DOOR, "Door", 3, {"kitchen": 1.0}, "kitchen")]
     assert proxy(made, "hall").hears_nothing
 
 
-def test_nothing_recorded_is_nobody_heard():
+def test_without_records_all_devices_are_unheard():
+    """Every proxy hears nothing, and every device is listed as unheard."""
     made = report([])
     assert made.devices == []
     assert [one.hears_nothing for one in made.proxies] == [True] * 4
@@ -93,9 +94,10 @@ def test_nothing_recorded_is_nobody_heard():
 
 
 @pytest.mark.mdns("listed")
-async def test_the_running_service_counts_what_its_rooms_hear(tmp_path):
-    """Ten frames: the kitchen hears all, the hall two of them too, the cellar nothing; then, a minute later, two frames
-    that only the hall hears. A listed device that nobody hears is told."""
+async def test_the_running_service_reports_its_coverage(tmp_path):
+    """The kitchen hears frames 1 to 10, the hall 1, 2, 11 and 12, the cellar none: the document has these counts and
+    shares, summed over two records. A listed device that no proxy hears is in ``unheard``.
+    """
     entries = tuple(ProxySettings(name, room=name.title()) for name in ("kitchen", "hall", "cellar"))
     devices = tuple(DeviceSettings(mac, name=NAMES[mac]) for mac in (DOOR, PLANT))
     config = attrs.evolve(
@@ -113,8 +115,8 @@ async def test_the_running_service_counts_what_its_rooms_hear(tmp_path):
             for room in rooms:
                 say(running, room, number, heard + number)
         async with asyncio.timeout(10.0):
-            while not (tmp_path / CONTROL_SOCKET).exists():  # noqa: ASYNC110  a file tells nobody when it comes
-                await asyncio.sleep(0.01)
+            while not (tmp_path / CONTROL_SOCKET).exists():  # noqa: ASYNC110  no event is set when a file appears
+                await asyncio.sleep(0)  # let the service's task run
         connector = aiohttp.UnixConnector(path=str(tmp_path / CONTROL_SOCKET))
         async with (
             aiohttp.ClientSession(connector=connector) as client,

@@ -136,9 +136,7 @@ class Steps:
 
 
 def fuzz(count, seed):
-    """Counts of frames that decoded, were refused, raised another error, took too many steps, gave a value out of range;
-    and the most steps that one frame took.
-    """
+    """Frames counted by outcome, with those of too many steps or a value out of range; the most steps of one frame."""
     rng = random.Random(seed)
     vectors, structured = list(seeds()), Structured(rng)
     seen = Counter(dict.fromkeys(("decoded", "nothing", "refused", "exceptions", "slow", "out of range"), 0))
