@@ -1,4 +1,4 @@
-"""The four duplicate rules by themselves: what the truth table, which goes through the listener, cannot reach."""
+"""The four duplicate rules alone: cases that the truth table does not reach through the listener."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +64,7 @@ def test_a_plain_frame_is_accepted_once_in_five_minutes_whatever_the_order(heard
     st.lists(st.tuples(st.integers(0, 255), st.integers(0, 3), st.floats(0, 400)), max_size=200),
 )
 def test_a_new_frame_is_never_behind_an_earlier_one(kind, heard):
-    """So only what a late one says can be stale."""
+    """Only a late frame can hold stale values: the order of a new frame is at least that of every earlier one."""
     history, now, orders = History(), 0.0, [0]
     authenticated = Authenticated(history.identities.__contains__, 0.0)
     rule = {"plain": Plain, "uncounted": Uncounted, "constant": Constant}.get(kind, Plain)()
@@ -113,7 +113,7 @@ def test_35_a_constant_counters_value_may_change_and_return_once_it_has_held_for
     assert rule.judge(7, a, 22.5).verdict is Verdict.NEW
 
 
-def test_35b_a_late_copy_of_the_old_value_neither_returns_nor_disturbs():
+def test_35b_a_late_copy_of_the_old_value_is_held_and_the_new_value_stays():
     rule = Constant()
     rule.judge(7, 1, 0.0)
     rule.judge(7, 2, 10.0)
@@ -145,7 +145,7 @@ def test_of_payloads_without_counter_the_last_256_are_kept():
     assert rule.judge(0, 0, 1.0).verdict is Verdict.NEW
 
 
-def test_what_is_restored_from_rows_counts_as_heard_at_the_start():
+def test_frames_restored_from_rows_count_as_heard_at_the_start():
     """A row has only the time of its first copy, which may be hours ago."""
     plain, uncounted, constant = Plain(), Uncounted(), Constant()
     plain.restore(Plain.identity(7, 99), -10.0, False, 0.0)

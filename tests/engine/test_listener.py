@@ -1,4 +1,4 @@
-"""The hot path's promises beside the truth table: who is ours, who is let in, what a device and a stranger cost."""
+"""The listener beyond the truth table: foreign frames, admission of unlisted devices, memory per device."""
 
 import random
 import struct
@@ -50,14 +50,14 @@ def test_the_design_pages_example_gives_its_reading():
     assert reading.values == {"humidity": 46.7}
 
 
-def test_a_phone_leaves_no_trace():
+def test_a_foreign_advertisement_changes_no_state():
     air = Air()
     assert air.listener.hear("kitchen", 0x7A1122334455, 1, -70, IPHONE, 0.0, 1.0) is Outcome.NOT_OURS
     assert air.devices.by_address == {}
 
 
-def test_what_was_let_go_before_it_came_here_is_counted_as_if_it_had_been_heard():
-    """The edge sees by itself that it is not ours, and tells only how many."""
+def test_advertisements_filtered_at_the_edge_are_counted_as_foreign():
+    """The edge filter reports only the number of foreign advertisements."""
     air, spared = Air(), Air()
     for _ in range(5):
         air.listener.hear("kitchen", 0x7A1122334455, 1, -70, IPHONE, 0.0, 1.0)
@@ -67,14 +67,14 @@ def test_what_was_let_go_before_it_came_here_is_counted_as_if_it_had_been_heard(
 
 
 @given(st.binary(max_size=64))
-def test_whatever_the_edge_would_let_go_is_not_ours(data):
+def test_the_edge_filters_only_foreign_payloads(data):
     """Also from the address of a listed device, whose frames are known."""
     air = Air(DeviceSettings(mac=MAC))
     air.say(plain(1))
     assert find_ours(data) or air.listener.hear("kitchen", MAC, 0, -70, data, 0.0, 1001.0) is Outcome.NOT_OURS
 
 
-def test_an_address_first_heard_without_our_service_data_is_not_foreign_for_ever():
+def test_an_address_first_heard_without_our_service_data_can_send_a_frame_later():
     """Active scanning delivers a scan response that holds only the name, and the frame a moment later."""
     air = Air()
     name = frames.structure(0x09, b"MJ_HT_V1")
@@ -90,7 +90,7 @@ def test_any_bytes_have_an_outcome(data):
 
 
 @given(st.binary(max_size=40), st.sampled_from([0xFE95, 0x181D, 0x181B, 0xFD50]))
-def test_any_service_data_of_ours_has_an_outcome_and_none_speaks_for_a_keyed_device(payload, uuid):
+def test_any_service_data_of_ours_has_an_outcome_and_none_is_a_reading_of_a_keyed_device(payload, uuid):
     air = Air(entry())
     assert isinstance(air.say(payload, uuid=uuid), Outcome)
     assert air.readings == []
@@ -139,7 +139,7 @@ def test_a_new_entry_with_the_key_makes_the_next_frame_a_reading():
     assert air.status().key is KeyState.VERIFIED
 
 
-def test_the_history_is_asked_only_for_counters_that_it_may_hold():
+def test_the_history_is_queried_only_for_counters_that_it_may_hold():
     """Reading the disk for each frame would hold up all proxies while it does not answer."""
     air = Air(entry())
     for counter in range(100):
@@ -167,7 +167,7 @@ def test_a_frame_read_after_its_key_came_is_not_read_again_from_a_room_that_is_l
     assert raised.value.outcome is Outcome.REPEAT
 
 
-def test_a_frame_repeated_for_long_is_known_in_every_form_of_its_bytes():
+def test_a_long_repeated_frame_is_a_repeat_with_and_without_a_scan_response():
     """Active scanning puts a scan response behind some of its copies."""
     air = Air()
     assert air.say(plain(7)) is Outcome.DECODED
@@ -273,7 +273,7 @@ def test_what_a_frame_holds_beside_what_is_read_is_counted():
     assert air.listener.skipped == {"object cut off": 1, "unknown object 0x3FFF": 1, "implausible humidity": 1}
 
 
-def test_after_a_restart_a_device_has_its_interval_anew_and_a_sleepy_one_stays():
+def test_a_restart_starts_the_availability_interval_again_and_sleepy_devices_stay_available():
     door = frames.obj(0x1019, b"\x01")
     air = Air()
     air.say(plain(1))
@@ -298,7 +298,7 @@ def test_a_device_without_readings_is_located_too():
     assert air.status().room == "Kitchen"
 
 
-def test_who_can_be_read_over_a_connection_is_known_at_once():
+def test_the_set_of_readable_devices_follows_the_model():
     """By its model, on its first frame, after a restart, and no longer when it turns out to be something else."""
     plant = frames.frame(HHCCJCY01, 1, frames.obj(0x1008, b"\x20"), mac=MAC)
     air = Air()

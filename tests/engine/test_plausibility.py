@@ -117,12 +117,12 @@ def test_one_sender_is_never_reported(loss):
     assert reports(sorted(sent)) == 0
 
 
-def test_a_restarted_device_is_no_second_sender():
+def test_a_restarted_device_is_not_a_second_sender():
     """It left its old sequence and does not come back to it."""
     assert reports([(2.0 * n, n if n < 200 else 77 + n) for n in range(400)]) == 0
 
 
-def test_the_backlog_of_a_stalled_proxy_is_no_second_sender():
+def test_the_backlog_of_a_stalled_proxy_is_not_a_second_sender():
     """Four minutes of frames come in one burst, alternating with the live ones."""
     live = [(300.0 + n * 0.1, 150 + n // 2) for n in range(40)]
     backlog = [(300.05 + n * 0.1, 30 + n) for n in range(40)]

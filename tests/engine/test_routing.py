@@ -46,7 +46,7 @@ def test_a_device_that_is_carried_follows_within_half_a_minute():
     assert moved_at - 60 <= 30
 
 
-def test_a_proxy_that_hears_no_more_loses_the_device_to_one_that_does():
+def test_a_proxy_that_stops_hearing_a_device_loses_it_to_one_that_hears_it():
     routes = Routes()
     for serial in range(1, 30):
         hear(routes, serial, serial * 2.0, {"hall": -50, "kitchen": -80})
@@ -58,7 +58,7 @@ def test_a_proxy_that_hears_no_more_loses_the_device_to_one_that_does():
     assert routes.nearest == "kitchen"
 
 
-def test_the_devices_own_silence_moves_it_nowhere():
+def test_a_silent_device_keeps_its_room():
     """A motion sensor: some frames in a minute, then an hour of nothing; the first copy comes through any proxy."""
     routes = Routes()
     serial, now, moves = 0, 0.0, 0

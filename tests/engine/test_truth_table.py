@@ -99,6 +99,7 @@ def test_05b_a_late_frame_moves_a_quantity_that_nothing_newer_wrote():
 
 @pytest.mark.parametrize(("age", "fires"), [(1.0, True), (60.0, False)])
 def test_06_a_late_event_fires_within_five_seconds_and_is_only_recorded_after_that(age, fires):
+    """A late event fires up to five seconds after the newer frame; after that it is only recorded."""
     air = Air(keyed())
     air.say(sealed(1000, product=XMWXKG01LM, objects=BUTTON))
     assert air.say(sealed(999, product=XMWXKG01LM, objects=BUTTON), after=age) is Outcome.LATE
@@ -135,7 +136,8 @@ def test_09_the_same_eight_bits_after_256_missed_frames_are_a_new_frame():
     assert air.say(sealed(1256)) is Outcome.DECODED
 
 
-def test_10_a_recorded_frame_is_a_replay_however_old():
+def test_10_a_recorded_frame_of_any_age_is_a_replay():
+    """The history knows every authenticated frame, so its age does not matter."""
     air = Air(keyed())
     air.say(sealed(3000))
     for counter in range(4900, 5001):
@@ -144,7 +146,8 @@ def test_10_a_recorded_frame_is_a_replay_however_old():
     assert air.listener.outcomes[Outcome.REPLAY] == 1
 
 
-def test_11_an_old_frame_that_no_room_ever_heard_is_late():
+def test_11_an_old_frame_that_no_proxy_heard_is_late():
+    """A frame with an old counter that is not in the history is recorded as late."""
     air = Air(keyed())
     air.say(sealed(5000))
     assert air.say(sealed(3000), after=1) is Outcome.LATE
@@ -163,7 +166,7 @@ def test_12_after_a_restart_every_frame_is_kept_and_the_state_moves_from_the_sec
     assert air.status().counter == first + 2
 
 
-def test_12b_a_stalled_proxys_backlog_is_no_restart():
+def test_12b_the_backlog_of_a_stalled_proxy_is_not_a_restart():
     """A proxy that stalled for minutes delivers old frames in one burst, with rising counters."""
     air = Air(keyed())
     air.say(sealed(1000, 300), proxy="kitchen")
@@ -174,13 +177,14 @@ def test_12b_a_stalled_proxys_backlog_is_no_restart():
     assert air.status().counter == 1000
 
 
-def test_13_a_restart_above_the_highest_counter_is_simply_newer():
+def test_13_a_restart_above_the_highest_counter_is_a_newer_frame():
+    """A device that restarts with a higher counter needs no detection of the restart."""
     air = Air(keyed())
     air.say(sealed(5000))
     assert air.say(sealed(0x00FF0000), after=130) is Outcome.DECODED
 
 
-def test_14_replays_during_a_restart_come_to_nothing_and_the_restart_is_noticed():
+def test_14_replays_during_a_restart_are_rejected_and_the_restart_is_detected():
     air = Air(keyed())
     old = [sealed(counter, 300) for counter in range(4900, 5001)]
     for frame in old:
@@ -225,7 +229,7 @@ def test_19_a_bad_tag_changes_nothing():
     assert air.say(sealed(1001), after=1) is Outcome.DECODED
 
 
-def test_20_a_flood_of_forgeries_is_not_tried_and_said_once():
+def test_20_a_flood_of_forged_frames_is_rate_limited_and_reported_once():
     air = Air(keyed())
     air.say(sealed(1000))
     seen = {air.say(sealed(5000 + n, key=NEW_KEY), proxy="attic", after=0.0001) for n in range(2000)}
@@ -247,7 +251,7 @@ def test_21_and_22_plain_frames_of_a_keyed_device_are_downgraded_and_header_only
     assert air.status() == before
 
 
-def test_21b_plain_frames_are_believed_where_the_entry_says_so():
+def test_21b_plain_frames_are_accepted_where_the_entry_allows_plaintext():
     air = Air(keyed(allow_plaintext=True))
     assert air.say(plain(200, product=LYWSD03MMC)) is Outcome.DECODED
     assert air.readings[0].trust == "claimed"
@@ -277,7 +281,7 @@ def test_25_the_old_key_works_beside_the_new_one_and_retires_a_day_after_it():
     assert air.say(sealed(1002, key=KEY), after=86_400) is Outcome.WRONG_BINDKEY
 
 
-def test_26_a_wrong_key_is_named_once_after_twenty_failures_over_ten_minutes():
+def test_26_a_wrong_key_is_reported_once_after_twenty_failures_over_ten_minutes():
     air = Air(keyed())
     for n in range(19):
         air.say(sealed(n, key=NEW_KEY), after=30)
@@ -354,7 +358,7 @@ def test_32_another_object_under_the_same_counter_is_accepted():
     assert air.say(plain(7)) is Outcome.REPEAT
 
 
-def test_33_a_header_only_frame_does_not_eat_the_object_frame_that_shares_its_counter():
+def test_33_a_header_only_frame_does_not_hide_the_object_frame_with_the_same_counter():
     air = Air()
     assert air.say(plain(7, objects=b"")) is Outcome.EMPTY
     assert air.say(plain(7)) is Outcome.DECODED

@@ -1,4 +1,4 @@
-"""Bindkeys: what opens a frame, and shows itself nowhere."""
+"""Bindkeys: the scheme from the length, the id, and no output that contains the key."""
 
 import pickle
 
@@ -30,7 +30,7 @@ def test_another_length_is_refused_without_the_text(text):
 
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
 def test_the_id_names_a_key_without_revealing_it(one, other):
-    """The same key has the same id; four bytes of another key's id differ, and none stands in the key."""
+    """The same key has the same id; four bytes of another key's id differ."""
     first, second = (Bindkey(Secret(key.hex())) for key in (one, other))
     assert len(first.id) == 4
     assert (first.id == second.id) is (one == other)
