@@ -85,7 +85,7 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
         _ask_about_node(file, node)
     _ask_about_broker(file)
     if click.confirm(f"Serve the page at http://{PAGE}, for this machine only?", default=True):
-        file.set_page(PAGE)
+        file.page = True
     _write_new(path, file.text())
     click.echo(f"wrote {cell(str(path))}, readable by you only. Next:")
     named = [verb if options.config is None or verb.startswith("init") else f"{verb} -c {path}" for verb, _ in NEXT]
@@ -167,7 +167,7 @@ class InitFile:
         self.discovery = discovery
         self._proxies: list[Table] = []
         self._sink: tuple[str, dict[str, Any]] = ("jsonl", {"path": "-"})
-        self._web: dict[str, Any] = {}
+        self.page = False
 
     def add_proxy(self, name: str, mac: Address | None, room: str, key: Secret | None) -> None:
         """Add an entry for a node."""
@@ -188,10 +188,6 @@ class InitFile:
                 values["tls" if tls else "insecure"] = True
         self._sink = "mqtt", values
 
-    def set_page(self, listen: str) -> None:
-        """Serve the page at this address."""
-        self._web = {"listen": listen}
-
     def text(self) -> str:
         """The file."""
         key = self.discovery.noise_psk
@@ -207,8 +203,8 @@ class InitFile:
             document["proxy"] = AoT(self._proxies)
         name, values = self._sink
         document["sink"] = tomlkit.table(is_super_table=True).add(name, _table(values))
-        if self._web:
-            document["web"] = _table(self._web)
+        if self.page:
+            document["web"] = _table({"listen": PAGE})
         return document.as_string()
 
 

@@ -60,7 +60,7 @@ def test_the_file_has_every_answer():
     file.add_proxy("hall-proxy", 0xA0B1C2D3E4F5, "Hall", PSK)
     file.add_proxy("attic-proxy", None, "Attic", None)
     file.set_broker("192.0.2.1", "user", "opensesame", tls=True)
-    file.set_page("127.0.0.1:8099")
+    file.page = True
     assert tomllib.loads(file.text()) == {
         "discovery": {"accept": "keyed"},
         "proxy": [
