@@ -1,4 +1,4 @@
-"""The drawing of a frame: every byte accounted for, the reason where it cannot be read, the key nowhere."""
+"""The drawing of a frame has every byte, the reason if it cannot be read, and never the key."""
 
 import pytest
 from hypothesis import given
@@ -90,6 +90,6 @@ def test_service_data_alone_of_a_scale():
 
 @given(st.binary(max_size=62), st.booleans(), st.sampled_from([MIBEACON, WEIGHT_SCALE, 0x181B, 0xFD50]))
 def test_any_bytes_can_be_drawn(data, wrapped, uuid):
-    """Whatever is pasted, there is a drawing."""
+    """Any bytes give a drawing with an outcome, and no error."""
     payload = frames.advertisement(data[:200], uuid) if wrapped else data
     assert "outcome" in explain(payload, MAC, [Secret(KEY), Secret("00" * 12)])

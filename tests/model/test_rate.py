@@ -1,3 +1,5 @@
+"""The token bucket: burst, rate, debt, and clocks that go backwards."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +12,8 @@ def test_burst_then_rate():
     assert [bucket.take(now) for now in (0.0, 0.0, 0.0, 1.0, 2.0, 3.0)] == [True, True, False, False, True, False]
 
 
-def test_asking_costs_nothing():
+def test_available_takes_no_token():
+    """Any number of calls of ``available`` leaves the only token; ``spend`` takes it for a second."""
     bucket = TokenBucket(1.0, 1.0, 0.0)
     assert [bucket.available(0.0) for _ in range(3)] == [True] * 3
     bucket.spend()
@@ -18,7 +21,8 @@ def test_asking_costs_nothing():
     assert bucket.available(1.0)
 
 
-def test_debt_is_filled_up_first():
+def test_debt_is_repaid_before_a_token_is_available():
+    """Three tokens spent from a burst of one leave a debt of two, which takes three seconds to become a token."""
     bucket = TokenBucket(1.0, 1.0, 0.0)
     for _ in range(3):
         bucket.spend()
@@ -28,7 +32,7 @@ def test_debt_is_filled_up_first():
 
 @given(st.lists(st.floats(-5.0, 5.0), max_size=50))
 def test_no_clock_gives_more_than_burst_and_rate(steps):
-    """Also one that goes backwards: what was given is at most the burst and the rate over all steps forward."""
+    """The tokens given are at most the burst and the rate times all forward steps, also if the clock goes backwards."""
     bucket, now, taken = TokenBucket(1.0, 3.0, 0.0), 0.0, 0
     for step in steps:
         now += step

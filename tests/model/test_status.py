@@ -1,4 +1,4 @@
-"""What parts of the service say about themselves."""
+"""The status values, and which of their fields documents show."""
 
 import attrs
 from support.made_status import NOW, device
