@@ -32,6 +32,7 @@ from proxy_listener.model.settings import (
     WebSettings,
 )
 from proxy_listener.model.text import loopback, split_endpoint
+from proxy_listener.state import read_regular
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
@@ -74,6 +75,10 @@ def find(given: str | Path | None = None) -> Path | None:
     return next((path for path in places() if path.is_file()), None)
 
 
+LARGEST = 1_000_000
+"""Bytes of a devices.toml; ten thousand devices take less."""
+
+
 def load(path: Path) -> Config:
     """Read and check ``path``. ConfigError holds every problem found."""
     document = _parse(path)
@@ -110,9 +115,11 @@ def doubts(config: Config) -> list[Problem]:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(read_regular(path, LARGEST).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError([Problem(shown(str(path)), f"cannot be read: {error.strerror}")]) from None
+    except RecursionError:
+        raise ConfigError([Problem(path.name, "not TOML: nested too deeply")]) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError([Problem(f"{path.name}: line {line}", "not UTF-8 text")]) from None

@@ -13,6 +13,7 @@ The control socket has no guard: the mode of its file protects it.
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -94,10 +95,9 @@ def matches(given: str, expected: str) -> bool:
 
 
 def host_name(header: str) -> str:
-    """``Kitchen.local:8099`` -> ``kitchen.local``, ``[::1]:8099`` -> ``::1``."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0].rstrip(".").lower()
+    """``Kitchen.local:8099`` -> ``kitchen.local``, ``[::1]:8099`` -> ``::1``; empty for what is no host."""
+    parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]+))(?::\d{1,5})?", header)
+    return (parts[1] or parts[2].rstrip(".").lower()) if parts else ""
 
 
 def _own_names(request: web.Request, settings: WebSettings) -> set[str]:

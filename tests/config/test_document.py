@@ -1,5 +1,6 @@
 """devices.toml as a whole: what loads, what is refused, and the error messages."""
 
+import os
 import re
 import subprocess
 import sys
@@ -392,6 +393,30 @@ def test_errors_of_a_sinks_settings_have_their_key(write):
     assert problems(write(text)) == [
         "devices.toml: sink.mqtt: user and password would travel unencrypted: set tls = true, or insecure = true"
     ]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory", "large"])
+def test_what_is_no_small_regular_file_is_refused_at_once(tmp_path, kind):
+    """A pipe without a writer would block, and /dev/zero never ends."""
+    path = tmp_path / "devices.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "large":
+        path.write_text("#" * 1_000_001)
+    else:
+        path = Path("/dev/zero")
+    (problem,) = problems(path)
+    reasons = {"large": "larger than 1000000 bytes", "directory": "Is a directory"}
+    assert problem.split(": cannot be read: ")[1] in {reasons.get(kind, "not a regular file"), "not a regular file"}
+
+
+@pytest.mark.parametrize("deep", ["a = " + "[" * 50_000, "a = " + "{b=" * 50_000, ".".join("a" * 3_000) + " = 1"])
+def test_deep_toml_is_refused(write, deep):
+    """With one problem, however deep it is."""
+    (problem,) = problems(write(deep))
+    assert problem.startswith("devices.toml")
 
 
 def test_a_missing_extra_is_reported_with_its_command(write):

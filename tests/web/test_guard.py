@@ -26,7 +26,8 @@ async def status(client, path, headers, method="GET"):
         ("Localhost:8099", "localhost"),
         ("pi.home.example.", "pi.home.example"),
         ("[::1]:8099", "::1"),
-        ("[::1", "::1"),
+        ("[::1", ""),
+        ("localhost:evil.example", ""),
         ("", ""),
         (":80", ""),
     ],
@@ -36,7 +37,10 @@ def test_the_name_in_a_host_header(header, name):
     assert host_name(header) == name
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.1", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "localhost:evil.example", "192.0.2.1", ""],
+)
 async def test_a_foreign_name_is_refused(start_tcp, host):
     """A foreign name that resolves to this machine is answered with 421, even with the token."""
     client = await start_tcp(LOCKED)
