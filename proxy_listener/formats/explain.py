@@ -17,7 +17,30 @@ from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 
-_STRUCTURES = {0x01: "flags", 0x08: "short name", 0x09: "complete name", 0xFF: "manufacturer data"}
+_MANUFACTURER = 0xFF
+_STRUCTURES = {
+    0x01: "flags",
+    0x08: "short name",
+    0x09: "complete name",
+    SERVICE_DATA_16: "service data",
+    0x29: "mesh PB-ADV",
+    0x2A: "mesh message",
+    0x2B: "mesh beacon",
+    _MANUFACTURER: "manufacturer data",
+}
+_ASSIGNED = frozenset({*range(0x01, 0x32), 0x3D, _MANUFACTURER})
+"""Types of advertising structures: Bluetooth Assigned Numbers, section 2.3."""
+
+_FOREIGN_SERVICES = {
+    0x181A: "Environmental Sensing (pvvx, ATC)",
+    0xFCD2: "BTHome v2",
+    0xFD6F: "exposure notification",
+    0xFDCD: "Qingping",
+    0xFE2C: "Google Fast Pair",
+    0xFEAA: "Eddystone",
+}
+_FOREIGN_COMPANIES = {0x0006: "Microsoft", 0x004C: "Apple", 0x0075: "Samsung", 0x0499: "Ruuvi"}
+"""Names of what is met most: Assigned Numbers, sections 3.4 and 7.1."""
 
 
 @attrs.frozen
@@ -48,7 +71,8 @@ def examine(data: bytes, address: Address | None = None, keys: Sequence[Secret] 
 
 
 def _draw(drawing: Drawing, data: bytes) -> None:
-    if not any(uuid in FORMATS for uuid, _ in service_data(data)):
+    ours = any(uuid in FORMATS for uuid, _ in service_data(data))
+    if not ours and not _is_advertisement(data):
         FORMATS[_uuid_of(data)].draw(drawing, data, 0)
         return
     at = 0
@@ -62,8 +86,32 @@ def _draw(drawing: Drawing, data: bytes) -> None:
             drawing.add("advertisement", at, data[at : at + 4], "service data", about)
             FORMATS[uuid].draw(drawing, data[at + 4 : after], at + 4)
         else:
-            drawing.add("advertisement", at, data[at:after], _STRUCTURES.get(kind, f"structure 0x{kind:02X}"))
+            name = _STRUCTURES.get(kind, f"structure 0x{kind:02X}")
+            drawing.add("advertisement", at, data[at:after], name, _foreign(kind, data[at + 2 : after]))
         at = after
+    if not ours:
+        if at < len(data):
+            drawing.add("advertisement", at, data[at:], "padding")
+        raise StopDrawing(Outcome.NOT_OURS, "a whole advertisement, without service data of a format that is decoded")
+
+
+def _is_advertisement(data: bytes) -> bool:
+    """Its structures have assigned types and fill the bytes exactly, but for zeros at the end."""
+    at = 0
+    while at + 1 < len(data) and data[at] and data[at + 1] in _ASSIGNED:
+        at += 1 + data[at]
+    return 0 < at <= len(data) and not any(data[at:])
+
+
+def _foreign(kind: int, data: bytes) -> str:
+    """What a structure that is not decoded is known to be."""
+    number = int.from_bytes(data[:2], "little")
+    if kind == SERVICE_DATA_16 and len(data) >= 2:
+        return ", ".join(filter(None, (f"0x{number:04X}", _FOREIGN_SERVICES.get(number), "not decoded")))
+    if kind == _MANUFACTURER and len(data) >= 2:
+        name = "Apple iBeacon" if data[:4] == b"\x4c\x00\x02\x15" else _FOREIGN_COMPANIES.get(number)
+        return ", ".join(filter(None, (f"company 0x{number:04X}", name, "not decoded")))
+    return ""
 
 
 def _uuid_of(data: bytes) -> int:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_listener.formats import FORMATS
 from proxy_listener.formats.explain import examine, explain, text
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
 from proxy_listener.formats.xiaomi.miscale import WEIGHT_SCALE
-from proxy_listener.model.advertisement import parse_mac
+from proxy_listener.model.advertisement import parse_mac, service_data
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 from proxy_listener.simulator import frames
@@ -93,3 +94,33 @@ def test_any_bytes_can_be_drawn(data, wrapped, uuid):
     """Any bytes give a drawing with an outcome, and no error."""
     payload = frames.advertisement(data[:200], uuid) if wrapped else data
     assert "outcome" in explain(payload, MAC, [Secret(KEY), Secret("00" * 12)])
+
+
+FOREIGN = {
+    "02010609162cfeb016c16be2d6": "0xFE2C, Google Fast Pair, not decoded",
+    "1bff0600010920029c82f55dcc7a3a545db66c8b19e90daef44501f5": "company 0x0006, Microsoft, not decoded",
+    "0201060aff4c00100545b7f5faa4": "company 0x004C, Apple, not decoded",
+    "02011a1aff4c000215" + "00" * 20 + "c5": "company 0x004C, Apple iBeacon, not decoded",
+    "020106" + "0a16d2fc4000c4025d08" + "01": "0xFCD2, BTHome v2, not decoded",
+    "172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "",
+}
+
+
+@pytest.mark.parametrize(("data", "meaning"), FOREIGN.items(), ids=lambda value: value[:24])
+def test_a_whole_advertisement_without_our_service_data_is_drawn_as_what_it_is(data, meaning):
+    """Never as a frame of ours: each structure with its name, every byte once, and no value is made up."""
+    drawing = examine(bytes.fromhex(data))
+    assert drawing.outcome is Outcome.NOT_OURS
+    assert drawing.decoded is None
+    assert drawing.model is None
+    assert b"".join(line.data for line in drawing.lines).hex() == data
+    assert [line.part for line in drawing.lines] == ["advertisement"] * len(drawing.lines)
+    assert meaning in {line.meaning for line in drawing.lines}
+
+
+def test_service_data_alone_is_not_taken_for_an_advertisement(vector):
+    """Of every public vector: the frame without its structures is still drawn as that format."""
+    for advert in vector["adverts"]:
+        for uuid, data in service_data(bytes.fromhex(advert["data"])):
+            if uuid in FORMATS:
+                assert {line.part for line in examine(data).lines} <= {"frame", "decrypted"}
