@@ -29,7 +29,7 @@ from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.handle_cache import HandleCache
 from proxy_listener.reads import ReadContext, ReadQueue
-from proxy_listener.state import LOCK, single_instance
+from proxy_listener.state import had_history, single_instance
 from proxy_listener.supervisor import Supervisor
 from proxy_listener.systemd import ServiceManager, Watchdog
 
@@ -286,7 +286,7 @@ class Service:
 @asynccontextmanager
 async def service(config: Config, state: Path) -> AsyncIterator[Service]:
     """The only service of this state directory, running inside the block. ProxyListenerError where it cannot be."""
-    ran_before = (state / LOCK).exists()
+    ran_before = had_history(state)
     with single_instance(state):
         journal = open_journal(config, state)
         if journal.alarm:

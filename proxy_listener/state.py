@@ -34,8 +34,20 @@ def state_directory(given: str | Path | None = None) -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "proxy-listener"
 
 
+NO_HISTORY = "no history"
+"""Stands behind the process id in the lock's file while only ``record`` has used the directory."""
+
+
+def had_history(state: Path) -> bool:
+    """Whether a process that keeps a history has used the state directory before."""
+    try:
+        return NO_HISTORY.encode() not in read_regular(state / LOCK, 32)
+    except OSError:
+        return False
+
+
 @contextmanager
-def single_instance(state: Path) -> Iterator[None]:
+def single_instance(state: Path, *, keeps_history: bool = True) -> Iterator[None]:
     """Hold the lock of the state directory, which is made (0700) where it is missing. ProxyListenerError where another
     process holds it.
     """
@@ -49,11 +61,13 @@ def single_instance(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(file, 32).decode(errors="replace").strip()
+            holder = os.read(file, 32).decode(errors="replace").partition(" ")[0].strip()
             who = f"process {holder}" if holder.isdecimal() else "another process"
             raise ProxyListenerError(f"{who} already runs with the state directory {state}") from None
+        before = os.read(file, 32).decode(errors="replace")
+        mark = "" if keeps_history or (before and NO_HISTORY not in before) else f" {NO_HISTORY}"
         os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(file, f"{os.getpid()}{mark}\n".encode(), 0)
         yield
     finally:
         os.close(file)

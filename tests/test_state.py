@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy_listener.model.errors import ProxyListenerError
-from proxy_listener.state import single_instance, state_directory, write_private
+from proxy_listener.state import had_history, single_instance, state_directory, write_private
 
 
 def test_the_option_comes_before_systemd_and_systemd_before_xdg(tmp_path, monkeypatch):
@@ -85,3 +85,32 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         write_private(path, "\udcff")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("uses", "before"),
+    [
+        ((), False),
+        ((False,), False),
+        ((False, False), False),
+        ((True,), True),
+        ((True, False), True),
+        ((False, True), True),
+    ],
+)
+def test_only_a_process_that_keeps_a_history_leaves_the_mark_of_one(tmp_path, uses, before):
+    """After a recording without a service, a first run does not say that a history was lost."""
+    for keeps_history in uses:
+        with single_instance(tmp_path, keeps_history=keeps_history):
+            pass
+    assert had_history(tmp_path) is before
+
+
+def test_the_holder_is_named_also_while_it_records(tmp_path):
+    """By its process id alone."""
+    with (
+        single_instance(tmp_path, keeps_history=False),
+        pytest.raises(ProxyListenerError, match=f"^process {os.getpid()} already runs"),
+        single_instance(tmp_path),
+    ):
+        pass

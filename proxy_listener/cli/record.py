@@ -45,7 +45,7 @@ def record(options: Options, output: str, seconds: float | None) -> None:
 
 async def _record_alone(config: Config, state: Path, file: TextIO, seconds: float | None) -> None:
     """Connect to the proxies, under the same lock as ``run``, and record until told to stop."""
-    with single_instance(state):
+    with single_instance(state, keeps_history=False):
         fleet = Fleet(config.discovery, config.proxies, _ignore, state=state)
         capture = LiveCapture(_ignore, fleet.listen)
         stop = asyncio.Event()

@@ -26,7 +26,7 @@ from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading, as_json
 from proxy_listener.pipeline import Pipeline, open_journal
 from proxy_listener.proxies.receive import LONGEST, STRONGEST, WEAKEST
-from proxy_listener.state import LOCK, single_instance
+from proxy_listener.state import had_history, single_instance
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ def replay(options: Options, files: tuple[str, ...]) -> None:
 async def _play(files: Iterable[str], config: Config, state: Path | None, out: TextIO) -> ReplaySummary:
     """ProxyListenerError where a file or the state directory cannot be used."""
     with ExitStack() as stack:
-        ran_before = state is not None and (state / LOCK).exists()
+        ran_before = state is not None and had_history(state)
         if state is not None:
             stack.enter_context(single_instance(state))
         journal = open_journal(config, state)

@@ -113,6 +113,7 @@ def test_steps_are_numbered_without_a_gap():
 async def test_a_history_of_every_format_opens_with_everything_in_it(tmp_path, version):
     """A file that the program of that format wrote. For a new format make one: see tests/data/README.md."""
     file = FILES / f"v{version}.db"
+    assert file.exists(), "SQLite would make an empty file in its place"
     assert format_of(file) == version
     await assert_complete(Path(shutil.copyfile(file, tmp_path / "history.db")))
 

@@ -132,7 +132,9 @@ SEALED = [
 
 
 async def write(path):
-    """Make the history at ``path``."""
+    """Make the history at ``path``. FileExistsError where there is one: a released sample never changes."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists, and a sample of a format is made once")
     journal = Journal(path)
     cursor = journal.cursor(CURSOR)
     for mac, time in ADMITTED.items():
