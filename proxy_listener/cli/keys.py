@@ -93,13 +93,15 @@ def test(options: Options, device: str, capture: Path, more: tuple[str, ...]) ->
 
 def _keys_of(options: Options, wanted: str, more: Sequence[str]) -> tuple[Address, str, list[Secret]]:
     """A device by name or MAC: its MAC, its name, and its keys: those of its entry, and ``more``."""
-    devices = options.load_or_default().devices
+    config = options.load_or_default()
+    devices = config.devices
     try:
         mac = parse_mac(wanted)
     except ValueError:
         named = [device.mac for device in devices if (device.name or "").casefold() == wanted.casefold()]
         if not named:
-            raise ProxyListenerError(f"no [[device]] entry is named {wanted}, and it is no MAC") from None
+            where = config.path or "no configuration; name one with -c"
+            raise ProxyListenerError(f"no [[device]] entry is named {wanted}, and it is no MAC ({where})") from None
         mac = named[0]
     try:
         keys = [bindkey(Secret(text)) for text in more]

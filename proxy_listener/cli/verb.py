@@ -226,4 +226,4 @@ class Program(click.Group):
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="proxy-listener")
 def main() -> None:
-    """One pair of ears out of many ESPHome Bluetooth proxies: every Xiaomi reading once."""
+    """Listen to many ESPHome Bluetooth proxies, and give every Xiaomi reading once."""

@@ -1,4 +1,4 @@
-"""``devices.toml``: read, checked, and turned into frozen values by ``load(path)``."""
+"""``devices.toml``: ``load(path)`` gives frozen values, or raises ConfigError with every problem and its place."""
 
 from proxy_listener.config.document import Config, doubts, find, load, places
 

@@ -2,16 +2,18 @@
 
 ::
 
+    little endian
+
     v1, 0x181D   [control][weight u16][year u16][month][day][hour][minute][second]
     v2, 0x181B   [control][control][year u16][month][day][hour][minute][second][impedance Ω u16][weight u16]
 
     v1 control   0 lb, 4 jin, 5 stabilized, 7 removed
     v2 controls  0.0 lb; 1.6 jin, 1.5 stabilized, 1.1 impedance measured, 1.7 removed
 
-The weight is in 1/200 kg, 1/100 lb or 1/100 jin; the bit for small objects (v1 control 6, v2 control 0.2) changes none
-of that. ``mass`` is only given of a weight that is stabilized while somebody stands on the scale: after stepping off,
-the scale repeats the old weight with the removed bit for minutes, and again on every wake-up
-(docs/protocol/scales.md#the-removed-flag).
+One payload is one weighing; another length is NOT_A_FRAME. The weight is in 1/200 kg, 1/100 lb or 1/100 jin; the bit
+for small objects (v1 control 6, v2 control 0.2) changes none of that. ``mass`` is only given of a weight that is
+stabilized while somebody stands on the scale: after stepping off, the scale repeats the old weight with the removed bit
+for minutes, and again on every wake-up (docs/protocol/scales.md#the-removed-flag).
 """
 
 import struct

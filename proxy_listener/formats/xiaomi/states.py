@@ -1,6 +1,7 @@
 """States whose bytes are not a plain layout: motion and how long ago, minutes of one or four bytes, kettles, resets.
 
-"No motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds. Sources:
+Each function takes the data of one object, without its header, and gives values and events; Implausible for bytes that
+mean nothing. "No motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds. Sources:
 docs/protocol/mibeacon-objects.md#motion-and-light and #kettles.
 """
 
