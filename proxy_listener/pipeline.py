@@ -31,6 +31,13 @@ log = structlog.get_logger()
 
 _ADVICE: Mapping[str, tuple[str, str]] = {
     "admitted": ("info", "new device, not in devices.toml"),
+    "full": (
+        "warning",
+        (
+            "too many new devices: no more are admitted for now, except known products that were heard for an hour; "
+            "proxy-listener admit lists them, and admits one at once"
+        ),
+    ),
     "key_verified": ("info", "bindkey verified"),
     "key_wrong": (
         "warning",
@@ -70,7 +77,7 @@ class JournalMemory:
         self._journal = journal
         self._models = {device.mac: device.model for device in journal.reader.devices()}
         self.known = journal.known
-        self.admitted = journal.tables.is_admitted
+        self.admitted = journal.tables.admitted
         self.admit = journal.tables.admit
 
     def highest(self, mac: Address, key_id: bytes) -> int | None:
@@ -109,7 +116,7 @@ def open_journal(config: Config, state: Path | None) -> Journal:
 class Pipeline:
     """A listener over a journal. ``heard`` and ``time``: monotonic and wall seconds at the start.
 
-    ``emit`` takes each reading; without it the journal does.
+    ``emit`` takes each reading; without it the journal does. ``at_once``: admit devices by their first frame.
     """
 
     def __init__(
@@ -121,6 +128,7 @@ class Pipeline:
         heard: float,
         time: float,
         emit: Callable[[Reading], None] | None = None,
+        at_once: bool = False,
     ) -> None:
         self.journal = journal
         self._emit = emit or journal.append
@@ -132,7 +140,8 @@ class Pipeline:
             notify=log_notice,
             started=heard,
             started_time=time,
-            admitted_today=journal.tables.admitted(int(time // DAY)),
+            admissions=journal.tables.admissions(time - DAY),
+            at_once=at_once,
         )
         self.devices.configure(config.devices, config.unlisted.unlisted)
         self.listener = Listener(self.devices, self._emit)

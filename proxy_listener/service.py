@@ -79,6 +79,7 @@ class Service:
             unlisted=self._shows_unlisted,
             behind=journal.behind,
             reads=lambda: self._reads.ended,
+            admissions=lambda: self.pipeline.devices.admissions(loop.time()),
         )
         self._capture = LiveCapture(self.pipeline.hear, self.fleet.listen)
         self._reads = self._make_reads()
@@ -197,6 +198,8 @@ class Service:
             route=self._reads.explain,
             read=self._reads.read_now,
             coverage=self._coverage,
+            newcomers=lambda: self.pipeline.devices.waiting(asyncio.get_running_loop().time()),
+            admit=lambda mac: self.pipeline.devices.admit(mac, time.time(), asyncio.get_running_loop().time()),
             stream=self._capture.lines,
             metrics=self._metrics(),
             units={name: row.unit.symbol for name, row in QUANTITIES.items() if row.unit.symbol},

@@ -49,7 +49,7 @@ class Life:
     def __init__(self, journal, now):
         self.journal = journal
         self.began = now
-        self.pipeline = Pipeline(Config(), journal, room=str.title, heard=0.0, time=T0 + now)
+        self.pipeline = Pipeline(Config(), journal, room=str.title, heard=0.0, time=T0 + now, at_once=True)
 
     def hear(self, data, now, mac=PLANT, proxy="hall"):
         return self.pipeline.hear(proxy, mac, 0, -60, data, T0 + now, now - self.began)

@@ -34,6 +34,11 @@ class ServiceClient:
         async with self._request("GET", path, query) as response:
             return await response.json()
 
+    async def post(self, path: str) -> Any:
+        """The JSON that a route answers a POST with."""
+        async with self._request("POST", path, {}) as response:
+            return await response.json()
+
     async def lines(self, method: str, path: str, body: Any = None, **query: str | float) -> AsyncGenerator[str, None]:
         """The lines of a streamed answer, without their ends, as they come."""
         async with self._request(method, path, query, body) as response:

@@ -141,7 +141,9 @@ class _Player:
         def room(proxy: str) -> str:
             return self._rooms.get(proxy, proxy)
 
-        return Pipeline(self._config, self._journal, room=room, heard=first.heard, time=first.time, emit=self._emit)
+        heard, time = first.heard, first.time
+        # A capture may be shorter than a minute, and nobody waits for its devices.
+        return Pipeline(self._config, self._journal, room=room, heard=heard, time=time, emit=self._emit, at_once=True)
 
     def _emit(self, reading: Reading) -> None:
         self._readings += 1

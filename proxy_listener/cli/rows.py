@@ -9,6 +9,7 @@ from proxy_listener.model.quantities import QUANTITIES
 
 PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
 DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
+NEWCOMER_HEAD = ("mac", "model", "frames", "room", "rssi", "heard for", "heard", "waits")
 ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
 PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
 DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
@@ -71,6 +72,22 @@ def device_row(device: Mapping[str, Any]) -> list[Any]:
         device["key"].replace("_", " "),
         ", ".join(words),
     ]
+
+
+def newcomer_row(one: Mapping[str, Any]) -> list[Any]:
+    """A device of ``/newcomers`` as cells."""
+    frames = "encrypted" if one["encrypted"] else "plain"
+    times = [age(one["heard_for"]), age(one["heard_age"])]
+    return [one["mac"], one["model"], frames, one["room"], one["rssi"], *times, one["waits"]]
+
+
+def admissions_in_words(admissions: Mapping[str, Any]) -> str:
+    """How many devices wait to be admitted, and why; empty where none does."""
+    count = admissions["newcomers"]
+    if not count:
+        return ""
+    waits = "too many new devices" if admissions["full"] else "each is, once it was heard for a minute"
+    return f"new devices: {count} not admitted yet ({waits}); admit lists them"
 
 
 def route_row(one: Mapping[str, Any]) -> list[Any]:

@@ -15,6 +15,7 @@ from proxy_listener.cli.rows import (
     PROXY_COVERAGE_HEAD,
     PROXY_HEAD,
     ROUTE_HEAD,
+    admissions_in_words,
     clock_in_words,
     counts_in_words,
     device_coverage_row,
@@ -64,6 +65,8 @@ def print_status(document: dict[str, Any], options: Options) -> None:
     if unused := [cell(proxy["name"]) for proxy in document["proxies"] if proxy["state"] in NOT_EXPECTED]:
         more = f" and {len(unused) - UNUSED_NAMED} more" if len(unused) > UNUSED_NAMED else ""
         click.echo(f"not used: {', '.join(unused[:UNUSED_NAMED])}{more}; discover says why")
+    if waiting := admissions_in_words(document["admissions"]):
+        click.echo(waiting)
     counted = {outcome: number for outcome, number in document["outcomes"].items() if number}
     if counted:
         click.echo("advertisements: " + counts_in_words(counted))
@@ -73,8 +76,14 @@ def print_status(document: dict[str, Any], options: Options) -> None:
 @click.pass_obj
 def devices(options: Options) -> None:
     """Every device and its latest values."""
-    documents = ask(options.state_directory(), lambda service: service.get("/devices"))
+
+    async def question(service: ServiceClient) -> tuple[Any, Any]:
+        return await service.get("/devices"), await service.get("/status")
+
+    documents, status = ask(options.state_directory(), question)
     print_listing(options, documents, DEVICE_HEAD, list(map(device_row, documents)))
+    if not options.json and (waiting := admissions_in_words(status["admissions"])):
+        click.echo(waiting)
 
 
 @click.command(cls=Listing)

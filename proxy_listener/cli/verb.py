@@ -43,6 +43,7 @@ VERBS = {
     "status": ("status", "The running service: its proxies and their health."),
     "devices": ("status", "Every device and its latest values."),
     "watch": ("status", "Readings as they come."),
+    "admit": ("admit", "Admit a device without an entry, or list those that wait."),
     "route": ("status", "Which proxy would read a device, and why."),
     "read": ("status", "Read a device now."),
     "history": ("export", "The readings of DEVICE, oldest first."),

@@ -19,6 +19,10 @@ from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState
 from proxy_listener.model.timing import DAY, NEVER
 
+ESTABLISHED = 600.0
+"""Seconds after its admission in which an unlisted device has to be heard again before Home Assistant is told of it:
+what is announced there stays in its registries until a person removes it."""
+
 COPIES = 8
 """Frames whose exact bytes are kept for the fast repeat test: several objects alternate within one batch of rooms."""
 
@@ -65,6 +69,7 @@ class Device:
         "_key_since",
         "_started",
         "address",
+        "admitted",
         "advertised",
         "copies",
         "counter",
@@ -109,6 +114,7 @@ class Device:
         self.trust: str | None = None
         self.key = KeyState.NOT_NEEDED
         self.heard = NEVER
+        self.admitted = NEVER
         self.readings = 0
         self.reads = 0
         self.advertised = False
@@ -238,6 +244,11 @@ class Device:
             return False
         return self.model.sleepy or now - max(self.heard, self._started) <= self.model.interval
 
+    @property
+    def established(self) -> bool:
+        """It has an entry, or it was still heard ten minutes after its admission."""
+        return self.entry is not None or self.heard - self.admitted >= ESTABLISHED
+
     def status(self, now: float, room: Callable[[str], str]) -> DeviceStatus:
         """The device as it is at ``now`` (monotonic)."""
         routes, model = self.routes, self.model
@@ -270,5 +281,6 @@ class Device:
             product_id=self.product_id,
             counter=self.counter,
             readable=model is not None and model.reader is not None,
+            established=self.established,
             product=model,
         )

@@ -1,39 +1,41 @@
 """All devices that have a state here: the listed ones, and the unlisted ones that were admitted.
 
 What comes in: the ``[[device]]`` entries, and the address of an unlisted device that sent a well-formed frame. What
-goes out: its :class:`Device`, as the history remembers it, or why it gets none. At most 256 unlisted devices are
-admitted a day, in order of arrival; one that is not admitted takes no memory, whatever it sends.
+goes out: its :class:`Device`, as the history remembers it, or why it gets none. Who is admitted is decided in
+:mod:`proxy_listener.engine.newcomers`, or by a person.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
 from proxy_listener.engine.dedup import ANY, Authenticated
-from proxy_listener.engine.device import Device
+from proxy_listener.engine.device import ESTABLISHED, Device
 from proxy_listener.engine.memory import Memory
+from proxy_listener.engine.newcomers import Newcomers, Sign
 from proxy_listener.model.advertisement import Address
-from proxy_listener.model.errors import NoReadingError
+from proxy_listener.model.errors import NoReadingError, ProxyListenerError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.settings import DeviceSettings
-from proxy_listener.model.status import DeviceStatus
-from proxy_listener.model.timing import DAY, NEVER
-
-ADMITTED_A_DAY = 256
-"""New unlisted devices: a radio that invents addresses fills nothing (docs/protocol/threats.md#r11)."""
+from proxy_listener.model.status import Admissions, DeviceStatus, Newcomer
+from proxy_listener.model.timing import NEVER
 
 IN_MEMORY = 4096
 """Devices in memory, at most: beyond it the unlisted ones longest unheard are dropped, and restored from the history
-when they are heard again. Ten days of the largest admission, and the listed devices."""
+when they are heard again. Two weeks of the largest admission, and the listed devices."""
+
+NEWCOMERS_NAMED = 100
+"""Newcomers that are listed, at most: those heard for longest."""
 
 NAMED = 3600.0
 """Seconds for which a device keeps its model: anyone can send a frame of another product in its name
 (docs/protocol/threats.md#r8), and the hardware behind a MAC does not change within an hour."""
 
 NoticeKind: TypeAlias = Literal[
-    "admitted", "key_verified", "key_wrong", "key_missing", "guessing", "conflict", "room", "old_firmware"
+    "admitted", "full", "key_verified", "key_wrong", "key_missing", "guessing", "conflict", "room", "old_firmware"
 ]
 
 
@@ -47,7 +49,10 @@ class Notice(NamedTuple):
 
 
 class Devices:
-    """Devices by address. ``started`` and ``started_time``: monotonic and wall time at which listening begins."""
+    """Devices by address. ``started`` and ``started_time``: monotonic and wall time at which listening begins.
+
+    ``admissions``: wall times of those of the last day. ``at_once``: admit devices by their first frame.
+    """
 
     def __init__(
         self,
@@ -57,7 +62,8 @@ class Devices:
         notify: Callable[[Notice], None],
         started: float,
         started_time: float,
-        admitted_today: int = 0,
+        admissions: Iterable[float] = (),
+        at_once: bool = False,
     ) -> None:
         self.by_address: dict[Address, Device] = {}
         self.readable: set[Address] = set()
@@ -67,8 +73,8 @@ class Devices:
         self._notify = notify
         self._started = started
         self._started_time = started_time
-        self._admitted = admitted_today
-        self._admitted_since = started
+        earlier = [started - max(0.0, started_time - at) for at in admissions]
+        self.newcomers = Newcomers(started, earlier, at_once=at_once)
         self._ignore_unlisted = False
 
     def configure(
@@ -86,6 +92,8 @@ class Devices:
         for address, device in list(self.by_address.items()):
             if address in listed or device.entry is None:
                 continue
+            # A device that had an entry is known, and is not tried as a newcomer.
+            self.memory.admit(address, time - ESTABLISHED)
             if self._ignore_unlisted:
                 self._drop(address)
             else:
@@ -96,20 +104,50 @@ class Devices:
             else:
                 self._restore(entry.mac, entry, time, heard)
 
-    def admit(self, address: Address, time: float, heard: float) -> Device:
-        """A state for an unlisted device that sent a well-formed frame. NoReadingError where it gets none."""
+    def meet(self, address: Address, sign: Sign, time: float, heard: float) -> Device:
+        """The state of an unlisted device that sent a well-formed frame. NoReadingError where it gets none."""
         if self._ignore_unlisted:
             raise NoReadingError(Outcome.IGNORED)
-        if not self.memory.admitted(address):
-            if heard - self._admitted_since >= DAY:
-                self._admitted, self._admitted_since = 0, heard
-            if self._admitted >= ADMITTED_A_DAY:
+        if self.memory.admitted(address) is None:
+            if not self.newcomers.admits(address, sign, heard):
+                if self.newcomers.tell(heard):
+                    self._notify(Notice("full", address, sign.model.name, f"{len(self.newcomers)} wait"))
                 raise NoReadingError(Outcome.NOT_ADMITTED)
-            self._admitted += 1
             self.memory.admit(address, time)
-        if len(self.by_address) >= IN_MEMORY:
-            self._make_room()
-        return self._restore(address, None, time, heard)
+        return self._restore_unlisted(address, time, heard)
+
+    def admit(self, address: Address, time: float, heard: float) -> Device:
+        """A person admits this device, heard or not. ProxyListenerError where unlisted devices are ignored."""
+        if address in self.by_address:
+            return self.by_address[address]
+        if self._ignore_unlisted:
+            raise ProxyListenerError('[devices] unlisted = "ignore": only devices with a [[device]] entry are admitted')
+        self.newcomers.admitted_by_hand(address)
+        # What a person knows is established, so it is announced with its next frame.
+        self.memory.admit(address, time - ESTABLISHED)
+        return self._restore_unlisted(address, time, heard)
+
+    def admissions(self, now: float) -> Admissions:
+        """How the admission of unlisted devices stands."""
+        return Admissions(len(self.newcomers), self.newcomers.left(now), self.newcomers.full(now))
+
+    def waiting(self, now: float) -> list[Newcomer]:
+        """The newcomers that were heard for longest."""
+        return [
+            Newcomer(
+                mac=address,
+                model=trial.model.name,
+                encrypted=trial.encrypted,
+                proxy=trial.proxy,
+                room=self.room(trial.proxy),
+                rssi=trial.rssi or None,
+                moments=trial.moments,
+                heard_for=trial.counted - trial.first,
+                heard_age=now - trial.last,
+                waits="for room: too many new devices" if trial.rank else "to be heard for longer",
+            )
+            for address, trial in islice(self.newcomers, NEWCOMERS_NAMED)
+        ]
 
     def name(self, device: Device, model: Model, heard: float, *, proven: bool = False) -> None:
         """Note what a frame says the device is. An unproven frame changes nothing that was said within the hour."""
@@ -158,6 +196,14 @@ class Devices:
         device = self.by_address.get(reading.mac)
         if device is not None and reading.source == "read":
             device.write_read(reading.values, reading.time)
+
+    def _restore_unlisted(self, address: Address, time: float, heard: float) -> Device:
+        if len(self.by_address) >= IN_MEMORY:
+            self._make_room()
+        device = self._restore(address, None, time, heard)
+        admitted = self.memory.admitted(address)
+        device.admitted = heard - max(0.0, time - (time if admitted is None else admitted))
+        return device
 
     def _restore(self, address: Address, entry: DeviceSettings | None, time: float, heard: float) -> Device:
         """As the history remembers it; ``time`` and ``heard``: wall and monotonic seconds now."""

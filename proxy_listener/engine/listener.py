@@ -17,6 +17,7 @@ from zlib import crc32
 from proxy_listener.engine.dedup import ACCEPTED, FOREVER, NEW, REPLAY_AFTER, SAME_MOMENT, Judgement, Verdict
 from proxy_listener.engine.device import Copy, Device
 from proxy_listener.engine.devices import Devices
+from proxy_listener.engine.newcomers import Sign
 from proxy_listener.formats import FORMATS, find_ours
 from proxy_listener.formats.format import Format, Frame
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
@@ -125,7 +126,7 @@ class Listener:
         if not frame.body:
             return self._sign_of_life(device, advert, frame)
         if frame.scheme != "plain":
-            return self._encrypted(form, device or self._admit(advert), advert, frame, uuid, payload)
+            return self._encrypted(form, device or self._admit(advert, frame), advert, frame, uuid, payload)
         model = frame.model
         if device is not None:
             if not device.believes_plain():
@@ -141,7 +142,7 @@ class Listener:
         """
         if device is None and frame.silent:
             # All that a plant sensor with old firmware ever sends: its owner should learn that it is there.
-            device = self._admit(advert)
+            device = self._admit(advert, frame)
         if device is not None and not device.keys:
             if device.model is None:
                 self.devices.name(device, frame.model, advert.heard)
@@ -214,7 +215,7 @@ class Listener:
         """Plain and legacy frames: a counter of eight bits or none, and nothing that proves them."""
         model, counter, heard = frame.model, frame.counter, advert.heard
         self.require_content(found, model)
-        device = device or self._admit(advert)
+        device = device or self._admit(advert, frame)
         device.flush()
         stream = device.streams.claimed(counted=counter is not None, constant=model.constant)
         place, digest = counter or 0, crc32(body)
@@ -307,8 +308,9 @@ class Listener:
         if device.routes.settle(heard):
             self.devices.moved(device, nearest)
 
-    def _admit(self, advert: Advert) -> Device:
-        return self.devices.admit(advert.address, advert.time, advert.heard)
+    def _admit(self, advert: Advert, frame: Frame) -> Device:
+        sign = Sign(frame.model, frame.scheme != "plain", advert.proxy, advert.rssi)
+        return self.devices.meet(advert.address, sign, advert.time, advert.heard)
 
 
 _DROPPED = {Verdict.REPEAT: Outcome.REPEAT, Verdict.REPLAY: Outcome.REPLAY, Verdict.HELD: Outcome.HELD}

@@ -44,8 +44,8 @@ class Memory(Protocol):
     def model(self, mac: Address) -> Model | None:
         """The model that a device was last known as."""
 
-    def admitted(self, mac: Address) -> bool:
-        """Was this unlisted device admitted on an earlier day?"""
+    def admitted(self, mac: Address) -> float | None:
+        """When this unlisted device was admitted, in wall seconds; None where it was not."""
 
     def admit(self, mac: Address, time: float) -> None:
         """An unlisted device is admitted."""

@@ -4,7 +4,6 @@ Changes come in and are answered from memory at once; they wait for the next com
 Invariant: each table is bounded, by its key or by a count.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from proxy_listener.history.file import Store
@@ -13,7 +12,6 @@ from proxy_listener.history.schema import Row
 from proxy_listener.history.writer import Batch
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.history import Reception
-from proxy_listener.model.timing import DAY
 
 SEAL_WAITING = 2_000
 """Frames without a key that wait for the next commit, and recent ones whose copies are recognised."""
@@ -28,7 +26,6 @@ class Tables:
         self._notes: dict[str, str] = dict(fetch(store.connection, "SELECT name, value FROM note"))
         self._positions: dict[str, int] = dict(fetch(store.connection, "SELECT name, position FROM cursor"))
         self._admitted: dict[Address, float] = dict(fetch(store.connection, "SELECT mac, time FROM admitted"))
-        self._admitted_by_day = Counter(int(at // DAY) for at in self._admitted.values())
         self._recently_sealed: dict[tuple[Address, bytes], None] = {}
         self._wake = wake
 
@@ -42,16 +39,15 @@ class Tables:
         """Admit an unlisted device, for good."""
         if mac not in self._admitted:
             self._admitted[mac] = self.pending.admitted[mac] = time
-            self._admitted_by_day[int(time // DAY)] += 1
             self._wake()
 
-    def is_admitted(self, mac: Address) -> bool:
-        """Whether an unlisted device was ever admitted."""
-        return mac in self._admitted
+    def admitted(self, mac: Address) -> float | None:
+        """When an unlisted device was admitted; None where it was not."""
+        return self._admitted.get(mac)
 
-    def admitted(self, day: int) -> int:
-        """How many unlisted devices were admitted on a day (``time // 86400``)."""
-        return self._admitted_by_day[day]
+    def admissions(self, since: float) -> list[float]:
+        """When unlisted devices were admitted since a time."""
+        return [at for at in self._admitted.values() if at >= since]
 
     def note(self, name: str, value: str | None) -> None:
         """Keep a text under a name; None removes it. On disk within a second, and when the journal closes."""

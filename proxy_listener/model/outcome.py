@@ -25,7 +25,7 @@ class Outcome(IntEnum):
     GUESSING = 11  # more failed tags from one proxy for one device than bit errors explain; not tried
     DOWNGRADED = 12  # plain, or of another scheme, in the name of a device that has a bindkey
     IMPLAUSIBLE = 13  # a value outside its physical range
-    NOT_ADMITTED = 14  # an unlisted device beyond the day's limit
+    NOT_ADMITTED = 14  # an unlisted device that is not admitted yet
     IGNORED = 15  # an unlisted device, and the configuration wants listed ones only
     HELD = 16  # a constant counter's changed value that has not yet lasted 2 s
     MESH = 17  # a BLE Mesh frame: not supported

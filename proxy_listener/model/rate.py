@@ -17,6 +17,11 @@ class TokenBucket:
         self.filled = now
         return self._level >= 1.0
 
+    def level(self, now: float) -> float:
+        """How many tokens there are now."""
+        self.available(now)
+        return self._level
+
     def spend(self) -> None:
         """Remove a token, also where there is none: the debt has to be filled up first."""
         self._level -= 1.0

@@ -116,7 +116,35 @@ class DeviceStatus:
     product_id: int | None
     counter: int | None
     readable: bool = False  # its model can be read over a connection
+    established: bool = True  # listed, or heard for so long that Home Assistant may be told of it
     product: Model | None = attrs.field(default=None, repr=False, metadata=INTERNAL)  # what it is known to send
+
+
+@attrs.frozen
+class Newcomer:
+    """A device without an entry that was heard and is not admitted yet."""
+
+    mac: Address
+    model: str
+    encrypted: bool
+    proxy: str  # that heard it last
+    room: str
+    rssi: int | None
+    moments: int  # so many times it was heard
+    heard_for: float  # seconds from the first to the last of them
+    heard_age: float
+    waits: str  # for what, in words
+
+
+@attrs.frozen
+class Admissions:
+    """The admission of devices without an entry: how many wait, how many can be admitted now, and whether some wait
+    because none can.
+    """
+
+    newcomers: int = 0
+    left: int = 0
+    full: bool = False
 
 
 @attrs.frozen
@@ -125,7 +153,7 @@ class View:
 
     ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
     are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
-    how many did since start.
+    how many did since start. ``admissions``: of devices without an entry.
     """
 
     devices: Callable[[], Sequence[DeviceStatus]]
@@ -135,3 +163,4 @@ class View:
     unlisted: Callable[[], bool] = lambda: True
     behind: Callable[[], Mapping[str, int]] = dict
     reads: Callable[[], Mapping[str, int]] = dict
+    admissions: Callable[[], Admissions] = Admissions

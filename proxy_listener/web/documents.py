@@ -16,7 +16,7 @@ import attrs
 from proxy_listener.history import Storage
 from proxy_listener.model.advertisement import ADDRESS_TYPES, mac_text
 from proxy_listener.model.reading import Reading, Value, timestamp
-from proxy_listener.model.status import DeviceStatus, Heard, ProxyStatus
+from proxy_listener.model.status import Admissions, DeviceStatus, Heard, ProxyStatus
 from proxy_listener.reads import Progress, ReadReport
 
 Document = dict[str, Any]
@@ -62,6 +62,7 @@ class Status(TypedDict):
     outcomes: Mapping[str, int]
     skipped: Mapping[str, int]
     proxies: Sequence[ProxyStatus]
+    admissions: Admissions
 
 
 class Health(TypedDict):

@@ -20,7 +20,7 @@ from proxy_listener.engine.coverage import Coverage
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.settings import WebSettings
-from proxy_listener.model.status import View
+from proxy_listener.model.status import Newcomer, View
 from proxy_listener.reads import Candidate, OnProgress, ReadOptions, ReadReport
 from proxy_listener.web.control import control_socket
 
@@ -34,13 +34,16 @@ class Actions:
     """What the API may ask of the service, beside the view and the journal. The route of a missing action answers 501.
 
     ``route``: the proxies that could read a device, best first. ``read``: read a device; cancelling it ends the
-    connection. ``stream``: capture lines without the line's end, from the call on, in a
-    bounded queue. ``metrics``: content type and body. ``units``: quantity -> unit, for those that are numbers.
+    connection. ``newcomers``: devices that are not admitted yet; ``admit``: admit a device. ``stream``: capture lines
+    without the line's end, from the call on, in a bounded queue. ``metrics``: content type and body. ``units``:
+    quantity -> unit, for those that are numbers.
     """
 
     route: Callable[[Address], Sequence[Candidate]] = _no_candidates
     read: Callable[[Address, ReadOptions, OnProgress], Awaitable[ReadReport]] | None = None
     coverage: Callable[[], Awaitable[Coverage]] | None = None
+    newcomers: Callable[[], Sequence[Newcomer]] = tuple
+    admit: Callable[[Address], object] | None = None
     stream: Callable[[], AsyncGenerator[str, None]] | None = None
     metrics: Callable[[], tuple[str, bytes]] | None = None
     units: Mapping[str, str] = attrs.field(factory=dict)

@@ -15,6 +15,7 @@ from aiohttp import web
 from proxy_listener import __version__
 from proxy_listener.history import Point
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import as_json
 from proxy_listener.model.timing import DAY
 from proxy_listener.web.context import CONTEXT, address_of, answer, refusal
@@ -44,6 +45,7 @@ async def status(request: web.Request) -> web.Response:
         outcomes=context.view.outcomes(),
         skipped=context.view.skipped(),
         proxies=context.view.proxies(),
+        admissions=context.view.admissions(),
     )
     return answer(plain(document))
 
@@ -67,6 +69,24 @@ async def device(request: web.Request) -> web.Response:
     found = context.device(address_of(request))
     events = await context.last_events()
     return answer(device_document(found, context.wall(), events.get(found.mac)))
+
+
+async def newcomers(request: web.Request) -> web.Response:
+    """Devices without an entry that were heard and are not admitted yet."""
+    return answer(plain(request.app[CONTEXT].actions.newcomers()))
+
+
+async def admit(request: web.Request) -> web.Response:
+    """Admit a device, heard or not."""
+    context = request.app[CONTEXT]
+    address = address_of(request)
+    if context.actions.admit is None:
+        raise refusal(web.HTTPNotImplemented, "this service admits no devices")
+    try:
+        context.actions.admit(address)
+    except ProxyListenerError as error:
+        raise refusal(web.HTTPConflict, str(error)) from None
+    return answer(device_document(context.device(address), context.wall()))
 
 
 async def quantities(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from proxy_listener.engine.coverage import Coverage
 from proxy_listener.model.reading import Reading
-from proxy_listener.model.status import DeviceStatus, ProxyStatus
+from proxy_listener.model.status import DeviceStatus, Newcomer, ProxyStatus
 from proxy_listener.reads import Candidate
 from proxy_listener.web import page, queries, streams
 from proxy_listener.web.context import answer
@@ -35,6 +35,9 @@ ROUTES: tuple[ApiRoute, ...] = (
              returns=Sequence[Candidate]),
     ApiRoute("POST", "/devices/{mac}/read", streams.read, "Read it now: progress lines, then the result", LINES,
              returns=ReadLine, body=ReadRequest),
+    ApiRoute("GET", "/newcomers", queries.newcomers, "Devices without an entry that are not admitted yet",
+             returns=Sequence[Newcomer]),
+    ApiRoute("POST", "/devices/{mac}/admit", queries.admit, "Admit a device without an entry", returns=DeviceStatus),
     ApiRoute("GET", "/readings", streams.readings, "Every reading within a range, one per line", LINES,
              returns=Reading, query=(*RANGE, "mac")),
     ApiRoute("GET", "/events", streams.events, "Readings from now on; event: reading, unstored or gap", SSE),

@@ -56,7 +56,7 @@ class Nothing:
         del mac
         return None
 
-    def admitted(self, mac: int) -> bool:
+    def admitted(self, mac: int) -> float | None:
         del mac
         return False
 

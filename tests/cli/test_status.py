@@ -7,12 +7,14 @@ import sys
 
 import attrs
 import pytest
-from support.control_service import ACTIONS, HOSTILE, PROXY, answering, running_service
+from support.control_service import ACTIONS, HOSTILE, HOUSE, PROXY, answering, running_service
 
 from proxy_listener.cli.status import print_status
 from proxy_listener.cli.verb import Options
-from proxy_listener.model.status import ProxyState
+from proxy_listener.model.status import Admissions, ProxyState
 from proxy_listener.web.documents import plain
+
+WAITING = {"newcomers": 0, "left": 128, "full": False}
 
 
 def test_status_shows_every_proxy_and_what_to_do(call, state):
@@ -33,7 +35,14 @@ def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         storage = {"ok": False, "error": "disk full", "alarm": None}
-        document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [], "outcomes": {}}
+        document = {
+            "version": "1",
+            "uptime": 3.0,
+            "storage": storage,
+            "proxies": [],
+            "outcomes": {},
+            "admissions": WAITING,
+        }
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
         writer.write(json.dumps(document).encode())
         await writer.drain()
@@ -49,11 +58,30 @@ def test_status_names_unused_nodes_in_one_line(capsys):
     """A neighbour's node has no row and no advice."""
     stranger = plain(attrs.evolve(PROXY, name="stranger", state=ProxyState.NOT_ACCEPTED, advice="let it in"))
     storage = {"ok": True, "error": None, "alarm": None}
-    document = {"version": "1", "uptime": 3.0, "storage": storage, "proxies": [stranger], "outcomes": {}}
+    document = {
+        "version": "1",
+        "uptime": 3.0,
+        "storage": storage,
+        "proxies": [stranger],
+        "outcomes": {},
+        "admissions": WAITING,
+    }
     print_status(document, Options())
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "not used: stranger; discover says why"
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize("verb", ["status", "devices"])
+@pytest.mark.parametrize(("full", "why"), [(False, "once it was heard for a minute"), (True, "too many new devices")])
+def test_devices_that_wait_to_be_admitted_are_told_of(call, tmp_path, verb, full, why):
+    """In one line, with what lists them; none where none waits."""
+    house = attrs.evolve(HOUSE, admissions=lambda: Admissions(300, 0, full))
+    with running_service(tmp_path, ACTIONS, view=house):
+        lines = call(verb, "--state", tmp_path).stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("new devices")]
+    assert "300 not admitted yet" in line
+    assert why in line
 
 
 def test_devices_shows_values_and_ages(call, state):

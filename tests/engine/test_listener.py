@@ -229,7 +229,7 @@ def test_a_hundred_thousand_random_addresses_cost_no_memory():
                 data = IPHONE[:8] + address.to_bytes(6, "big")
             else:
                 data = frames.advertisement(plain(n & 255, mac=address))
-            air.listener.hear("kitchen", address, 1, -70, data, 0.0, 2000.0)
+            air.listener.hear("kitchen", address, 1, -70, data, 0.0, 1000.0)
 
     assert grown(flood) < 100_000
     assert len(air.devices.by_address) == 256

@@ -117,5 +117,5 @@ async def test_damage_found_while_running_starts_a_new_file(tmp_path, met):
         assert journal.alarm is not None
         assert set(await numbers(journal)) >= {1001, 1002, 1003, 1004}
     async with journal_at(path) as journal:
-        assert (journal.tables.is_admitted(7), journal.tables.noted("table")) == (True, "x")
+        assert (journal.tables.admitted(7), journal.tables.noted("table")) == (0.0, "x")
         assert journal.alarm is None

@@ -98,7 +98,7 @@ async def assert_complete(path):
     assert await journal.reader.reception(0) == sample.HEARING
     assert [tuple(frame)[1:] async for frame in journal.reader.sealed(sample.UNKNOWN)] == sample.SEALED
     assert {name: journal.tables.noted(name) for name in sample.NOTES} == sample.NOTES
-    assert [journal.tables.is_admitted(mac) for mac in (sample.BUTTON, sample.MAC)] == [True, False]
+    assert [journal.tables.admitted(mac) is not None for mac in (sample.BUTTON, sample.MAC)] == [True, False]
     cursor = journal.cursor(sample.CURSOR)
     assert [row.id for row in await cursor.batch(100)] == list(range(sample.CONFIRMED + 1, len(rows) + 1))
     await journal.close()

@@ -26,8 +26,8 @@ async def test_the_small_tables_survive_a_restart(tmp_path):
         await journal.flush()
         journal.tables.record_reception([Reception("kitchen", MAC, 5, 2, 1, 2), Reception("hall", MAC, 4, 1, 1, 1)])
     async with journal_at(path) as journal:
-        assert (journal.tables.is_admitted(1), journal.tables.is_admitted(3)) == (True, False)
-        assert journal.tables.admitted(int(T0 // 86_400)) == 1
+        assert (journal.tables.admitted(1), journal.tables.admitted(3)) == (T0, None)
+        assert journal.tables.admissions(T0 + 1) == [T0 + 86_400]
         assert (journal.tables.noted("read.A4"), journal.tables.noted("gone")) == ("17", None)
         hall, kitchen = Reception("hall", MAC, 4, 1, 1, 1), Reception("kitchen", MAC, 5, 6, 2, 7)
         assert await journal.reader.reception(0) == [hall, kitchen]
@@ -60,11 +60,12 @@ async def test_frames_without_a_key_that_wait_for_a_commit_are_bounded(journal):
     assert (journal.sealed_counts, journal.sealed_lost) == ({MAC: SEAL_WAITING}, 7)
 
 
-async def test_an_admission_counts_for_its_first_day(journal):
+async def test_an_admission_counts_from_its_first_time(journal):
     """A device that is admitted twice is admitted once."""
     journal.tables.admit(MAC, 86_400.0 * 3 + 5)
     journal.tables.admit(MAC, 86_400.0 * 4)
-    assert [journal.tables.admitted(day) for day in (2, 3, 4)] == [0, 1, 0]
+    assert journal.tables.admitted(MAC) == 86_400.0 * 3 + 5
+    assert journal.tables.admissions(86_400.0 * 3 + 6) == []
 
 
 async def test_nothing_waits_where_nothing_changed(journal):

@@ -23,7 +23,7 @@ class SetMemory:
         self.rows: dict[int, list[KnownFrame]] = defaultdict(list)
         self.identities: set[tuple[int, bytes]] = set()
         self.sealed: list[bytes] = []
-        self.unlisted: set[int] = set()
+        self.unlisted: dict[int, float] = {}
         self.models: dict[int, int] = {}
         self.asked = 0
 
@@ -45,10 +45,10 @@ class SetMemory:
         return model_of(self.models[mac]) if mac in self.models else None
 
     def admitted(self, mac):
-        return mac in self.unlisted
+        return self.unlisted.get(mac)
 
     def admit(self, mac, time):
-        self.unlisted.add(mac)
+        self.unlisted.setdefault(mac, time)
 
     def keep(self, mac, time, proxy, rssi, address_type, uuid, payload):
         self.sealed.append(payload)
@@ -60,7 +60,10 @@ class SetMemory:
 
 
 class Air:
-    """A listener and a clock. ``say`` sends a frame through one proxy and returns what became of it."""
+    """A listener and a clock. ``say`` sends a frame through one proxy and returns what became of it.
+
+    ``at_once``: unlisted devices are admitted by their first frame, as in a replay.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Air:
         memory: SetMemory | None = None,
         now: float = 1000.0,
         wall: float = 1_700_000_000.0,
+        at_once: bool = True,
     ) -> None:
         self.memory = memory or SetMemory()
         self.readings: list[Reading] = []
@@ -80,6 +84,8 @@ class Air:
             notify=self.notices.append,
             started=now,
             started_time=self.wall + now,
+            admissions=self.memory.unlisted.values(),
+            at_once=at_once,
         )
         self.devices.configure(entries, "emit")
         self.listener = Listener(self.devices, self.emit)

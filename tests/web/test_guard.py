@@ -12,6 +12,7 @@ LOCKED = WebSettings(token=Secret(TOKEN), hosts=("pi.home.example",))
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 KEPT = {"Cookie": f"{COOKIE}={session(Secret(TOKEN))}"}
 READ = "/devices/A4:C1:38:02:83:F4/read"
+ADMIT = "/devices/A4:C1:38:02:83:F4/admit"
 
 
 async def status(client, path, headers, method="GET"):
@@ -127,6 +128,7 @@ async def test_a_post_needs_the_page_or_the_token(start_tcp, headers, expected):
     """501 is the route's own answer: the request was passed on. A cookie alone is not enough."""
     client = await start_tcp(LOCKED)
     assert await status(client, READ, headers, "POST") == expected
+    assert await status(client, ADMIT, headers, "POST") == expected
 
 
 async def test_without_a_token_other_sites_are_refused(start_tcp):

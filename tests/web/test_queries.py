@@ -7,7 +7,9 @@ import pytest
 from support.made_status import MAC, NOW, device, proxy, reading, view
 
 from proxy_listener import __version__
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import Event, as_json, timestamp
+from proxy_listener.model.status import Admissions, Newcomer
 from proxy_listener.reads import Candidate
 from proxy_listener.web import Actions
 
@@ -47,6 +49,36 @@ async def test_a_device_has_its_values_with_their_times(start):
     async with client.get("/devices") as response:
         (listed,) = await response.json()
     assert listed.keys() == document.keys()
+
+
+async def test_a_device_is_admitted_by_post_only(start):
+    """The answer is the device; 409 says why not, 405 that asking is not admitting, 501 that nothing admits."""
+    admitted = []
+
+    def admit(mac):
+        if mac != MAC:
+            raise ProxyListenerError("only listed devices")
+        admitted.append(mac)
+
+    client = await start(actions=Actions(admit=admit))
+    async with client.get(f"{DEVICE}/admit") as response:
+        assert (response.status, admitted) == (405, [])
+    async with client.post(f"{DEVICE}/admit") as response:
+        assert (response.status, (await response.json())["mac"], admitted) == (200, "A4:C1:38:02:83:F4", [MAC])
+    async with client.post("/devices/000000000001/admit") as response:
+        assert (response.status, (await response.json())["message"]) == (409, "only listed devices")
+
+
+async def test_newcomers_and_the_state_of_admission_are_told(start):
+    """Who waits, and whether any more can be admitted."""
+    waiting = Newcomer(MAC, "LYWSD03MMC", True, "p0", "Hall", -70, 3, 60.0, 1.0, "for room")
+    house = view(admissions=lambda: Admissions(1, 0, full=True))
+    client = await start(view=house, actions=Actions(newcomers=lambda: [waiting]))
+    async with client.get("/newcomers") as response:
+        (one,) = await response.json()
+    assert (one["mac"], one["model"], one["waits"]) == ("A4:C1:38:02:83:F4", "LYWSD03MMC", "for room")
+    async with client.get("/status") as response:
+        assert (await response.json())["admissions"] == {"newcomers": 1, "left": 0, "full": True}
 
 
 async def test_an_unknown_device_is_404_and_a_bad_mac_400(start):

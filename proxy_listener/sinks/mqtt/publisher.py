@@ -185,7 +185,7 @@ class Publisher:
             rows = await self._journal.reader.readings(device.mac, limit=1)
             as_of = self._cursor.confirmed + self._cursor.behind
             latest = self._journal.reader.latest(device.mac)
-            if rows and (latest or device.mac not in self._states.by_device):
+            if device.established and rows and (latest or device.mac not in self._states.by_device):
                 changed.append(self._states.restore(rows[-1].reading, latest, as_of))
             self._as_of = as_of
         await _in_portions(broker, changed)
@@ -228,7 +228,7 @@ class Publisher:
             await asyncio.sleep(UPDATE_EVERY)
 
     def _is_shown(self, mac: Address) -> bool:
-        return self._view.unlisted() and self._journal.tables.is_admitted(mac)
+        return self._view.unlisted() and self._journal.tables.admitted(mac) is not None
 
     def _client_id(self) -> str:
         """Kept over restarts, so that the broker closes a connection that a crash left open. Otherwise that one's last

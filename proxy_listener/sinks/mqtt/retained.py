@@ -129,7 +129,8 @@ class Retained:
 
     def shows(self, mac: Address) -> bool:
         """Whether the device's state is published: not after it was removed."""
-        return mac in self._present or (mac not in self._gone and self.admitted(mac))
+        known = device_id(mac) in self.records.devices and self.admitted(mac)
+        return mac in self._present or (known and mac not in self._gone)
 
     def messages(self, devices: Sequence[DeviceStatus], proxies: Sequence[ProxyStatus], now: float) -> list[Message]:
         """What the broker does not hold yet."""
@@ -153,7 +154,10 @@ class Retained:
             entries.pop(id_, None)
 
     def _is_known(self, device: DeviceStatus) -> bool:
-        return bool(device.values) or device.mac in self._sent or device_id(device.mac) in self.records.devices
+        """Announced before, or established: what is announced stays in Home Assistant until a person removes it."""
+        if device_id(device.mac) in self.records.devices:
+            return True
+        return device.established and (bool(device.values) or device.mac in self._sent)
 
     def _add_rooms(self, proxies: Sequence[ProxyStatus], devices: Sequence[DeviceStatus]) -> None:
         """Rooms are only added while the service runs: a device may still be where no proxy is any more."""

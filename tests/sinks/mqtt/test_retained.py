@@ -183,6 +183,20 @@ def test_an_unlisted_device_without_a_reading_is_not_announced() -> None:
     assert CONFIG in published(retained, [device(listed=False, values={})])
 
 
+def test_an_unlisted_device_is_announced_once_it_is_established() -> None:
+    """Before, neither discovery nor state; once announced it stays, also over a restart."""
+    retained = house(admitted=[MAC])
+    new = device(listed=False, established=False)
+    retained.record(reading())
+    assert published(retained, [new]) == {}
+    assert not retained.shows(MAC)
+    assert CONFIG in published(retained, [device(listed=False)])
+    assert retained.shows(MAC)
+    after = restarted(retained, admitted=[MAC])
+    assert after.shows(MAC)
+    assert published(after, [new]).keys() == {AVAILABILITY}
+
+
 def test_a_device_that_was_never_heard_is_not_announced() -> None:
     """Its model is not known yet."""
     assert published(house(), [device(model="", kind="", values={})]) == {}
