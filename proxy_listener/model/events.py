@@ -39,6 +39,9 @@ LOCK_ACTION = EventKind(
         "turn_off_child_lock",
         "lock_outside_the_door",
         "abnormal",
+        "unlocked",
+        "turn_on_away_mode",
+        "turn_off_away_mode",
     ),
 )
 LOCK_ERROR = EventKind(
@@ -67,8 +70,24 @@ LOCK_ERROR = EventKind(
         "the_accessory_battery_is_low",
         "mechanical_failure",
         "the_lock_sensor_is_faulty",
+        "the_lock_was_damaged",
+        "locking_failed",
+        "unlocking_failed",
+        "the_lock_was_reset",
+        "main_part_failure",
+        "the_battery_is_too_hot",
+        "the_battery_is_low",
+        "the_battery_is_nearly_empty",
+        "the_camera_battery_is_low",
+        "the_camera_battery_is_nearly_empty",
+        "the_door_was_left_open",
+        "the_door_is_ajar",
+        "the_door_was_forced_open",
+        "another",
     ),
 )
+DOORBELL = EventKind("doorbell", ("ring",), "doorbell")
+TIMER = EventKind("timer", ("timer_1_over", "timer_2_over"))
 FINGERPRINT_READ = EventKind(
     "fingerprint",
     (
@@ -85,7 +104,18 @@ FINGERPRINT_READ = EventKind(
 EVENTS: Mapping[str, EventKind] = MappingProxyType(
     {
         kind.name: kind
-        for kind in (BUTTON, CUBE, DIMMER, RESET, MOTION_DETECTED, LOCK_ACTION, LOCK_ERROR, FINGERPRINT_READ)
+        for kind in (
+            BUTTON,
+            CUBE,
+            DIMMER,
+            RESET,
+            MOTION_DETECTED,
+            LOCK_ACTION,
+            LOCK_ERROR,
+            DOORBELL,
+            TIMER,
+            FINGERPRINT_READ,
+        )
     }
 )
 """Every row, by name."""

@@ -1,9 +1,10 @@
-"""Body measurements: the S200 and S400 scales, toothbrushes, the MMC-T201 thermometer.
+"""Body measurements: the S200, S400 and S800 scales, toothbrushes, the MMC-T201 thermometer.
 
 ::
 
     0x4E16  S200        [profile][0.01 kg u32][time u32]
     0x6E16  S400        [profile][bits 0-10 0.1 kg, 11-17 heart rate - 50, 18-31 0.1 Ω][time u32]
+    0x4E16  S800        [u8][stage u32: bits 16-23][result u32: upper half 0.01 kg, or top byte heart rate - 50]
     0x0010  toothbrush  [0 start, else end] or with [counter at the start, score at the end]
     0x3003  toothbrush  [0 start, 1 end][time u32] or with [score]
     0x2000  MMC-T201    [skin 0.01 °C s16][board 0.01 °C s16][battery %]
@@ -70,6 +71,21 @@ def s400(data: bytes) -> tuple[Values, Events]:
     if len(values) > 2:
         values["weighing"] = utc_text(time)
     return values, ()
+
+
+_S800_WEIGHT, _S800_HEART = 0x05, 0x15
+"""The stages of a measurement whose result is known."""
+
+
+def s800(data: bytes) -> tuple[Values, Events]:
+    """0x4E16 of the S800: a frame a stage; of most stages the result is not known, and 0 is no result."""
+    _, stage, result = _WEIGHING(data)
+    stage, mass, heart_rate = stage >> 16 & 0xFF, result >> 16, result >> 24
+    if stage == _S800_WEIGHT and mass:
+        return {"mass": _within(MASS, mass / 100)}, ()
+    if stage == _S800_HEART and heart_rate:
+        return {"heart_rate": _within(HEART_RATE, heart_rate + _HEART_RATE_OFFSET)}, ()
+    return {}, ()
 
 
 def brushing(data: bytes) -> tuple[Values, Events]:

@@ -1,12 +1,16 @@
-"""Buttons, dials and cubes: object 0x1001 and the MIoT events 1012, 1013, 1014.
+"""Buttons, dials, cubes and timers: object 0x1001 and the MIoT events 1012, 1013, 1014, 1025, 1028, 1036.
 
 ::
 
     0x1001          [button][value][press]
     n.e.1012-1014   nothing, or [button]; the press is in the object id
+    5.e.1036, 1028  [number][steps, signed: 1, 2 or 4 bytes]: a knob is turned, is turned while pressed
+    n.e.1025        nothing: a timer is over
 
 A frame with a button that the model does not have is implausible. Sources: docs/protocol/mibeacon-objects.md#buttons.
 """
+
+from collections.abc import Mapping
 
 from proxy_listener.formats.layout import Events, Implausible, Meaning, ObjectRow, Values, function
 from proxy_listener.model.models import Buttons
@@ -86,3 +90,49 @@ def coded_press(kinds: dict[int, str]) -> Meaning:
         return {}, (Event("button", kind),)
 
     return meaning
+
+
+_MOST_STEPS = 1000
+"""Of a knob in one event; more is no turn of a hand."""
+
+
+def knob(suffix: str) -> Meaning:
+    """A turn, to the right where positive. ``suffix``: of the event's type."""
+
+    def meaning(data: bytes) -> tuple[Values, Events]:
+        steps = int.from_bytes(data[1:], "little", signed=True)
+        if not 0 < abs(steps) <= _MOST_STEPS:
+            raise Implausible(DIMMER, f"{steps} steps")
+        side = "right" if steps > 0 else "left"
+        return {}, (Event(DIMMER, f"rotate_{side}{suffix}", {"steps": abs(steps)}),)
+
+    return meaning
+
+
+KNOB: Mapping[int, ObjectRow] = {
+    0x561C: function(knob("_pressed"), 2, 3, 5),
+    0x5624: function(knob(""), 2, 3, 5),
+}
+
+
+def always(event: str, kind: str, **properties: int) -> ObjectRow:
+    """An object that says by its id alone what happened."""
+    fired = (Event(event, kind, properties),)
+    return function(lambda _data: ({}, fired), 0, 1)
+
+
+KEYS_AND_KNOB: Mapping[int, ObjectRow] = {
+    0x4A0C: always("button", "press", button=1),
+    0x4A0D: always("button", "press", button=2),
+    0x4A0E: always("button", "press", button=3),
+    0x4A1C: always("button", "press", button=4),
+    0x4E0C: always(DIMMER, "rotate_right"),
+    0x4E0D: always(DIMMER, "rotate_left"),
+    0x4E0E: always(DIMMER, "press"),
+}
+"""PTX-X6: the ids that are kinds of a press elsewhere are its four keys and its knob."""
+
+TIMERS: Mapping[int, ObjectRow] = {
+    0x4A19: always("timer", "timer_1_over"),
+    0x4E19: always("timer", "timer_2_over"),
+}

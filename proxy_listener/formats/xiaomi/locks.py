@@ -7,7 +7,7 @@
     0x000B   [action: low 4 bits, method: high 4 bits][key id u32][time u32]
     0x100E   [bit 0 square bolt, 1 dull bolt, 2 latch, 3 child lock]
 
-As in Home Assistant, ``lock`` (and ``antilock``, ``childlock``) is true where it is open. Sources:
+As in Home Assistant, ``lock`` is true where it is open; so are ``antilock``, ``childlock`` and each bolt. Sources:
 docs/protocol/mibeacon-objects.md#locks.
 """
 
@@ -44,7 +44,8 @@ _METHODS = {
     15: "abnormal",
 }
 
-LOCK_ERRORS = dict(zip((*range(0xC0DE0000, 0xC0DE0011), *range(0xC0DE1000, 0xC0DE1006)), LOCK_ERROR.types, strict=True))
+_ERROR_IDS = (*range(0xC0DE0000, 0xC0DE0011), *range(0xC0DE1000, 0xC0DE1006))
+LOCK_ERRORS = dict(zip(_ERROR_IDS, LOCK_ERROR.types[: len(_ERROR_IDS)], strict=True))
 """Key ids that are errors, in the order of their names."""
 
 _PERSONS = {0x00000000: "administrator", 0xFFFFFFFF: "unknown operator", 0xDEADBEEF: "invalid operator"}
@@ -118,5 +119,12 @@ def fingerprint(data: bytes) -> tuple[Values, Events]:
 
 
 def bolts(data: bytes) -> tuple[Values, Events]:
-    """0x100E, DSL-C08: a set bit is a bolt that is out."""
-    return {"lock": not data[0] & 0b0001, "childlock": not data[0] & 0b1000}, ()
+    """0x100E: a set bit is a bolt that is out. Each of the two bolts locks the door, the latch does not."""
+    bits = data[0]
+    return {
+        "lock": not bits & 0b0011,
+        "square_bolt": not bits & 0b0001,
+        "dull_bolt": not bits & 0b0010,
+        "latch": not bits & 0b0100,
+        "childlock": not bits & 0b1000,
+    }, ()

@@ -14,10 +14,12 @@ from proxy_listener.model.events import (
     BUTTON,
     CUBE,
     DIMMER,
+    DOORBELL,
     FINGERPRINT_READ,
     LOCK_ACTION,
     LOCK_ERROR,
     MOTION_DETECTED,
+    TIMER,
     EventKind,
 )
 from proxy_listener.model.models import HOUR, PRESSES, QUARTER, Buttons, Encryption, Model
@@ -26,6 +28,7 @@ from proxy_listener.model.quantities import (
     ARMED,
     ASLEEP,
     BATTERY,
+    BATTERY_LOW,
     BED_OCCUPANCY,
     BOTTOM_SUBMERSION,
     CHARGING_STATE,
@@ -33,11 +36,14 @@ from proxy_listener.model.quantities import (
     CLOCK_DRIFT,
     CONDUCTIVITY,
     CONSUMABLE,
+    DETECTOR_STATE,
     DEVICE_FORCIBLY_REMOVED,
     DOOR,
     DOOR_LEFT_OPEN,
+    DULL_BOLT,
     DURATION_CLEARED,
     DURATION_DETECTED,
+    FAULT,
     FINGERPRINT,
     FORMALDEHYDE,
     HEART_RATE,
@@ -47,6 +53,7 @@ from proxy_listener.model.quantities import (
     IMPEDANCE_HIGH,
     IMPEDANCE_LOW,
     KEY_ID,
+    LATCH,
     LIGHT,
     LOCK,
     LOCK_METHOD,
@@ -66,6 +73,7 @@ from proxy_listener.model.quantities import (
     SCORE,
     SMOKE,
     SNORING,
+    SQUARE_BOLT,
     STABILIZED,
     TEMPERATURE,
     TOOTHBRUSH,
@@ -140,9 +148,9 @@ def row(
     )
 
 
-def other(product_id: int, name: str, kind: str) -> Model:
-    """A model that XiaomiGateway3 names and no public decoder reads: its standard objects are decoded."""
-    return row(product_id, name, kind, (), V45, sleepy=True, buttons=NUMBERED)
+def other(product_id: int, name: str, kind: str, *sends: Sent) -> Model:
+    """A model that XiaomiGateway3 names and no other public decoder reads: its standard objects are decoded."""
+    return row(product_id, name, kind, sends, V45, sleepy=True, buttons=NUMBERED)
 
 
 CLIMATE = (TEMPERATURE, HUMIDITY, BATTERY)
@@ -151,6 +159,8 @@ SOIL = (TEMPERATURE, MOISTURE, CONDUCTIVITY, ILLUMINANCE)
 LEAK = MOISTURE.as_flag()
 LOCKING: tuple[Sent, ...] = (LOCK, LOCK_METHOD, KEY_ID, LOCK_ACTION, LOCK_ERROR)
 FINGERPRINTS: tuple[Sent, ...] = (FINGERPRINT, KEY_ID, FINGERPRINT_READ)
+BOLTS = (SQUARE_BOLT, DULL_BOLT, LATCH, CHILDLOCK)
+MIOT_LOCK: tuple[Sent, ...] = (BATTERY, *LOCKING, CHILDLOCK, ARMED, DOOR, DOOR_LEFT_OPEN, DOORBELL)
 WEIGHT = (MASS, PROFILE_ID, STABILIZED, WEIGHING)
 BODY = (MASS, IMPEDANCE_LOW, IMPEDANCE_HIGH, HEART_RATE, PROFILE_ID, STABILIZED, WEIGHING)
 BAND = (CHARGING_STATE, ASLEEP, WEARING)
@@ -182,7 +192,7 @@ _ROWS = (
     row(0x01AA, "LYWSDCGQ", "Temperature/Humidity Sensor", CLIMATE, PLAIN),
     row(0x02DF, "JQJCY01YM", "Formaldehyde Sensor", (TEMPERATURE, HUMIDITY, BATTERY, FORMALDEHYDE), PLAIN),
     row(0x0347, "CGG1", "Temperature/Humidity Sensor", CLIMATE, PLAIN),
-    row(0x0380, "DSL-C08", "Door Lock", (BATTERY, *LOCKING, CHILDLOCK), V45, sleepy=True),
+    row(0x0380, "DSL-C08", "Door Lock", (BATTERY, *LOCKING, *BOLTS), V45, sleepy=True),
     row(0x0387, "MHO-C401", "Temperature/Humidity Sensor", CLIMATE, V45),
     row(0x0391, "MMC-W505", "Body Thermometer", (TEMPERATURE,), PLAIN, sleepy=True),
     row(0x03B6, "YLKG07YL/YLKG08YL", "Dimmer Switch", (DIMMER,), LEGACY, sleepy=True),
@@ -247,7 +257,15 @@ _ROWS = (
     row(0x0863, "SJWS01LM", "Flood Detector", (LEAK, BATTERY), V45, sleepy=True, buttons=CLASSIC_ONE),
     row(0x098B, "MCCGQ02HL", "Door/Window Sensor", (OPENING, DOOR_LEFT_OPEN, LIGHT, BATTERY), V45, sleepy=True),
     row(0x098C, "XMZNMST02YD", "Door Lock", (BATTERY, *LOCKING, DOOR, *FINGERPRINTS), UNKNOWN, sleepy=True),
-    row(0x0997, "JTYJGD03MI", "Smoke Detector", (SMOKE, BATTERY), V45, sleepy=True, buttons=CLASSIC_ONE),
+    row(
+        0x0997,
+        "JTYJGD03MI",
+        "Smoke Detector",
+        (SMOKE, FAULT, DETECTOR_STATE, BATTERY),
+        V45,
+        sleepy=True,
+        buttons=CLASSIC_ONE,
+    ),
     row(0x09B0, "loock.safe.v1", "Safe Box", (DOOR, *LOCKING, BATTERY), V45, sleepy=True),
     row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, MOTION), V45),
     row(0x0A8D, "RTCGQ02LM", "Motion Sensor", (BATTERY, LIGHT, MOTION), V45, sleepy=True, buttons=CLASSIC_ONE),
@@ -401,20 +419,21 @@ _ROWS = (
     other(0x0D0F, "loock.lock.cc2xpro", "Door Lock Classic 2X Pro"),
     other(0x0E65, "XMZNMS06LM", "Face Recognition Smart Door Lock X"),
     other(0x0F3B, "XMZNMSTO3YD", "Door Lock"),
-    other(0x1781, "XMZNMS09LM", "Face Recognition Smart Door Lock"),
+    other(0x1781, "XMZNMS09LM", "Face Recognition Smart Door Lock", *MIOT_LOCK),
     other(0x1A56, "lemesh.remote.ts1", "Wireless Button"),
     other(0x1E37, "loock.lock.fvl109", "Smart Door Lock S50M"),
+    other(0x1FDA, "loock.lock.t2v1", "Door Lock M20"),
     other(0x21A5, "huca.switch.dh2", "Double Wall Switch"),
-    other(0x24A9, "hoto.timer.kt", "Timer"),
-    other(0x2695, "XFCL201", "Loock Smart Lock V5 Max"),
-    other(0x2809, "XMZNMS01OD", "Door Lock E10"),
-    other(0x2C09, "PTX-X6-QMIMB", "BLE Wireless situation knob switch"),
-    other(0x2CBA, "lcrmcr.lock.cb2207", "intelligent glass door lock"),
-    other(0x2F97, "loock.lock.r2", "Door Lock M20 Pro"),
-    other(0x2FC5, "MCN003", "Safe Box"),
+    other(0x24A9, "hoto.timer.kt", "Timer", TIMER),
+    other(0x2695, "XFCL201", "Loock Smart Lock V5 Max", *MIOT_LOCK),
+    other(0x2809, "XMZNMS01OD", "Door Lock E10", *MIOT_LOCK),
+    other(0x2C09, "PTX-X6-QMIMB", "BLE Wireless situation knob switch", DIMMER),
+    other(0x2CBA, "lcrmcr.lock.cb2207", "intelligent glass door lock", *MIOT_LOCK),
+    other(0x2F97, "loock.lock.r2", "Door Lock M20 Pro", *MIOT_LOCK),
+    other(0x2FC5, "MCN003", "Safe Box", *MIOT_LOCK),
     other(0x305E, "huca.remote.wx8", "Wireless Button"),
-    other(0x3286, "XMZNMS201LM", "Smart Door Lock E20 WIFI"),
-    other(0x3341, "lumi.lock.mcn009", "Smart Door Lock E20 (Video Monitor)"),
+    other(0x3286, "XMZNMS201LM", "Smart Door Lock E20 WIFI", *MIOT_LOCK),
+    other(0x3341, "lumi.lock.mcn009", "Smart Door Lock E20 (Video Monitor)", *MIOT_LOCK),
     other(0x34FE, "MJBQDYJ1-WC", "Label printer"),
     other(0x3878, "lemesh.remote.ts4", "Scenario wireless knob switch K4"),
     other(0x3884, "lemesh.switch.sw3f01", "Triple Wall Switch"),
@@ -430,19 +449,19 @@ _ROWS = (
     other(0x3F38, "giot.remote.v56kwm", "V5 Six Key Switch (BLE)"),
     other(0x3F3A, "giot.remote.v58kwm", "V5 Eight Key Switch (BLE)"),
     other(0x3F3F, "giot.remote.v51kwm", "V5 One Key Switch (BLE)"),
-    other(0x433D, "line.lock.fms5", "Smart Door Lock S5"),
-    other(0x44C1, "XMZNMS03OD", "Xiaomi Smart Door Lock 2 (Finger Vein Unlock)"),
-    other(0x44FA, "lemesh.remote.ts10", "Remote Control TS10"),
-    other(0x45A1, "cxw.remote.ble006", "Eight scene knob switch"),
+    other(0x433D, "line.lock.fms5", "Smart Door Lock S5", *MIOT_LOCK),
+    other(0x44C1, "XMZNMS03OD", "Xiaomi Smart Door Lock 2 (Finger Vein Unlock)", *MIOT_LOCK),
+    other(0x44FA, "lemesh.remote.ts10", "Remote Control TS10", DIMMER),
+    other(0x45A1, "cxw.remote.ble006", "Eight scene knob switch", DIMMER),
     other(0x474A, "ailol.remote.ts4", "ZXFANS F2 smart knob remote control"),
-    other(0x47D6, "xiaomi.lock.b04sv", "Smart Door Lock E30"),
-    other(0x48C4, "loock.lock.h01lyk", "Smart Door Lock E30"),
+    other(0x47D6, "xiaomi.lock.b04sv", "Smart Door Lock E30", *MIOT_LOCK),
+    other(0x48C4, "loock.lock.h01lyk", "Smart Door Lock E30", *MIOT_LOCK),
     other(0x4964, "IZQ-BLE", "IZQ Presence Sensor Loong"),
     other(0x4B09, "cxw.remote.panv01", "Eight Key Twenty-four Scene Switch V1"),
     other(0x4C4D, "shuse.flood.ss05", "Water Leak Sensor"),
     other(0x4ED3, "rhj.sensor_occupy.l730a", "Presence Sensor POP"),
     other(0x50D4, "HS3BB", "Motion Sensor 3"),
-    other(0x51E2, "MJTZC04YM", "8-electrode Body Fat Scale S800"),
+    other(0x51E2, "MJTZC04YM", "8-electrode Body Fat Scale S800", MASS, HEART_RATE, BATTERY_LOW),
     other(0x52E6, "YLYKG-0129", "K Series 4-Key Wall Switch"),
     other(0x6651, "shuse.airm.ss006", "Air Monitor"),
     other(0x6655, "bwj.diffuser.s5", "SO Smart Aroma Diffuser S5"),
@@ -450,6 +469,10 @@ _ROWS = (
     other(0x6ED9, "ES5DB", "Human Presence Sensor ES5(Top Mounted)"),
     other(0x76C4, "shuse.flood.ss40", "Water Leak Sensor"),
     other(0x7EE9, "vchon.sensor_ht.mbs20", "Thermometer and hygrometer"),
+    # Of public reports: docs/protocol/xiaomi-devices.md#products-seen-in-reports-only.
+    other(0x0197, "Zelkova", "Door Lock", BATTERY),
+    other(0x1D87, "loock.lock.s50f", "Smart Door Lock S50F"),
+    other(0x3B94, "soocare.toothbrush.2501", "Smart Toothbrush T501"),
 )
 
 SCALE_V1 = row(

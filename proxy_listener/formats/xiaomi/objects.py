@@ -45,7 +45,17 @@ from proxy_listener.formats.layout import (
     u32,
 )
 from proxy_listener.formats.xiaomi import bodies, locks, states
-from proxy_listener.formats.xiaomi.buttons import coded_press, cube, dimmer, press_event, pressed
+from proxy_listener.formats.xiaomi.buttons import (
+    KEYS_AND_KNOB,
+    KNOB,
+    TIMERS,
+    coded_press,
+    cube,
+    dimmer,
+    press_event,
+    pressed,
+)
+from proxy_listener.formats.xiaomi.miot_locks import LOCKS
 from proxy_listener.formats.xiaomi.models import MODELS, NUMBERED
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.models import Buttons, Model
@@ -57,7 +67,6 @@ from proxy_listener.model.quantities import (
     CONDUCTIVITY,
     CONSUMABLE,
     FORMALDEHYDE,
-    GAS,
     HUMIDITY,
     ILLUMINANCE,
     LIGHT,
@@ -72,8 +81,8 @@ from proxy_listener.model.quantities import (
     PRESSURE_NOT_PRESENT_TIME_SET,
     PRESSURE_PRESENT_DURATION,
     PRESSURE_PRESENT_TIME_SET,
+    PULSE_COUNT,
     RSSI,
-    SMOKE,
     SNORING,
     TEMPERATURE,
     TOP_SPLASH,
@@ -122,8 +131,8 @@ _STANDARD: Mapping[int, ObjectRow] = {
     0x000A: function(bodies.body_temperature, 2),
     0x000B: function(locks.lock(), 9),
     0x000C: layout(flag(MOISTURE)),
-    0x000D: layout(flag(SMOKE)),
-    0x000E: layout(flag(GAS)),
+    0x000D: codes(states.SMOKE_CODES),
+    0x000E: codes(states.GAS_CODES),
     0x000F: function(states.motion_alone, 3),
     0x0010: function(bodies.brushing, 1, 2),
     0x1002: layout(flag(ASLEEP)),
@@ -136,19 +145,21 @@ _STANDARD: Mapping[int, ObjectRow] = {
     0x1009: layout(u16(CONDUCTIVITY)),
     0x100A: layout(u8(BATTERY)),
     0x100D: layout(i16(TEMPERATURE, per=10), u16(HUMIDITY, per=10)),
+    0x100E: function(locks.bolts, 1),
     0x100F: codes({0: says(door=True), 1: says(door=False)}),
     0x1010: layout(u16(FORMALDEHYDE, per=100)),
     0x1012: layout(flag(POWER)),
     0x1013: layout(u8(CONSUMABLE)),
     0x1014: layout(flag(MOISTURE)),
-    0x1015: layout(flag(SMOKE)),
-    0x1016: layout(flag(GAS)),
+    0x1015: codes(states.SMOKE_CODES),
+    0x1016: codes(states.GAS_CODES),
     0x1017: function(states.idle, 4),
     0x1018: layout(flag(LIGHT)),
     0x1019: codes(_OPENING),
     0x101A: layout(u16(MASS, per=1000)),
     0x101B: function(states.motion_ended, 4),
     0x2000: function(bodies.fitted_temperature, 5),
+    0x20E1: layout(u32(PULSE_COUNT)),
     0x3003: function(bodies.brushed, 5, 6),
     0x4804: codes({1: says(opening=True), 2: _CLOSED}),
     0x480C: codes({0: says(opening=True), 1: says(opening=False)}),
@@ -218,7 +229,6 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
         # Lifting the handle outside locks the door; the object elsewhere means "armed" only.
         0x0008: codes({0: _handle_lifted(to=True), 1: _handle_lifted(to=False)}, 1, 5),
         0x000B: function(locks.dsl_lock, 9),
-        0x100E: function(locks.bolts, 1),
     },
     "ES5BB": {0x5413: layout(flag(OCCUPANCY_CLOSE_RANGE))},
     "K9BB-1BTN": {0x4E0C: function(coded_press({1: "press", 8: "long_press", 15: "double_press"}), 1)},
@@ -228,9 +238,11 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "MJTZC01YM": _S400,
     "MJTZC02YM": {0x4E16: function(bodies.s200, 9)},
     "MJTZC03YM": _S400,
+    "MJTZC04YM": {0x4E16: function(bodies.s800, 9)},
     "MJYD02YL": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.light_flag, 3)},
     "MJZNZ018H": _PILLOW,
     "PTH-1": {0x1010: layout(u16(FORMALDEHYDE, per=1000))},
+    "PTX-X6-QMIMB": KEYS_AND_KNOB,
     "PTX-F1-Display": {0x605D: layout(u8(TEMPERATURE))},
     "RTCGQ02LM": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.lux_and_light, 3)},
     "SJWS02LM": {
@@ -251,8 +263,12 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "YLKG07YL/YLKG08YL": {0x1001: function(dimmer, 3)},
     "ZNMS17LM": {0x000B: function(locks.lock(of_its_own=frozenset({"lock", "antilock", "childlock"})), 9)},
     "ZX1": _PILLOW,
+    "cxw.remote.ble006": KNOB,
+    "hoto.timer.kt": TIMERS,
+    "lemesh.remote.ts10": KNOB,
     "loock.safe.v1": {0x100F: codes({1: says(door=True), 0: says(door=False)})},
     "zhiee.flood.sj01": _WATER,
+    **LOCKS,
 }
 
 

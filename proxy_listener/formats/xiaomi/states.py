@@ -1,11 +1,14 @@
-"""States whose bytes are not a plain layout: motion and how long ago, minutes of one or four bytes, kettles, resets.
+"""States whose bytes are not a plain layout: motion and how long ago, minutes of one or four bytes, kettles, resets;
+the codes of smoke and gas detectors.
 
 Each function takes the data of one object, without its header, and gives values and events; Implausible for bytes that
 mean nothing. "No motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds. Sources:
 docs/protocol/mibeacon-objects.md#motion-and-light and #kettles.
 """
 
-from proxy_listener.formats.layout import Events, Implausible, Meaning, Values
+from collections.abc import Mapping
+
+from proxy_listener.formats.layout import Code, Events, Implausible, Meaning, Values, says
 from proxy_listener.model.quantities import ILLUMINANCE, YEAR
 from proxy_listener.model.reading import Event
 
@@ -96,3 +99,18 @@ def minutes(name: str) -> Meaning:
 def reset(_data: bytes) -> tuple[Values, Events]:
     """The device was reset by its button."""
     return {}, _RESET
+
+
+def _detector(quantity: str, faults: Mapping[int, str], others: Mapping[int, str]) -> Mapping[int, Code]:
+    """What the codes of a detector say. One that has a fault does not know whether there is smoke or gas."""
+    table = {
+        0: says(**{quantity: False}, fault=False, detector_state="normal"),
+        1: says(**{quantity: True}, fault=False, detector_state="alarm"),
+    }
+    table |= {code: says(fault=True, detector_state=name) for code, name in faults.items()}
+    return table | {code: says(**{quantity: False}, fault=False, detector_state=name) for code, name in others.items()}
+
+
+SMOKE_CODES = _detector("smoke", {2: "fault"}, {3: "self_test", 4: "simulated_alarm"})
+GAS_CODES = _detector("gas", {2: "fault", 3: "end_of_life"}, {4: "warming_up", 5: "self_test", 6: "simulated_alarm"})
+"""docs/protocol/mibeacon-objects.md#alarms"""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from proxy_listener.formats.xiaomi.miot_locks import LOCKS
 from proxy_listener.formats.xiaomi.models import HHCCJCY10, MODELS, NUMBERED, SCALE_V1, SCALE_V2, model_of
 from proxy_listener.formats.xiaomi.objects import _EVENTS, _OF_MODEL, _PRESSES, _PROPERTIES, _STANDARD, miot_id, rows_of
 from proxy_listener.model.advertisement import parse_mac
@@ -91,7 +92,8 @@ def test_every_object_has_a_case():
     for numbers, event in ((_PROPERTIES, False), (_EVENTS, True), (_PRESSES, True)):
         for number in numbers:
             assert ids & {miot_id(service, number, event=event) for service in range(1, 16)}, number
-    own = {(name, object_id) for name, rows in _OF_MODEL.items() for object_id in rows}
+    # Of the MIoT locks, test_miot_locks.py tries every code of every object.
+    own = {(name, object_id) for name, rows in _OF_MODEL.items() for object_id in rows if name not in LOCKS}
     assert own - {(model_of(product).name, object_id) for product, object_id in tried} == set()
 
 
