@@ -18,7 +18,7 @@ import click
 
 from proxy_listener.cli.client import ServiceClient, ask
 from proxy_listener.cli.output import open_output, print_listing
-from proxy_listener.cli.rows import HISTORY_HEAD, history_row
+from proxy_listener.cli.rows import HISTORY_HEAD, history_row, no_readings_in_words
 from proxy_listener.cli.verb import Listing, Options, Verb
 from proxy_listener.config.fields import FieldError, duration
 
@@ -61,11 +61,14 @@ def time_range(since: float | None, until: float | None) -> dict[str, float]:
 def history(options: Options, device: str, since: float | None, until: float | None, limit: int, as_csv: bool) -> None:
     """The readings of DEVICE, oldest first."""
 
-    async def question(service: ServiceClient) -> Any:
-        mac = (await service.device(device))["mac"]
-        return await service.get(f"/devices/{mac}/readings", limit=limit, **time_range(since, until))
+    async def question(service: ServiceClient) -> tuple[Any, Any]:
+        found = await service.device(device)
+        path = f"/devices/{found['mac']}/readings"
+        return found, await service.get(path, limit=limit, **time_range(since, until))
 
-    readings = ask(options.state_directory(), question)
+    found, readings = ask(options.state_directory(), question)
+    if not readings:
+        click.echo(no_readings_in_words(found), err=True)
     if as_csv and not options.json:
         write_csv(readings, sys.stdout)
     else:

@@ -9,7 +9,7 @@ from proxy_listener.model.quantities import QUANTITIES
 
 PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
 DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
-NEWCOMER_HEAD = ("mac", "model", "frames", "room", "rssi", "heard for", "heard", "waits")
+NEWCOMER_HEAD = ("mac", "model", "frames", "room", "rssi", "heard for", "heard", "why not yet")
 ROUTE_HEAD = ("proxy", "room", "rssi", "heard", "score", "slots", "reason")
 PROXY_COVERAGE_HEAD = ("proxy", "room", "devices", "frames", "lost without it")
 DEVICE_COVERAGE_HEAD = ("device", "mac", "frames", "heard by")
@@ -90,6 +90,29 @@ def admissions_in_words(admissions: Mapping[str, Any]) -> str:
     return f"new devices: {count} not admitted yet ({waits}); admit lists them"
 
 
+def advice_in_words(devices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a person can do about devices, a line for each thing, with the devices' names."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for device in devices:
+        if device["advice"]:
+            names.setdefault((device["cause"], device["advice"]), []).append(device["name"])
+    return [f"{cause} ({_named(whose)}). {advice}" for (cause, advice), whose in names.items()]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(cell, names[:NAMED])) + more
+
+
+def no_readings_in_words(device: Mapping[str, Any]) -> str:
+    """Why a device of ``/devices`` has no readings within the range that was asked for."""
+    if not device["cause"]:
+        return cell(device["name"]) + ": no readings in this range"
+    kept = device["kept"]
+    waiting = f"; {kept['frames']} frames kept since {local_time(kept['since'])}" if kept else ""
+    return cell(device["name"]) + f" {device['cause']}{waiting}. {device['advice']}"
+
+
 def route_row(one: Mapping[str, Any]) -> list[Any]:
     """A candidate of ``/devices/{mac}/routes`` as cells. ``*`` marks the chosen one."""
     slots = None if one["slots_free"] is None else f"{one['slots_free']}/{cell(one['slots_limit'])}"
@@ -97,10 +120,15 @@ def route_row(one: Mapping[str, Any]) -> list[Any]:
     return [name, one["room"], one["rssi"], age(one["heard_age"]), one["score"], slots, one["reason"]]
 
 
+def local_time(stamp: str) -> str:
+    """A timestamp of the API in this machine's time zone."""
+    return datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def history_row(one: Mapping[str, Any]) -> list[Any]:
     """A reading as cells, with its time in this machine's time zone."""
     return [
-        datetime.fromisoformat(one["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        local_time(one["time"]),
         SOURCES[one["source"]] + (", late" if one["late"] else ""),
         one["proxy"],
         one["rssi"],

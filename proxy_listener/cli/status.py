@@ -16,6 +16,7 @@ from proxy_listener.cli.rows import (
     PROXY_HEAD,
     ROUTE_HEAD,
     admissions_in_words,
+    advice_in_words,
     clock_in_words,
     counts_in_words,
     device_coverage_row,
@@ -82,8 +83,9 @@ def devices(options: Options) -> None:
 
     documents, status = ask(options.state_directory(), question)
     print_listing(options, documents, DEVICE_HEAD, list(map(device_row, documents)))
-    if not options.json and (waiting := admissions_in_words(status["admissions"])):
-        click.echo(waiting)
+    if not options.json:
+        for line in filter(None, [*advice_in_words(documents), admissions_in_words(status["admissions"])]):
+            click.echo(line)
 
 
 @click.command(cls=Listing)

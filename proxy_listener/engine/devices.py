@@ -144,7 +144,7 @@ class Devices:
                 moments=trial.moments,
                 heard_for=trial.counted - trial.first,
                 heard_age=now - trial.last,
-                waits="for room: too many new devices" if trial.rank else "to be heard for longer",
+                waits="too many new devices" if trial.rank else "heard too briefly so far",
             )
             for address, trial in islice(self.newcomers, NEWCOMERS_NAMED)
         ]

@@ -115,6 +115,10 @@ class Journal:
         """Device -> kept frames that wait for its key."""
         return dict(self._writer.sealed_count)
 
+    def kept(self, mac: Address) -> tuple[int, float | None]:
+        """How many frames of a device wait for its key, and the time of the oldest, in wall seconds; None if none."""
+        return self._writer.sealed_count.get(mac, 0), self._writer.sealed_since.get(mac)
+
     @property
     def sealed_lost(self) -> int:
         """Frames without a key that were removed or refused because of the bounds."""

@@ -87,6 +87,7 @@ class Writer:
     sealed_per_device: int = SEALED_PER_DEVICE
     sealed_limit: int = SEALED_BYTES
     sealed_count: dict[Address, int] = attrs.field(factory=dict, init=False)
+    sealed_since: dict[Address, float] = attrs.field(factory=dict, init=False)
     sealed_bytes: int = attrs.field(default=0, init=False)
     sealed_lost: int = attrs.field(default=0, init=False)
     size: int = attrs.field(default=0, init=False)
@@ -201,7 +202,10 @@ class Writer:
                 self.sealed_bytes -= len(frame.data) + SEALED_OVERHEAD
                 self.sealed_lost += 1
                 count -= 1
+                kept = "SELECT time FROM sealed WHERE mac = ? ORDER BY id LIMIT 1"
+                (self.sealed_since[frame.mac],) = connection.execute(kept, (frame.mac,)).fetchone()
             self.sealed_count[frame.mac] = count
+            self.sealed_since.setdefault(frame.mac, frame.time)
         if batch.unseal:
             self.count_sealed()
 
@@ -216,10 +220,13 @@ class Writer:
 
     def count_sealed(self) -> None:
         """Count the kept frames in the file."""
-        found = self.store.connection.execute("SELECT mac, count(*), sum(length(data)) FROM sealed GROUP BY mac")
+        found = self.store.connection.execute(
+            "SELECT mac, count(*), sum(length(data)), min(time) FROM sealed GROUP BY mac"
+        )
         counted = found.fetchall()
-        self.sealed_count = {mac: count for mac, count, _ in counted}
-        self.sealed_bytes = sum(size + count * SEALED_OVERHEAD for _, count, size in counted)
+        self.sealed_count = {mac: count for mac, count, _, _ in counted}
+        self.sealed_since = {mac: since for mac, _, _, since in counted}
+        self.sealed_bytes = sum(size + count * SEALED_OVERHEAD for _, count, size, _ in counted)
 
 
 def _write_all(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:

@@ -133,7 +133,7 @@ class Newcomer:
     moments: int  # so many times it was heard
     heard_for: float  # seconds from the first to the last of them
     heard_age: float
-    waits: str  # for what, in words
+    waits: str  # why it is not admitted yet, in words
 
 
 @attrs.frozen

@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 from aiohttp import web
 
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address, parse_mac
-from proxy_listener.model.reading import Reading
+from proxy_listener.model.reading import Reading, timestamp
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.status import DeviceStatus, View
-from proxy_listener.web.documents import text
+from proxy_listener.web.documents import Document, KeptFrames, device_document, text
 from proxy_listener.web.interface import Actions
 
 STREAMS_LIMIT = 32
@@ -68,6 +68,20 @@ class WebContext:
             if device.mac == address:
                 return device
         raise refusal(web.HTTPNotFound, "no such device")
+
+    async def document(self, device: DeviceStatus) -> Document:
+        """The document of one device."""
+        return self._document(device, await self.last_events())
+
+    async def documents(self) -> list[Document]:
+        """The documents of all devices."""
+        events = await self.last_events()
+        return [self._document(device, events) for device in self.view.devices()]
+
+    def _document(self, device: DeviceStatus, events: Mapping[Address, Reading]) -> Document:
+        frames, since = self.journal.kept(device.mac)
+        kept = KeptFrames(frames=frames, since=timestamp(since)) if since is not None else None
+        return device_document(device, self.wall(), events.get(device.mac), kept)
 
     async def last_events(self) -> dict[Address, Reading]:
         """Device -> the reading with its last event."""

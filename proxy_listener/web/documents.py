@@ -16,7 +16,7 @@ import attrs
 from proxy_listener.history import Storage
 from proxy_listener.model.advertisement import ADDRESS_TYPES, mac_text
 from proxy_listener.model.reading import Reading, Value, timestamp
-from proxy_listener.model.status import Admissions, DeviceStatus, Heard, ProxyStatus
+from proxy_listener.model.status import Admissions, DeviceStatus, Heard, KeyState, ProxyStatus
 from proxy_listener.reads import Progress, ReadReport
 
 Document = dict[str, Any]
@@ -36,6 +36,13 @@ class LatestValue(TypedDict):
     value: Value | None
     time: Time
     age: Seconds
+
+
+class KeptFrames(TypedDict):
+    """Encrypted frames of a device that are kept until its bindkey is entered."""
+
+    frames: int
+    since: Time
 
 
 class EventFields(TypedDict):
@@ -172,13 +179,42 @@ def _event_document(reading: Reading, now: float) -> Document:
     return {"event": event.event, "type": event.type, **plain(event.properties), **when}
 
 
-def device_document(device: DeviceStatus, now: float, last_event: Reading | None = None) -> Document:
-    """A device, as every listing shows it. ``now`` is seconds since 1970; ``last_event`` the reading that has it."""
+_ENTER = (
+    "Get it from the Xiaomi account that the device was added to, with a key extractor. Enter it with proxy-listener "
+    "keys import, or as bindkey in its [[device]] entry in devices.toml, and reload."
+)
+"""Where a bindkey comes from and where it goes (docs/configuration.md#bindkeys)."""
+
+_KEYS: Mapping[KeyState, tuple[str, str]] = {
+    KeyState.MISSING: ("sends encrypted frames and has no bindkey", _ENTER),
+    KeyState.WRONG: (
+        "sends frames that its bindkey does not verify",
+        f"Adding a device to the app again changes its bindkey. {_ENTER}",
+    ),
+}
+"""State of a bindkey -> why its frames give nothing, and what to do about it."""
+
+_NEIGHBOUR = " If it is not yours, nothing needs to be done."
+
+
+def _key_advice(device: DeviceStatus) -> tuple[str, str]:
+    cause, advice = _KEYS.get(device.key, ("", ""))
+    return cause, advice + _NEIGHBOUR if advice and not device.listed else advice
+
+
+def device_document(
+    device: DeviceStatus, now: float, last_event: Reading | None = None, kept: KeptFrames | None = None
+) -> Document:
+    """A device, as every listing shows it. ``now`` is seconds since 1970; ``last_event`` the reading that has it;
+    ``kept`` its frames that wait for a bindkey.
+    """
     document: Document = plain(attrs.evolve(device, values={}, heard=()))
     document["values"] = {
         quantity: LatestValue(value=plain(value), time=timestamp(time), age=_age(time, now))
         for quantity, (value, time) in device.values.items()
     }
     document["event"] = _event_document(last_event, now) if last_event else None
+    document["cause"], document["advice"] = _key_advice(device)
+    document["kept"] = kept
     document["heard"] = [_heard_document(heard) for heard in device.heard]
     return document

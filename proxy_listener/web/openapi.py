@@ -22,6 +22,7 @@ from proxy_listener.web.documents import (
     Document,
     Error,
     EventFields,
+    KeptFrames,
     LastEvent,
     LatestValue,
     Mac,
@@ -66,7 +67,11 @@ BY_NAME: Mapping[str, Any] = {"mac": Mac, "unheard": Sequence[Mac]}
 BY_FIELD: Mapping[tuple[type, str], Any] = {
     (ProxyStatus, "mac"): Mac | None,
     (DeviceStatus, "values"): Mapping[str, LatestValue],
-    (DeviceStatus, "event"): LastEvent | None,  # not a field of the class: the API adds it
+    # Not fields of the class: the API adds them.
+    (DeviceStatus, "event"): LastEvent | None,
+    (DeviceStatus, "kept"): KeptFrames | None,
+    (DeviceStatus, "cause"): str,
+    (DeviceStatus, "advice"): str,
     (Heard, "address_type"): Literal[*ADDRESS_TYPES] | None,
     (Reading, "time"): Time,
     (Reading, "events"): Sequence[EventFields],

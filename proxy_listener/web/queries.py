@@ -19,7 +19,7 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import as_json
 from proxy_listener.model.timing import DAY
 from proxy_listener.web.context import CONTEXT, address_of, answer, refusal
-from proxy_listener.web.documents import Health, Series, Status, device_document, plain
+from proxy_listener.web.documents import Health, Series, Status, plain
 
 READINGS, READINGS_LIMIT = 500, 10_000
 """Readings of one answer: by default, and at most."""
@@ -57,18 +57,13 @@ async def proxies(request: web.Request) -> web.Response:
 
 async def devices(request: web.Request) -> web.Response:
     """Every device."""
-    context = request.app[CONTEXT]
-    events = await context.last_events()
-    now = context.wall()
-    return answer([device_document(device, now, events.get(device.mac)) for device in context.view.devices()])
+    return answer(await request.app[CONTEXT].documents())
 
 
 async def device(request: web.Request) -> web.Response:
     """One device."""
     context = request.app[CONTEXT]
-    found = context.device(address_of(request))
-    events = await context.last_events()
-    return answer(device_document(found, context.wall(), events.get(found.mac)))
+    return answer(await context.document(context.device(address_of(request))))
 
 
 async def newcomers(request: web.Request) -> web.Response:
@@ -86,7 +81,7 @@ async def admit(request: web.Request) -> web.Response:
         context.actions.admit(address)
     except ProxyListenerError as error:
         raise refusal(web.HTTPConflict, str(error)) from None
-    return answer(device_document(context.device(address), context.wall()))
+    return answer(await context.document(context.device(address)))
 
 
 async def quantities(request: web.Request) -> web.Response:

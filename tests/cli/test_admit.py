@@ -10,7 +10,7 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.status import Newcomer
 
 NEW = 0xE4AAEC755F23
-WAITING = Newcomer(NEW, "MCCGQ02HL", True, "hall-proxy", "Hall", -71, 2, 40.0, 3.0, "to be heard for longer")
+WAITING = Newcomer(NEW, "MCCGQ02HL", True, "hall-proxy", "Hall", -71, 2, 40.0, 3.0, "heard too briefly so far")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_without_a_mac_it_lists_what_waits(call, house):
     state, admitted = house
     lines = call("admit", "--state", state).stdout.splitlines()
     assert " ".join(lines[1].split()) == (
-        "E4:AA:EC:75:5F:23 MCCGQ02HL encrypted Hall -71 40 s 3 s to be heard for longer"
+        "E4:AA:EC:75:5F:23 MCCGQ02HL encrypted Hall -71 40 s 3 s heard too briefly so far"
     )
     assert json.loads(call("admit", "--json", "--state", state).stdout)[0]["mac"] == "E4:AA:EC:75:5F:23"
     assert admitted == []

@@ -1,11 +1,15 @@
 """Documents of the API in words."""
 
+import re
+
 import pytest
 
 from proxy_listener.cli.rows import (
+    advice_in_words,
     counts_in_words,
     events_in_words,
     log_in_words,
+    no_readings_in_words,
     proxy_coverage_row,
     values_in_words,
 )
@@ -55,3 +59,23 @@ def test_many_devices_that_need_one_proxy_are_counted():
     row = proxy_coverage_row(proxy | {"hears_nothing": False, "adds_nothing": False}, {"6": "Cellar"})
     assert row[4] == "Cellar 60 %, 5 50 %, 4 40 %, 3 30 %, and 2 more".replace(" %", "\N{NO-BREAK SPACE}%")
     assert proxy_coverage_row(proxy | {"hears_nothing": True, "adds_nothing": True}, {})[4] == "hears nothing"
+
+
+@pytest.mark.parametrize(
+    ("key", "cause", "words"),
+    [
+        ("verified", "", "Cup: no readings in this range"),
+        ("missing", "sends encrypted frames", r"Cup sends encrypted frames; 37 frames kept since 2026-.* Get its key"),
+    ],
+)
+def test_why_a_history_is_empty(key, cause, words):
+    """Of a device without its key: how many frames are kept since when, and what to do."""
+    kept = {"frames": 37, "since": "2026-11-26T12:00:00Z"} if cause else None
+    device = {"name": "Cup", "key": key, "cause": cause, "kept": kept, "advice": "Get its key." if cause else ""}
+    assert re.match(words, no_readings_in_words(device))
+
+
+def test_one_line_says_what_to_do_about_all_devices_of_one_kind():
+    """With four of their names; devices that need nothing are left out."""
+    devices = [{"name": f"d{n}", "cause": "has no key", "advice": "Get it." if n else ""} for n in range(7)]
+    assert advice_in_words(devices) == ["has no key (d1, d2, d3, d4 and 2 more). Get it."]

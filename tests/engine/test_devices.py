@@ -129,7 +129,7 @@ def test_newcomers_are_named_longest_heard_first_and_few():
     first = named[0]
     assert (first.mac, first.model, first.encrypted, first.room, first.rssi) == (7, "LYWSD03MMC", True, "Hall", -70)
     assert (first.moments, first.heard_for, first.heard_age) == (4, 60.0, 40.0)
-    assert (first.waits, named[1].waits) == ("for room: too many new devices", "to be heard for longer")
+    assert (first.waits, named[1].waits) == ("too many new devices", "heard too briefly so far")
 
 
 def test_unlisted_devices_are_dropped_once_they_are_ignored():

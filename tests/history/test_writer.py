@@ -98,11 +98,12 @@ async def test_ids_only_grow(tmp_path):
 def test_frames_without_a_key_are_bounded():
     """Beyond its own limit a device loses its oldest frames; beyond the limit of all, new frames are refused."""
     writer = Writer(open_store(None), sealed_per_device=10, sealed_limit=15 * (64 + 100))
-    flood = [Sealed(0, 1, T0, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(25)]
+    flood = [Sealed(0, 1, T0 + number, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(25)]
     other = [Sealed(0, 2, T0, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(9)]
     writer.commit(Batch(1, seal=flood))
     writer.commit(Batch(2, seal=other))
     assert writer.sealed_count == {1: 10, 2: 5}
+    assert writer.sealed_since == {1: T0 + 15, 2: T0}
     assert writer.sealed_lost == 15 + 4
     kept = writer.store.connection.execute("SELECT data FROM sealed WHERE mac = 1 ORDER BY id").fetchall()
     assert [int.from_bytes(data, "big") for (data,) in kept] == list(range(15, 25))

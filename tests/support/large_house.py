@@ -111,8 +111,8 @@ def large_house(proxies: int, devices: int) -> View:
                 key=[KeyState.VERIFIED, KeyState.NOT_NEEDED, KeyState.VERIFIED, KeyState.MISSING, KeyState.WAITING][
                     k % 5
                 ]
-                if k != 20
-                else KeyState.WRONG,
+                if k not in {11, 20}
+                else (KeyState.MISSING if k == 11 else KeyState.WRONG),  # 11 has no entry
                 trust=["authenticated", "claimed", "authenticated", "claimed", "encrypted"][k % 5],
                 values=values,
                 heard=heard,

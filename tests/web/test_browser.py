@@ -15,6 +15,7 @@ from support.made_status import NOW, reading
 from proxy_listener.model.reading import Event
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import WebSettings
+from proxy_listener.model.status import Admissions, Newcomer
 from proxy_listener.reads import Attempt, Candidate, Progress, ReadReport
 from proxy_listener.web import Actions
 from proxy_listener.web.context import WebContext
@@ -45,6 +46,8 @@ VIEWS = (
 )
 SHOWN = {"#/": ".devices tbody tr", "#/map": ".matrix tbody tr", "#/coverage": ".carries tbody tr"}
 
+HOSTILE_MODEL = "<b>0x1234</b>"
+
 RUNAWAY = "document.documentElement.scrollWidth > innerWidth"
 
 
@@ -64,6 +67,12 @@ async def read(_mac, options, tell):
         Attempt("p0", True, "", "answered", 2.0),
     ]
     return ReadReport(True, f"read with history {options.history}.", attempts, {"battery": 99})
+
+
+NEWCOMERS = [
+    Newcomer(0xA4C138000001 + k, HOSTILE_MODEL, k == 0, "p0", "Hall", -70, 3, 70.0, 2.0, "too many new devices")
+    for k in range(2)
+]
 
 
 @attrs.frozen
@@ -105,8 +114,18 @@ async def browser(journal, request, tmp_path) -> AsyncIterator[Browser]:
     for k in range(20):
         journal.append(reading(mac=0xA4C138000002, time=NOW - k * 20_000, values={"opening": k % 2 == 0}))
     await journal.flush()
-    view = large_house.large_house(*house)
-    actions = Actions(route=routes, read=read, coverage=large_house.coverage_of(view), units={"temperature": "°C"})
+    admitted = []
+    view = attrs.evolve(
+        large_house.large_house(*house), admissions=lambda: Admissions(len(NEWCOMERS) - len(admitted), 0, full=True)
+    )
+    actions = Actions(
+        route=routes,
+        read=read,
+        coverage=large_house.coverage_of(view),
+        units={"temperature": "°C"},
+        newcomers=lambda: [one for one in NEWCOMERS if one.mac not in admitted],
+        admit=admitted.append,
+    )
     context = WebContext(view, journal, actions, settings.token, wall=lambda: NOW)
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
@@ -201,6 +220,40 @@ async def test_a_flag_is_drawn_as_bars_whatever_is_known_first(browser):
     await browser.page.reload()
     await browser.page.locator(".plot rect.bar").first.wait_for()
     assert await browser.page.locator(".plot path.line").count() == 0
+
+
+async def test_a_device_without_its_key_is_among_what_needs_a_person(browser):
+    """With and without an entry; its own page says how many frames are kept since when, and what the cure is."""
+    device = 0xA4C138000003
+    browser.journal.tables.seal(device, NOW - 60, "hall", -60, 0, b"frame")
+    await browser.journal.flush()
+    await browser.page.goto(browser.url)
+    needs = browser.page.get_by_role("region", name="Needs you")
+    await needs.wait_for()
+    await needs.locator("summary").click()
+    await browser.shows(4, needs.get_by_text("sends encrypted frames and has no bindkey"))
+    await browser.shows(1, needs.get_by_text("If it is not yours"))
+    await needs.get_by_text("1 frame is kept since").wait_for()
+    await browser.page.goto(f"{browser.url}#/device/A4:C1:38:00:00:03/day")
+    await browser.page.locator(".need").get_by_text("1 frame is kept since").wait_for()
+    await browser.page.locator(".need").get_by_text("key extractor").wait_for()
+    await browser.page.get_by_text("cannot be read without its bindkey").wait_for()
+    assert browser.wrong == []
+
+
+@pytest.mark.parametrize("browser", BOTH, indirect=True)
+async def test_a_newcomer_is_admitted_by_its_button(browser):
+    """The page says that too many are new; the row leaves the list."""
+    await browser.page.goto(browser.url)
+    await browser.page.get_by_text("too many at once: 2 are not admitted").wait_for()
+    await browser.page.get_by_text("2 heard, not admitted yet").click()
+    await browser.shows(2, browser.page.locator(".newcomers tbody tr"))
+    assert not await browser.page.evaluate(RUNAWAY)
+    assert await browser.page.locator(".newcomers b").count() == 0
+    await browser.page.get_by_role("button", name="Admit A4:C1:38:00:00:01").click()
+    await browser.shows(1, browser.page.locator(".newcomers tbody tr"))
+    await browser.page.get_by_text("A4:C1:38:00:00:01 is admitted").wait_for()
+    assert browser.wrong == []
 
 
 async def test_coverage_says_what_hangs_on_what(browser):

@@ -9,7 +9,7 @@ from support.made_status import MAC, NOW, device, proxy, reading, view
 from proxy_listener import __version__
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import Event, as_json, timestamp
-from proxy_listener.model.status import Admissions, Newcomer
+from proxy_listener.model.status import Admissions, KeyState, Newcomer
 from proxy_listener.reads import Candidate
 from proxy_listener.web import Actions
 
@@ -49,6 +49,24 @@ async def test_a_device_has_its_values_with_their_times(start):
     async with client.get("/devices") as response:
         (listed,) = await response.json()
     assert listed.keys() == document.keys()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_device_without_its_key_says_what_it_lacks(start, journal, listed):
+    """Why it gives nothing, how many frames are kept since when, where the key comes from and where it goes."""
+    for number in range(3):
+        journal.tables.seal(MAC, NOW - 100 + number, "hall", -60, 0, bytes([number]))
+    await journal.flush()
+    house = view([device(key=KeyState.MISSING, values={}, listed=listed), device(mac=MAC + 1)])
+    client = await start(view=house)
+    async with client.get("/devices") as response:
+        one, other = await response.json()
+    assert one["cause"] == "sends encrypted frames and has no bindkey"
+    assert one["kept"] == {"frames": 3, "since": timestamp(NOW - 100)}
+    assert "Xiaomi account" in one["advice"]
+    assert "devices.toml" in one["advice"]
+    assert ("not yours" in one["advice"]) is not listed
+    assert (other["cause"], other["advice"], other["kept"]) == ("", "", None)
 
 
 async def test_a_device_is_admitted_by_post_only(start):

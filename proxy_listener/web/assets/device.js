@@ -3,7 +3,7 @@
 import { get } from "./client.js";
 import { ageOf, changed, el, mark, name, reconcile, replace, setAge, setText, table } from "./dom.js";
 import { historyPanel } from "./history.js";
-import { age, dbm, key, label, order, shown, TRUST, unit } from "./labels.js";
+import { age, dbm, keptFrames, key, label, order, shown, TRUST, unit } from "./labels.js";
 import { readPanel } from "./read.js";
 
 const CURVES_EVERY = 60_000;
@@ -72,13 +72,14 @@ function heardRow(heard) {
 export function deviceView(mac, range) {
   const heading = el("h1", {}, mac);
   const list = el("dl", { class: "facts" });
+  const need = el("p", { class: "need", hidden: true });
   const values = el("dl", { class: "bigs" });
   const before = historyPanel(mac, range);
   const hears = el("div");
   const routes = el("div");
   const reading = el("section", { "aria-labelledby": "read", hidden: true }, el("h2", { id: "read" }, "Read it"));
   const node = el("article", { class: "device" },
-    el("p", { class: "back" }, el("a", { href: "#/" }, "← House")), heading, values, list, before.node, reading,
+    el("p", { class: "back" }, el("a", { href: "#/" }, "← House")), heading, need, values, list, before.node, reading,
     el("section", { "aria-labelledby": "hears" }, el("h2", { id: "hears" }, "Heard by"), hears),
     el("section", { "aria-labelledby": "routes" }, el("h2", { id: "routes" }, "Routes for a read"), routes));
 
@@ -114,6 +115,10 @@ export function deviceView(mac, range) {
       document.title = `${device.name} · proxy_listener`;
     }
     reconcile(values, currentValues(device), ([quantity, { key: own }]) => own ?? quantity, ([quantity]) => valueNode(quantity), valueUpdate);
+    need.hidden = !device.cause;
+    if (changed(need, device.cause, device.advice, device.kept)) {
+      need.replaceChildren(mark(key(device)[0]), " ", el("b", {}, `It ${device.cause}`), `${keptFrames(device)}. `, el("span", { class: "advice" }, device.advice));
+    }
     const { room, key: state, trust, available, readings } = device;
     if (changed(list, room, state, trust, available, readings)) list.replaceChildren(...facts(device));
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);

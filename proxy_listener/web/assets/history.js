@@ -41,7 +41,7 @@ export function historyPanel(mac, first) {
       since, until, range, silence: silence(device, width), width: pixels,
       flag: typeof device?.values[quantity]?.value === "boolean",
     }));
-    replace(curves, ...(plots.length ? plots : [el("p", { class: "quiet" }, "It has no quantity that could be drawn.")]));
+    replace(curves, ...(plots.length ? plots : [el("p", { class: "quiet" }, device?.cause ? "Nothing yet: what it sends cannot be read without its bindkey." : "It has no quantity that could be drawn.")]));
   }
 
   async function update() {

@@ -88,6 +88,10 @@ export function age(seconds) {
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const when = (time) => moment.format(time);
 
+// Of a device that waits for its bindkey: how many frames, since when.
+export const keptFrames = ({ kept }) =>
+  (kept ? `; ${kept.frames} ${kept.frames === 1 ? "frame is" : "frames are"} kept since ${when(Date.parse(kept.since))}` : "");
+
 // Signal strengths: lowest dBm, word.
 export const STRENGTHS = [[-60, "strong"], [-70, "good"], [-80, "fair"], [-90, "weak"], [-200, "faint"]];
 export const strength = (rssi) => STRENGTHS.findIndex(([least]) => rssi >= least);

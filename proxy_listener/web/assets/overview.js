@@ -3,6 +3,7 @@
 import { deviceTable } from "./device_table.js";
 import { changed, el } from "./dom.js";
 import { age, state } from "./labels.js";
+import { newcomerList } from "./newcomers.js";
 import { problems } from "./problems.js";
 import { proxyList } from "./proxy_list.js";
 
@@ -28,15 +29,16 @@ function figure([title, value, note, bad]) {
 
 export function overviewView() {
   const figures = el("dl", { class: "figures" });
-  const [needs, rooms, devices] = [problems(), proxyList(), deviceTable()];
+  const [needs, rooms, devices, newcomers] = [problems(), proxyList(), deviceTable(), newcomerList()];
   const node = el("div", {}, el("h1", { class: "unseen" }, "House"), figures, needs.node,
-    el("div", { class: "columns" }, rooms.node, devices.node));
+    el("div", { class: "columns" }, rooms.node, el("div", {}, devices.node, newcomers.node)));
 
   function update(house) {
     devices.update(house);
     if (!house.status) return;
     needs.update(house);
     rooms.update(house);
+    newcomers.update(house);
     const now = summary(house);
     if (changed(figures, now)) figures.replaceChildren(...now.map(figure));
   }

@@ -1,12 +1,12 @@
 // Problems that a person can solve, each with advice; the worst first.
 
 import { el, mark, name, reconcile, setText } from "./dom.js";
-import { age, BATTERY_LOW, linkTo, state } from "./labels.js";
+import { age, BATTERY_LOW, keptFrames, linkTo, state } from "./labels.js";
 
 const SHOWN = 6;
 
-const KEY_WRONG = "Was it added to Mi Home again? Then its key changed: fetch the new one.";
-const KEY_MISSING = "Add its bindkey to devices.toml; what came before is kept and opened then.";
+// Devices without an entry that are named one by one. A neighbour may have many.
+const NAMED = 2;
 
 function ofStorage({ ok, error, alarm }) {
   const about = (kind, text, advice) => ({ kind, id: text, subject: "History", text, advice });
@@ -32,17 +32,39 @@ function ofDevice(device) {
     kind, id: `${what} ${device.mac}`, subject: device.name, text, advice, href: linkTo(device),
   });
   return [
-    device.key === "wrong" && about("bad", "key", "its frames do not verify with the bindkey", KEY_WRONG),
-    device.key === "missing" && about("warn", "key", "sends encrypted frames and has no bindkey", KEY_MISSING),
+    device.cause && about(device.key === "wrong" ? "bad" : "warn", "key", `${device.cause}${keptFrames(device)}`, device.advice),
     battery <= BATTERY_LOW && about("warn", "battery", `battery at ${battery} %`, "Have a new cell ready."),
     !device.available && about("warn", "silence", silence(device), "Out of range, or its cell is empty."),
   ];
 }
 
+// Devices without an entry need a bindkey only if they are the reader's own, so they come last and take few lines.
+function ofUnlisted(devices) {
+  const found = devices.filter((device) => device.key === "missing");
+  const rows = found.slice(0, NAMED).map((device) => ({
+    kind: "off", id: `key ${device.mac}`, subject: device.name, text: `${device.cause}${keptFrames(device)}`, advice: device.advice, href: linkTo(device),
+  }));
+  const more = found.length - NAMED;
+  return more > 0
+    ? [...rows, { kind: "off", id: "keys", subject: `${more} more devices without an entry`, text: "send encrypted frames and have no bindkey", advice: "The table of devices has them: key missing." }]
+    : rows;
+}
+
+function ofAdmissions({ full, newcomers }) {
+  return full && {
+    kind: "warn", id: "admissions", subject: "New devices", text: `too many at once: ${newcomers} are not admitted`,
+    advice: "Somebody may be inventing addresses. Admit yours below the table of devices, or give it an entry in devices.toml.",
+  };
+}
+
+const RANKS = ["bad", "warn", "off"];
+
 function found({ devices, status }) {
-  const listed = [...devices.values()].filter((device) => device.listed);
-  const all = [...ofStorage(status.storage), ...status.proxies.map(ofProxy), ...listed.flatMap(ofDevice)].filter(Boolean);
-  return all.sort((a, b) => (a.kind === "bad" ? 0 : 1) - (b.kind === "bad" ? 0 : 1));
+  const all = [...devices.values()];
+  const listed = all.filter((device) => device.listed).flatMap(ofDevice);
+  const unlisted = ofUnlisted(all.filter((device) => !device.listed));
+  const rows = [...ofStorage(status.storage), ...status.proxies.map(ofProxy), ofAdmissions(status.admissions), ...listed, ...unlisted];
+  return rows.filter(Boolean).sort((a, b) => RANKS.indexOf(a.kind) - RANKS.indexOf(b.kind));
 }
 
 function row({ kind, subject, href }) {
