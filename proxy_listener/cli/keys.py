@@ -18,7 +18,7 @@ from proxy_listener.config.fields import FieldError
 from proxy_listener.config.key_import import extracted, import_keys
 from proxy_listener.config.secrets import bindkey
 from proxy_listener.formats import FORMATS
-from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.bindkey import Bindkey, bindkeys
 from proxy_listener.formats.format import Format, Frame
 from proxy_listener.model.advertisement import Address, mac_text, parse_mac, service_data
 from proxy_listener.model.errors import DecodeError, ProxyListenerError
@@ -118,15 +118,19 @@ def _keys_of(options: Options, wanted: str, more: Sequence[str]) -> tuple[Addres
 def _try_keys(mac: Address, secrets: Sequence[Secret], capture: Path) -> tuple[list[dict[str, Any]], int]:
     """For each key how many frames it opened; and the number of encrypted frames. Copies of a frame count once."""
     keys = [Bindkey(secret) for secret in secrets]
+    forms = [bindkeys((secret,)) for secret in secrets]
     opened = [0] * len(keys)
     fitting = [0] * len(keys)
     frames = 0
     for form, data, frame in _encrypted_frames(mac, capture):
         frames += 1
-        for index, key in enumerate(keys):
-            if frame.scheme == key.scheme:
-                fitting[index] += 1
-                opened[index] += _opens(form, frame, data, mac, key)
+        for index, tried in enumerate(forms):
+            for key in tried:
+                opens = frame.scheme == key.scheme and _opens(form, frame, data, mac, key)
+                opened[index] += opens
+                if opens:
+                    keys[index] = key
+                fitting[index] += opens or frame.scheme == key.scheme == keys[index].scheme
     results = [
         {
             "key": f"{index + 1} of {len(keys)}, {len(secrets[index])} digits",

@@ -11,7 +11,7 @@ import attrs
 from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams
 from proxy_listener.engine.plausibility import FailedTags, JumpFilter, TwoSenders
 from proxy_listener.engine.routing import Routes
-from proxy_listener.formats.bindkey import Bindkey, Scheme
+from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Value
@@ -137,7 +137,7 @@ class Device:
         """Take a new entry; what is known of the device stays."""
         self.entry = entry
         before = [key.id for key in self.keys]
-        self.keys = tuple(Bindkey(secret) for secret in entry.bindkey) if entry else ()
+        self.keys = bindkeys(entry.bindkey) if entry else ()
         if [key.id for key in self.keys] != before:
             # Bytes that were believed without this key, or under another, prove nothing now.
             self.flush()
@@ -164,14 +164,17 @@ class Device:
             return False
         return any(key.id in self._key_since for key in self.keys)
 
-    def keys_in_force(self, scheme: Scheme, heard: float) -> tuple[Bindkey, ...]:
-        """The bindkeys of this scheme to try: the older ones retire a day after the newest first verified."""
+    def keys_in_force(self, scheme: Scheme, heard: float, *, padded: bool = False) -> tuple[Bindkey, ...]:
+        """The bindkeys of this scheme to try: the older ones retire a day after the newest first verified.
+
+        ``padded``: the product has 12-byte keys, so padded ones are tried too.
+        """
         keys = self.keys
         if len(keys) == 1:
             return keys if keys[0].scheme == scheme else ()
         if keys and heard - self._key_since.get(keys[0].id, FOREVER) >= KEY_RETIRES:
             keys = keys[:1]
-        return tuple(key for key in keys if key.scheme == scheme)
+        return tuple(key for key in keys if key.scheme == scheme and (padded or not key.padded))
 
     def key_verified(self, key_id: bytes, heard: float) -> bool:
         """A frame verified under this bindkey. True if the key's state changed by it."""

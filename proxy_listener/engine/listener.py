@@ -160,7 +160,7 @@ class Listener:
         if not device.keys:
             return self._keep(device, advert, frame.model, uuid, payload)
         proxy, address, _, _, _, _, heard = advert
-        keys = device.keys_in_force(frame.scheme, heard)
+        keys = device.keys_in_force(frame.scheme, heard, padded=frame.model.legacy)
         if not keys or form.open is None:
             return Outcome.DOWNGRADED
         if device.failed_tags.exhausted(proxy, heard):

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from proxy_listener.simulator import frames
+
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
 OTHER = "22" * 16
 FRAME = "58585b0550f4830238c1a495ef58763c26000097e2abb5"
@@ -131,3 +133,14 @@ def test_a_device_without_entry_or_key_is_an_error(call, house, tmp_path):
     path = capture(tmp_path, FRAME)
     assert "no [[device]] entry is named Attic" in call("keys", "test", "Attic", "--capture", path, "-c", house).stderr
     assert "has no bindkey to test" in call("keys", "test", "E4:AA:EC:00:00:01", "--capture", path, "-c", house).stderr
+
+
+def test_a_24_digit_key_is_tried_on_v5_frames_too(call, tmp_path):
+    """A v5 dimmer's key: what the cloud shows of it opens its frames."""
+    mac, key = 0xA4C1380283F4, "0a1b2c3d4e5f60718293a4b5"
+    press = frames.obj(0x1001, b"\x00\x01\x03")
+    frame = frames.frame(0x03B6, 7, press, mac=mac, key=bytes.fromhex(key) + b"\xff" * 4, include_mac=False)
+    path = capture(tmp_path, frame.hex())
+    document = json.loads(call("keys", "test", MAC, "--capture", path, "--bindkey", key, "--json").stdout)
+    (result,) = document["keys"]
+    assert (result["scheme"], result["opened"], result["frames"], result["verdict"]) == ("ccm", 1, 1, "right")

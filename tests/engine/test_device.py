@@ -32,10 +32,11 @@ def test_a_name_is_the_configured_one_or_made_of_the_model_and_the_mac():
 
 
 def test_an_older_bindkey_is_tried_until_a_day_after_the_newest_verified():
-    """Both while a key changes; a legacy key is tried on legacy frames only."""
+    """Both while a key changes; a legacy key is tried on legacy frames, and padded where the product has such keys."""
     changed = device(NEW, OLD, LEGACY)
-    newest, oldest, legacy = changed.keys
+    newest, oldest, padded, legacy = changed.keys
     assert changed.keys_in_force("ccm", 0.0) == (newest, oldest)
+    assert changed.keys_in_force("ccm", 0.0, padded=True) == (newest, oldest, padded)
     assert changed.keys_in_force("legacy", 0.0) == (legacy,)
     changed.key_verified(newest.id, 100.0)
     assert changed.keys_in_force("ccm", 100.0 + KEY_RETIRES - 1) == (newest, oldest)

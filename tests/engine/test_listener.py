@@ -312,3 +312,22 @@ def test_the_set_of_readable_devices_follows_the_model():
     again.say(plain(2), after=DAY)
     assert again.status().model == "LYWSDCGQ"
     assert again.devices.readable == set()
+
+
+def press(counter: int, version: int) -> bytes:
+    """A press of a dimmer with a 24-digit key; v5 frames are encrypted with FFFFFFFF behind it."""
+    short = bytes.fromhex("0a1b2c3d4e5f60718293a4b5")
+    key = short + b"\xff" * 4 if version == 5 else short
+    return frames.frame(0x03B6, counter, frames.obj(0x1001, b"\x00\x01\x03"), mac=MAC, key=key, version=version)
+
+
+def test_a_dimmers_24_digit_key_opens_its_v5_frames_and_then_no_legacy_ones():
+    """A v5 tag proves the sender; a day later v2/v3 frames, which prove nothing, are refused."""
+    air = Air(DeviceSettings(mac=MAC, bindkey=(Secret("0a1b2c3d4e5f60718293a4b5"),)))
+    assert air.say(press(1, 3)) is Outcome.DECODED
+    assert air.say(press(2, 5), after=10.0) is Outcome.DECODED
+    assert [reading.trust for reading in air.readings] == ["encrypted", "authenticated"]
+    assert [event.type for reading in air.readings for event in reading.events] == ["press", "press"]
+    assert air.status().key is KeyState.VERIFIED
+    assert air.say(press(3, 3), after=DAY + 1) is Outcome.DOWNGRADED
+    assert air.say(press(4, 5), after=1.0) is Outcome.DECODED

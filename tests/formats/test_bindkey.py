@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.bindkey import Bindkey, bindkeys
 from proxy_listener.model.secret import Secret
 
 
@@ -43,3 +43,12 @@ def test_a_bindkey_is_not_shown():
     assert {repr(key), str(key), f"{key}"} == {"***"}
     with pytest.raises((TypeError, AttributeError)):
         pickle.dumps(key)
+
+
+def test_a_key_of_24_digits_is_tried_with_its_padding_first():
+    """A v5 dimmer's 16 bytes are the 12 of its key and FFFFFFFF (ble_monitor #999); one of 32 digits is itself only."""
+    short, long = Secret("0a1b2c3d4e5f60718293a4b5"), Secret("5a" * 16)
+    keys = bindkeys([short, long])
+    assert [key.scheme for key in keys] == ["ccm", "legacy", "ccm"]
+    assert [key.reveal().hex() for key in keys] == [short.reveal() + "ffffffff", short.reveal(), long.reveal()]
+    assert keys[0].id == Bindkey(Secret(short.reveal() + "FFFFFFFF")).id

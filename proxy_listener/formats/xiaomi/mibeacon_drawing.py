@@ -1,6 +1,6 @@
 """Draws a MiBeacon frame: header, optional fields, objects, and what a bindkey opened."""
 
-from proxy_listener.formats.bindkey import Bindkey
+from proxy_listener.formats.bindkey import Bindkey, bindkeys
 from proxy_listener.formats.drawing import Drawing, StopDrawing, event_text, joined, value_texts
 from proxy_listener.formats.xiaomi.mibeacon import CAPABILITY_IO, MibeaconFrame, open_frame, parse_frame
 from proxy_listener.formats.xiaomi.models import model_of
@@ -94,14 +94,14 @@ def _opened(drawing: Drawing, frame: MibeaconFrame, data: bytes, address: Addres
     if not drawing.keys:
         digits = "24" if frame.scheme == "legacy" else "32"
         raise StopDrawing(Outcome.NO_BINDKEY, f"encrypted, and no bindkey of {digits} hex digits was given")
+    for key in bindkeys(drawing.keys):
+        plain = open_frame(frame, data, address, key) if key.scheme == frame.scheme else None
+        if plain is not None:
+            return plain
     fitting = [key for key in map(Bindkey, drawing.keys) if key.scheme == frame.scheme]
     if not fitting:
         scheme = _ENCRYPTIONS[frame.scheme]
         raise StopDrawing(Outcome.DOWNGRADED, f"encrypted as {scheme}, and no key is of that length")
-    for key in fitting:
-        plain = open_frame(frame, data, address, key)
-        if plain is not None:
-            return plain
     raise StopDrawing(Outcome.WRONG_BINDKEY, f"{len(fitting)} of the keys given are of the length, none opens it")
 
 
