@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams
-from proxy_listener.engine.plausibility import FailedTags, JumpFilter, TwoSenders
+from proxy_listener.engine.plausibility import FailedTags, JumpFilter, SentTwice, TwoSenders
 from proxy_listener.engine.routing import Routes
 from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
 from proxy_listener.model.advertisement import Address
@@ -87,6 +87,7 @@ class Device:
         "readings",
         "reads",
         "routes",
+        "sent_twice",
         "serial",
         "streams",
         "trust",
@@ -125,6 +126,7 @@ class Device:
         self.failed_tags = FailedTags()
         self.two_senders = TwoSenders()
         self.jumps = JumpFilter()
+        self.sent_twice = SentTwice()
         self.streams = Streams(begin)
         self.values: dict[str, tuple[Value, float]] = {}
         self.written: dict[str, tuple[object, int]] = {}

@@ -28,12 +28,16 @@ def open_kept(listener: Listener, device: Device, kept: KeptFrame) -> Reading:
     found = form.read(body, model, True)
     listener.require_content(found, model)
     values, events, _ = found
+    if model.unsure:
+        values = device.sent_twice.believed(values, model.unsure, device.values)
     authentic = frame.scheme == "ccm"
     identity = Authenticated.identity(key.id, frame.counter or 0, frame.tag) if authentic else b""
     if authentic:
         if listener.devices.memory.known(device.address, identity):
             raise NoReadingError(Outcome.REPEAT)
         device.streams.authenticated(key.id).reserve(frame.counter or 0)
+    if not values and not events:
+        raise NoReadingError(Outcome.HELD)
     listener.devices.name(device, model, device.heard, proven=authentic)
     return Reading(
         time=kept.time,

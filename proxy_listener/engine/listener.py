@@ -239,11 +239,15 @@ class Listener:
         late = judgement.verdict is not NEW
         self.devices.name(device, model, heard, proven=trust == "authenticated")
         device.serial += 1
-        device.readings += 1
         device.trust = trust
         if not late:
             device.counter = counter
         self._alive(device, advert, device.serial)
+        if model.unsure:
+            values = device.sent_twice.believed(values, model.unsure, device.values)
+            if not values and not events:
+                return Outcome.HELD
+        device.readings += 1
         stale = NO_QUANTITIES
         if late:
             stale = device.stale(values, stream, judgement.order)

@@ -1,4 +1,5 @@
-"""What makes frames of a device doubtful although they decode: failed tags, implausible jumps, a second sender.
+"""What makes frames of a device doubtful although they decode: failed tags, implausible jumps, values that its model
+also sends wrongly, a second sender.
 
 What comes in: of one device, what its frames claim and when they were heard (monotonic seconds). What goes out: whether
 a frame is tried, which values are not believed yet, whether two senders use the address. Each check bounds what it
@@ -113,6 +114,29 @@ def _near(before: _Point | None, now: _Point, limit: Limit) -> bool:
         return False
     (value_before, heard_before), (value, heard) = before, now
     return abs(value - value_before) <= limit.jump + limit.slope * (heard - heard_before)
+
+
+class SentTwice:
+    """Believes a value of a quantity that its model also sends wrongly (``Model.unsure``) when it is sent twice in a
+    row, or is the one that is believed already.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: dict[str, Value] = {}
+
+    def believed(
+        self, values: Mapping[str, Value], unsure: frozenset[str], live: Mapping[str, tuple[Value, float]]
+    ) -> dict[str, Value]:
+        """The values without those that wait for a second frame. ``live``: the live state, each value with its time."""
+        found = dict(values)
+        for name in unsure & values.keys():
+            value, last, now = values[name], self._last.get(name), live.get(name)
+            self._last[name] = value
+            if value != last and (now is None or value != now[0]):
+                del found[name]
+        return found
 
 
 NEAR = 16

@@ -53,7 +53,8 @@ class Model:
     ``quantities`` and ``events`` are what its advertisements are known to hold: a device may send more, or, where both
     are empty, nothing is known beforehand. ``read_quantities`` are those that come only by reading it over a
     connection, and ``reader`` names how. ``sleepy``: silent for hours and still available. ``interval``: seconds of
-    silence after which one that is not sleepy is gone. ``constant``: its frame counter never moves.
+    silence after which one that is not sleepy is gone. ``constant``: its frame counter never moves. ``unsure``: names
+    of quantities in whose place it also sends something else, so that a value counts when it is sent twice.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Model:
     sleepy: bool = False
     interval: float = QUARTER
     constant: bool = False
+    unsure: frozenset[str] = frozenset()
     reader: str | None = None
     buttons: Buttons | None = attrs.field(default=None, eq=False)
     known: bool = True

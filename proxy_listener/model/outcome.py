@@ -27,7 +27,7 @@ class Outcome(IntEnum):
     IMPLAUSIBLE = 13  # a value outside its physical range
     NOT_ADMITTED = 14  # an unlisted device that is not admitted yet
     IGNORED = 15  # an unlisted device, and the configuration wants listed ones only
-    HELD = 16  # a constant counter's changed value that has not yet lasted 2 s
+    HELD = 16  # a value that has to be confirmed first: by a second frame, or by lasting 2 s
     MESH = 17  # a BLE Mesh frame: not supported
     WRONG_MAC = 18  # the MAC inside the frame is not the address it came from
     NOT_A_FRAME = 19  # our UUID, but a version that carries no values

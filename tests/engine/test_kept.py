@@ -16,9 +16,11 @@ from proxy_listener.simulator import frames
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
 
 
-def kept(counter: int, key: str = KEY) -> KeptFrame:
-    objects = frames.obj(0x1004, struct.pack("<h", 215))
-    data = frames.frame(0x055B, counter, objects, mac=MAC, key=bytes.fromhex(key), extended=1)
+WARM = frames.obj(0x1004, struct.pack("<h", 215))
+
+
+def kept(counter: int, key: str = KEY, product: int = 0x055B, objects: bytes = WARM) -> KeptFrame:
+    data = frames.frame(product, counter, objects, mac=MAC, key=bytes.fromhex(key), extended=1)
     return KeptFrame(1, MAC, 1_700_000_000.0, "attic", -77, 0, 0xFE95, data)
 
 
@@ -56,3 +58,14 @@ def test_a_kept_frame_of_another_key_stays_closed():
     assert refusal(air, device, kept(7, "00" * 16)) is Outcome.WRONG_BINDKEY
     device.configure(None)
     assert refusal(air, device, kept(7)) is Outcome.NO_BINDKEY
+
+
+def test_a_battery_that_may_be_a_counter_waits_for_a_second_kept_frame():
+    """CGPR1's hourly counter would be in the history for good."""
+    air, device = keyed()
+    sent = [
+        kept(number, product=0x0A83, objects=frames.obj(0x100A, bytes((battery,))))
+        for number, battery in enumerate((37, 100, 100))
+    ]
+    assert [refusal(air, device, frame) for frame in sent[:2]] == [Outcome.HELD, Outcome.HELD]
+    assert open_kept(air.listener, device, sent[2]).values == {"battery": 100}

@@ -331,3 +331,20 @@ def test_a_dimmers_24_digit_key_opens_its_v5_frames_and_then_no_legacy_ones():
     assert air.status().key is KeyState.VERIFIED
     assert air.say(press(3, 3), after=DAY + 1) is Outcome.DOWNGRADED
     assert air.say(press(4, 5), after=1.0) is Outcome.DECODED
+
+
+def test_a_battery_that_may_be_a_counter_is_held_once_however_many_proxies_hear_it():
+    """A copy of the frame is not the second frame that confirms it."""
+    device = DeviceSettings(mac=MAC, bindkey=(Secret(KEY),))
+    air = Air(device)
+
+    def battery(counter: int, percent: int) -> bytes:
+        return frames.frame(0x0A83, counter, frames.obj(0x100A, bytes((percent,))), mac=MAC, key=bytes.fromhex(KEY))
+
+    assert air.say(battery(1, 37)) is Outcome.HELD
+    assert air.say(battery(1, 37), proxy="hall") is Outcome.REPEAT
+    assert air.say(battery(2, 100), after=60.0) is Outcome.HELD
+    assert air.say(battery(3, 100), after=60.0) is Outcome.DECODED
+    assert [reading.values for reading in air.readings] == [{"battery": 100}]
+    assert air.status().values["battery"][0] == 100
+    assert air.status().heard_age == 0.0

@@ -15,6 +15,7 @@ from proxy_listener.engine.plausibility import (
     REPORT_AGAIN,
     FailedTags,
     JumpFilter,
+    SentTwice,
     TwoSenders,
 )
 from proxy_listener.model.quantities import QUANTITIES
@@ -127,3 +128,15 @@ def test_the_backlog_of_a_stalled_proxy_is_not_a_second_sender():
     live = [(300.0 + n * 0.1, 150 + n // 2) for n in range(40)]
     backlog = [(300.05 + n * 0.1, 30 + n) for n in range(40)]
     assert reports(sorted([(2.0 * n, n) for n in range(30)] + live + backlog)) == 0
+
+
+def test_a_value_that_a_model_also_sends_wrongly_counts_when_it_is_sent_twice():
+    """CGPR1 sends an hourly counter between its percentages; the battery that is believed is believed again at once."""
+    sent_twice, live, found = SentTwice(), {}, []
+    for battery in (100, 100, 37, 100, 99, 38, 99, 99, 98, 98):
+        values = sent_twice.believed({"battery": battery, "motion": True}, frozenset({"battery"}), live)
+        assert values["motion"] is True
+        found.append(values.get("battery"))
+        if "battery" in values:
+            live["battery"] = (battery, 0.0)
+    assert found == [None, 100, None, 100, None, None, None, 99, None, 98]

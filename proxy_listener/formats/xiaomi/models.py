@@ -127,6 +127,7 @@ def row(
     reader: str | None = None,
     sleepy: bool = False,
     constant: bool = False,
+    unsure: tuple[Quantity, ...] = (),
     buttons: Buttons | None = None,
 ) -> Model:
     """A model: what it sends in advertisements, beside the events of its buttons; ``read``: only when it is read."""
@@ -143,6 +144,7 @@ def row(
         sleepy=sleepy,
         interval=HOUR if encryption == V45 else QUARTER,
         constant=constant,
+        unsure=frozenset(quantity.name for quantity in unsure),
         reader=reader,
         buttons=buttons,
     )
@@ -267,7 +269,8 @@ _ROWS = (
         buttons=CLASSIC_ONE,
     ),
     row(0x09B0, "loock.safe.v1", "Safe Box", (DOOR, *LOCKING, BATTERY), V45, sleepy=True),
-    row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, MOTION), V45),
+    # An hourly counter comes as its battery: docs/protocol/mibeacon-objects.md#battery.
+    row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, MOTION), V45, unsure=(BATTERY,)),
     row(0x0A8D, "RTCGQ02LM", "Motion Sensor", (BATTERY, LIGHT, MOTION), V45, sleepy=True, buttons=CLASSIC_ONE),
     row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", CLIMATE, V45),
     row(0x0C3C, "CGC1", "Alarm Clock", CLIMATE, V45),
