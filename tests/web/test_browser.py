@@ -224,7 +224,7 @@ async def test_a_flag_is_drawn_as_bars_whatever_is_known_first(browser):
 
 async def test_a_device_without_its_key_is_among_what_needs_a_person(browser):
     """With and without an entry; its own page says how many frames are kept since when, and what the cure is."""
-    device = 0xA4C138000003
+    device = 0xA4C13800000B
     browser.journal.tables.seal(device, NOW - 60, "hall", -60, 0, b"frame")
     await browser.journal.flush()
     await browser.page.goto(browser.url)
@@ -234,7 +234,7 @@ async def test_a_device_without_its_key_is_among_what_needs_a_person(browser):
     await browser.shows(4, needs.get_by_text("sends encrypted frames and has no bindkey"))
     await browser.shows(1, needs.get_by_text("If it is not yours"))
     await needs.get_by_text("1 frame is kept since").wait_for()
-    await browser.page.goto(f"{browser.url}#/device/A4:C1:38:00:00:03/day")
+    await browser.page.goto(f"{browser.url}#/device/A4:C1:38:00:00:0B/day")
     await browser.page.locator(".need").get_by_text("1 frame is kept since").wait_for()
     await browser.page.locator(".need").get_by_text("key extractor").wait_for()
     await browser.page.get_by_text("cannot be read without its bindkey").wait_for()
