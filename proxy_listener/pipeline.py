@@ -99,9 +99,9 @@ class JournalMemory:
 
     def keep(
         self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, _uuid: int, payload: bytes
-    ) -> None:
+    ) -> bool:
         """Kept with the history, bounded."""
-        self._journal.tables.seal(mac, time, proxy, rssi, address_type, payload)
+        return self._journal.tables.seal(mac, time, proxy, rssi, address_type, payload)
 
 
 def open_journal(config: Config, state: Path | None) -> Journal:

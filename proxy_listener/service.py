@@ -18,7 +18,7 @@ import structlog
 from proxy_listener import sinks, web
 from proxy_listener.capture.live import LiveCapture
 from proxy_listener.config import Config
-from proxy_listener.engine.coverage import Coverage, coverage
+from proxy_listener.engine.coverage import Coverage, coverage, hours_listened
 from proxy_listener.history import Journal
 from proxy_listener.history.journal import STALLED
 from proxy_listener.model.advertisement import Address
@@ -64,6 +64,7 @@ class Service:
         self.journal = journal
         self.manager = ServiceManager()
         self._state = state
+        self._started = time.time()
         self._parts = Supervisor()
         self._watchdog = Watchdog()
         self.stuck = False
@@ -220,7 +221,8 @@ class Service:
     async def _coverage(self) -> Coverage:
         self.pipeline.record_reception(time.time())
         await self.journal.flush()
-        record = await self.journal.reader.reception(time.time() - COVERAGE_HOURS * 3600)
+        now = time.time()
+        record = await self.journal.reader.reception(now - COVERAGE_HOURS * 3600)
         devices = self._devices()
         return coverage(
             record,
@@ -228,7 +230,7 @@ class Service:
             {device.mac: device.name for device in devices},
             # A plant sensor with old firmware advertises no frames, and is heard all the same.
             [device.mac for device in devices if device.listed and not device.heard],
-            COVERAGE_HOURS,
+            hours_listened(record, now, self._started),
         )
 
     async def _open_kept(self) -> None:

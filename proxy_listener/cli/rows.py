@@ -136,12 +136,25 @@ def history_row(one: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def proxy_coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
-    """A proxy of ``/coverage`` as cells."""
+def coverage_in_words(coverage: Mapping[str, Any]) -> str:
+    """Over how long and how many frames ``/coverage`` judges, and what it does not judge."""
+    over = f"{coverage['frames']} frames in {age(coverage['hours'] * 3600)} of listening"
+    if not coverage["judged"]:
+        return f"{over}: too early to judge, which needs a day, and 100 frames of a device"
+    few = sum(not device["judged"] for device in coverage["devices"])
+    return over + (
+        f"; {few} of {len(coverage['devices'])} devices are not judged: fewer than 100 frames" if few else ""
+    )
+
+
+def proxy_coverage_row(proxy: Mapping[str, Any], names: Mapping[str, str], *, judged: bool = True) -> list[Any]:
+    """A proxy of ``/coverage`` as cells. ``judged``: there are frames enough for a verdict."""
     alone = {names.get(mac, mac): share for mac, share in proxy["lost_without"].items()}
     verdict = "hears nothing" if proxy["hears_nothing"] else "adds nothing"
     if not (proxy["hears_nothing"] or proxy["adds_nothing"]):
         verdict = _shares_in_words(alone, NAMED)
+    if not judged:
+        verdict = "too early"
     return [proxy["proxy"], proxy["room"], proxy["devices"], proxy["frames"], verdict]
 
 

@@ -19,6 +19,7 @@ from proxy_listener.cli.rows import (
     advice_in_words,
     clock_in_words,
     counts_in_words,
+    coverage_in_words,
     device_coverage_row,
     device_row,
     log_in_words,
@@ -189,9 +190,10 @@ def coverage(options: Options) -> None:
         print_json(document)
         return
     names = {device["mac"]: device["name"] for device in known}
-    click.echo(f"frames of the last {age(document['hours'] * 3600)}")
+    click.echo(coverage_in_words(document))
     if document["proxies"]:
-        rows = [proxy_coverage_row(proxy, names) for proxy in document["proxies"]]
+        judged = document["judged"]
+        rows = [proxy_coverage_row(proxy, names, judged=judged) for proxy in document["proxies"]]
         print_table(PROXY_COVERAGE_HEAD, rows, colored=options.colored())
     if document["devices"]:
         click.echo("")

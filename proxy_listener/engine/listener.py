@@ -187,13 +187,13 @@ class Listener:
         """An encrypted frame of a device without a bindkey is kept until there is one."""
         if device.model is None:
             self.devices.name(device, model, advert.heard)
-        self._alive(device, advert)
+        proxy, address, address_type, rssi, _, time, _ = advert
+        device.serial += self.devices.memory.keep(address, time, proxy, rssi, address_type, uuid, payload)
+        self._alive(device, advert, device.serial)
         self._locate(device, advert.heard)
         if device.key is not KeyState.MISSING:
             device.key = KeyState.MISSING
             self.devices.notify("key_missing", device)
-        proxy, address, address_type, rssi, _, time, _ = advert
-        self.devices.memory.keep(address, time, proxy, rssi, address_type, uuid, payload)
         return Outcome.NO_BINDKEY
 
     def _authenticated(self, device: Device, advert: Advert, frame: Frame, found: Found, key_id: bytes) -> Outcome:

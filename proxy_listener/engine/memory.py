@@ -52,5 +52,5 @@ class Memory(Protocol):
 
     def keep(
         self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, uuid: int, payload: bytes
-    ) -> None:
-        """Keep an encrypted frame for when its bindkey arrives."""
+    ) -> bool:
+        """Keep an encrypted frame for when its bindkey arrives; whether it is not a copy of one that is kept."""

@@ -72,18 +72,19 @@ class Tables:
             waiting[proxy, mac, hour] = heard + before[0], alone + before[1], frames + before[2]
         self._wake()
 
-    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, data: bytes) -> None:
-        """Keep an encrypted frame (its service data) until its key is entered. A copy of a kept frame is ignored."""
+    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, data: bytes) -> bool:
+        """Keep an encrypted frame (its service data) until its key is entered. False for a copy, which is ignored."""
         if (mac, data) in self._recently_sealed:
-            return
+            return False
         if len(self.pending.seal) >= SEAL_WAITING:
             self.seal_lost += 1
-            return
+            return True
         while len(self._recently_sealed) >= SEAL_WAITING:
             del self._recently_sealed[next(iter(self._recently_sealed))]
         self._recently_sealed[mac, data] = None
         self.pending.seal.append(Sealed(0, mac, time, proxy, rssi, address_type, data))
         self._wake()
+        return True
 
     def unseal(self, mac: Address, ids: Iterable[int]) -> None:
         """Remove kept frames of a device, by their ids."""

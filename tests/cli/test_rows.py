@@ -7,6 +7,7 @@ import pytest
 from proxy_listener.cli.rows import (
     advice_in_words,
     counts_in_words,
+    coverage_in_words,
     events_in_words,
     log_in_words,
     no_readings_in_words,
@@ -73,6 +74,26 @@ def test_why_a_history_is_empty(key, cause, words):
     kept = {"frames": 37, "since": "2026-11-26T12:00:00Z"} if cause else None
     device = {"name": "Cup", "key": key, "cause": cause, "kept": kept, "advice": "Get its key." if cause else ""}
     assert re.match(words, no_readings_in_words(device))
+
+
+@pytest.mark.parametrize(
+    ("hours", "judged", "words"),
+    [
+        (
+            8 / 3600,
+            False,
+            "312 frames in 8 s of listening: too early to judge, which needs a day, and 100 frames of a device",
+        ),
+        (168.0, True, "312 frames in 7 d of listening; 1 of 2 devices are not judged: fewer than 100 frames"),
+    ],
+)
+def test_coverage_says_over_what_it_judges(hours, judged, words):
+    """How long, how many frames, and what it does not judge; a proxy has no verdict then."""
+    devices = [{"judged": True}, {"judged": False}]
+    assert coverage_in_words({"hours": hours, "frames": 312, "judged": judged, "devices": devices}) == words
+    proxy = {"proxy": "p", "room": "", "devices": 1, "frames": 5, "lost_without": {}, "hears_nothing": False}
+    row = proxy_coverage_row(proxy | {"adds_nothing": True}, {}, judged=judged)
+    assert row[4] == ("adds nothing" if judged else "too early")
 
 
 def test_one_line_says_what_to_do_about_all_devices_of_one_kind():

@@ -127,7 +127,7 @@ def test_coverage_shows_what_each_proxy_adds(call, state):
     """What is lost without a proxy, a proxy that adds nothing, and a device that no proxy hears."""
     lines = [" ".join(line.split()) for line in call("coverage", "--state", state).stdout.splitlines()]
     assert lines == [
-        "frames of the last 7 d",
+        "210 frames in 7 d of listening",
         "proxy room devices frames lost without it",
         "hall-proxy Hall 1 10 adds nothing",
         "kitchen-proxy Kitchen 1 200 Bedroom climate 95 %",

@@ -127,10 +127,10 @@ async def capture():
 
 async def covered():
     """What app answers: one proxy carries the bedroom alone, one adds nothing, the attic is heard by nobody."""
-    heard = [DeviceCoverage(MAC, "Bedroom climate", 200, {"hall-proxy": 0.05, "kitchen-proxy": 1.0}, None)]
+    heard = [DeviceCoverage(MAC, "Bedroom climate", 200, {"hall-proxy": 0.05, "kitchen-proxy": 1.0}, None, True)]
     kitchen = ProxyCoverage("kitchen-proxy", "Kitchen", 200, 190, 1, {MAC: 0.95}, False, False)
     hall = ProxyCoverage("hall-proxy", "Hall", 10, 0, 1, {}, True, False)
-    return Coverage(168.0, heard, [hall, kitchen], [MAC + 1])
+    return Coverage(168.0, 210, True, heard, [hall, kitchen], [MAC + 1])
 
 
 HOUSE = View(lambda: [BEDROOM, ATTIC], lambda: [PROXY, TAKEN], lambda: {"decoded": 7, "replay": 0})

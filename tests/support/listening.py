@@ -51,7 +51,9 @@ class SetMemory:
         self.unlisted.setdefault(mac, time)
 
     def keep(self, mac, time, proxy, rssi, address_type, uuid, payload):
+        new = payload not in self.sealed
         self.sealed.append(payload)
+        return new
 
     def append(self, reading: Reading) -> None:
         self.rows[reading.mac].append(KnownFrame(reading.identity, reading.trust, reading.time, reading.late))

@@ -101,7 +101,12 @@ async def test_what_is_served_is_what_is_described(start, journal, path, served)
     async def coverage():
         return Coverage(
             168.0,
-            [DeviceCoverage(1, "climate", 9, {"p": 1.0}, "p"), DeviceCoverage(2, "lock", 9, {"p": 0.5}, None)],
+            18,
+            True,
+            [
+                DeviceCoverage(1, "climate", 9, {"p": 1.0}, "p", True),
+                DeviceCoverage(2, "lock", 9, {"p": 0.5}, None, False),
+            ],
             [ProxyCoverage("p", "r", 9, 9, 1, {1: 1.0}, False, False)],
             [3],
         )

@@ -19,7 +19,8 @@ const descending = (shares) => Object.entries(shares).sort((a, b) => b[1] - a[1]
 const total = (proxy) => Object.values(proxy.lost_without).reduce((sum, share) => sum + share, 0);
 
 // [icon, word, explanation]
-function verdict(proxy) {
+function verdict(proxy, judged) {
+  if (!judged) return ["busy", "too early", ""];
   if (proxy.hears_nothing) return ["bad", "hears nothing", "Is it live, and in reach of anything?"];
   if (proxy.adds_nothing) return ["off", "adds nothing", "Others hear all that it hears."];
   const hanging = Object.values(proxy.lost_without).filter((share) => share >= HANGS).length;
@@ -39,8 +40,8 @@ function meter(size) {
     svg("rect", { class: "rest", width: 100, height: 4 }), svg("rect", { width: size.toFixed(1), height: 4 }));
 }
 
-function proxyRow(proxy, names, most) {
-  const [kind, word, advice] = verdict(proxy);
+function proxyRow(proxy, names, most, judged) {
+  const [kind, word, advice] = verdict(proxy, judged);
   const size = most > 0 ? (total(proxy) / most) * 100 : 0;
   return el("tr", {},
     el("th", { scope: "row" }, name(proxy.room || proxy.proxy), el("small", {}, name(proxy.proxy))),
@@ -53,7 +54,8 @@ function proxyRow(proxy, names, most) {
 function deviceRow(device) {
   const by = descending(device.shares);
   const shown = by.slice(0, NAMED).map(([proxy, share]) => el("span", { class: "share" }, name(proxy), " ", el("small", {}, percent(share))));
-  return el("tr", {}, el("th", { scope: "row" }, link(device.mac, device.name || device.mac)),
+  const few = device.judged ? null : el("small", {}, "not judged");
+  return el("tr", {}, el("th", { scope: "row" }, link(device.mac, device.name || device.mac), few),
     el("td", { class: "number", "data-label": "frames" }, grouped(device.frames)), el("td", { class: "lost" }, shown, by.length > NAMED ? el("small", {}, `and ${by.length - NAMED} more`) : null));
 }
 
@@ -67,16 +69,17 @@ function section(id, title, ...content) {
 }
 
 // Devices that depend on one proxy: only one hears them, or the others hear less than half of their frames.
-function hanging({ devices, proxies }) {
+function hanging({ devices, proxies, judged }) {
   const found = new Set(devices.filter((device) => device.only !== null).map((device) => device.mac));
   for (const { lost_without } of proxies) {
     for (const [mac, share] of Object.entries(lost_without)) if (share >= HANGS) found.add(mac);
   }
-  return devices.filter((device) => found.has(device.mac)).sort((a, b) => byName(a.name, b.name));
+  return devices.filter((device) => judged && device.judged && found.has(device.mac)).sort((a, b) => byName(a.name, b.name));
 }
 
 function drawn(report, devices) {
-  const { hours, proxies, unheard } = report;
+  const { hours, frames, judged, proxies, unheard } = report;
+  const known = report.devices.filter((device) => device.judged);
   const names = new Map([...devices.values()].map((device) => [device.mac, device.name]));
   const alone = hanging(report);
   const deaf = proxies.filter((proxy) => proxy.hears_nothing);
@@ -85,18 +88,22 @@ function drawn(report, devices) {
   const most = Math.max(0, ...proxies.map(total));
   return [
     el("dl", { class: "figures" },
-      figure("Devices heard", report.devices.length, `in ${age(hours * 3600)}`, false),
+      figure("Listened", age(hours * 3600), `${grouped(frames)} frames`, false),
+      figure("Devices judged", known.length, `of ${report.devices.length}`, false),
       figure("Hang on one proxy", alone.length, "", false),
       figure("Heard by nobody", unheard.length, "", unheard.length > 0),
       figure("Proxies that hear nothing", deaf.length, `of ${proxies.length}`, deaf.length > 0),
       figure("Proxies that add nothing", spare.length, spare.length > 1 ? "each by itself" : "", false)),
+    !judged && el("p", { class: "need" }, mark("busy"), " ", el("b", {}, "Too early to judge."), " A day of listening is needed, and a hundred frames of a device. Until then these are counts only."),
     unheard.length > 0 && section("unheard", "Heard by nobody",
       el("ul", { class: "names" }, unheard.map((mac) => el("li", {}, link(mac, names.get(mac) ?? mac)))),
       el("p", { class: "advice" }, "Out of reach of every proxy, or the cell is empty.")),
     section("without", "What each proxy carries",
-      table("Carries", PROXY_HEADS, order.map((proxy) => proxyRow(proxy, names, most)), "No proxy is known yet.")),
+      table("Carries", PROXY_HEADS, order.map((proxy) => proxyRow(proxy, names, most, judged)), "No proxy is known yet.")),
     section("alone", "Hang on one proxy",
-      table("Alone", DEVICE_HEADS, alone.map(deviceRow), "None: whichever proxy fails, others hear its devices.")),
+      table("Alone", DEVICE_HEADS, alone.map(deviceRow), judged ? "None of those judged: whichever proxy fails, others hear their devices." : "Not judged yet.")),
+    section("all", "Devices",
+      table("Alone", DEVICE_HEADS, report.devices.map(deviceRow), "No device is known yet.")),
   ].filter(Boolean);
 }
 
