@@ -94,15 +94,22 @@ async def _message(response: aiohttp.ClientResponse) -> str:
         return f"the service answered {response.status}"
 
 
+@asynccontextmanager
+async def connected(state: Path) -> AsyncIterator[ServiceClient]:
+    """A client of the service of this state directory. It connects with the first question."""
+    socket = state / CONTROL_SOCKET
+    connector = aiohttp.UnixConnector(path=str(socket))
+    # Reads through a proxy and live streams take as long as they take.
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=LINE_LIMIT) as session:
+        yield ServiceClient(session, socket)
+
+
 def ask(state: Path, question: Callable[[ServiceClient], Awaitable[T]]) -> T:
     """Run ``question`` against the service of this state directory."""
 
     async def run() -> T:
-        socket = state / CONTROL_SOCKET
-        connector = aiohttp.UnixConnector(path=str(socket))
-        # Reads through a proxy and live streams take as long as they take.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=LINE_LIMIT) as session:
-            return await question(ServiceClient(session, socket))
+        async with connected(state) as service:
+            return await question(service)
 
     return asyncio.run(run())

@@ -15,10 +15,12 @@ from proxy_listener.cli.verb import Listing, Options, Verb, nearest_existing
 from proxy_listener.config import Config, doubts, find, load
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.secrets import bindkey
-from proxy_listener.formats import FORMATS, MAIN_UUID
+from proxy_listener.formats import FORMATS, MAIN_UUID, model_named
 from proxy_listener.formats.explain import explain
+from proxy_listener.history import known_devices
 from proxy_listener.model.advertisement import mac_text, parse_mac, service_data
 from proxy_listener.model.errors import ConfigError, DecodeError
+from proxy_listener.model.models import Model
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
 from proxy_listener.state import CONTROL_SOCKET
@@ -69,8 +71,14 @@ def _description(config: Config, state: Path) -> dict[str, Any]:
         if web.listen
         else f"the control socket only, {state / CONTROL_SOCKET}",
         "proxies": [_proxy(proxy, config.discovery) for proxy in config.proxies],
-        "devices": [_device(device) for device in config.devices],
+        "devices": _devices(config, state / history.path),
     }
+
+
+def _devices(config: Config, history: Path) -> list[dict[str, Any]]:
+    """The devices with an entry. What kind of device each is, is in the history, if the service has run."""
+    models = {device.mac: model_named(device.model) for device in known_devices(history)}
+    return [_device(device, models.get(device.mac)) for device in config.devices]
 
 
 def _discovery(discovery: DiscoverySettings) -> str:
@@ -107,7 +115,7 @@ def _proxy(proxy: ProxySettings, discovery: DiscoverySettings) -> dict[str, Any]
     }
 
 
-def _device(device: DeviceSettings) -> dict[str, Any]:
+def _device(device: DeviceSettings, model: Model | None) -> dict[str, Any]:
     schemes = {24: "MiBeacon v2/v3", 32: "MiBeacon v4/v5"}
     keys = [f"{len(key)} digits, {schemes[len(key)]}" for key in device.bindkey]
     wishes = [f"{word} {', '.join(names)}" for word in ("prefer", "only", "avoid") if (names := getattr(device, word))]
@@ -115,9 +123,18 @@ def _device(device: DeviceSettings) -> dict[str, Any]:
         "name": device.name,
         "mac": mac_text(device.mac),
         "key": " / ".join(keys) or "none: plain frames only",
-        "read": "off" if device.read is None else _duration(device.read),
+        "read": _read(device.read, model),
         "proxies": "; ".join(wishes) or "any",
     }
+
+
+def _read(interval: float | None, model: Model | None) -> str | None:
+    """How often the device is read over a connection. None for a model that is not."""
+    if model is not None and model.reader is None:
+        return None
+    if interval is None:
+        return "off"
+    return _duration(interval) + (", if it can be read" if model is None else "")
 
 
 def _duration(seconds: float) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 CELL_LIMIT = 300
 
-GAP, LAST = 2, 30
-"""Characters between columns, and the least width of the last column."""
+GAP, LAST, LAST_ON_ONE_LINE = 2, 30, 60
+"""Characters between columns; the least width of the last column where it wraps, and where it does not."""
 
 NUMBERS = ("adv/s", "rssi", "score", "devices", "frames")
 """Columns that are aligned to the right."""
@@ -53,30 +53,36 @@ def age(seconds: float | None) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def table_for(head: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> "Table":
+def table_for(head: Sequence[str], rows: Sequence[Sequence[Any]], width: int, *, wrap: bool = True) -> "Table":
     """The table for a terminal of this width. The last column wraps; expendable columns are left out where it would be
-    too narrow. If that is not enough, the first column wraps, too.
+    too narrow. If that is not enough, the first column wraps, too. Without ``wrap`` each row has one line, and what
+    does not fit is cut off.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     texts = [list(map(cell, row)) for row in rows]
-    shown = _columns_that_fit(head, texts, width)
+    widths = [max(map(len, (word, *(row[column] for row in texts)))) + GAP for column, word in enumerate(head)]
+    shown = _columns_that_fit(head, widths, width, LAST if wrap else LAST_ON_ONE_LINE)
+    overflow: Literal["fold", "ellipsis"] = "fold" if wrap else "ellipsis"
+    last_width = None if wrap else max(1, width - sum(widths[column] for column in shown[:-1]) - GAP)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
     for column in shown:
         side: Literal["left", "right"] = "right" if head[column] in NUMBERS else "left"
-        table.add_column(head[column], justify=side, overflow="fold", no_wrap=0 < column < len(head) - 1)
+        last = column == len(head) - 1
+        most = last_width if last else None
+        no_wrap = not wrap or (column > 0 and not last)
+        table.add_column(head[column], justify=side, overflow=overflow, no_wrap=no_wrap, max_width=most)
     for row in texts:
         table.add_row(*(Text(row[column], style=STYLES.get(row[column], "")) for column in shown))
     return table
 
 
-def _columns_that_fit(head: Sequence[str], texts: Sequence[Sequence[str]], width: int) -> list[int]:
-    widths = [max(map(len, (word, *(row[column] for row in texts)))) + GAP for column, word in enumerate(head)]
+def _columns_that_fit(head: Sequence[str], widths: Sequence[int], width: int, last: int) -> list[int]:
     shown = list(range(len(head)))
     for word in EXPENDABLE:
-        if sum(widths[column] for column in shown[:-1]) + min(LAST, widths[-1]) <= width:
+        if sum(widths[column] for column in shown[:-1]) + min(last, widths[-1]) <= width:
             break
         if word in head[:-1]:
             shown.remove(head.index(word))
@@ -126,11 +132,14 @@ def open_output(output: str) -> Iterator[TextIO]:
 
 @contextmanager
 def progress(*, plain: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A function that shows a step of a read on standard error: as a line, or on a terminal, where the step is counted,
-    as a bar. ``plain``: never as a bar.
+    """A function that shows a step of a read on standard error, where that is a terminal: a line, and a bar where the
+    step is counted. ``plain``: lines only, and one for all the counts of a step.
     """
-    if plain or not sys.stderr.isatty():
-        yield _print_step
+    if not sys.stderr.isatty():
+        yield lambda _step: None
+        return
+    if plain:
+        yield _StepLines().show
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -149,9 +158,15 @@ def progress(*, plain: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         yield advance
 
 
-def _print_step(step: Mapping[str, Any]) -> None:
-    counted = f" {step['done']} of {step['total']}" if step["total"] else ""
-    click.echo(_step_text(step) + counted, err=True)
+class _StepLines:
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def show(self, step: Mapping[str, Any]) -> None:
+        text = _step_text(step)
+        if text != self._shown:
+            self._shown = text
+            click.echo(text, err=True)
 
 
 def _step_text(step: Mapping[str, Any]) -> str:

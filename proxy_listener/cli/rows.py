@@ -30,6 +30,9 @@ BEST = 3
 NAMED = 4
 """Devices that are named as lost without a proxy."""
 
+NAMED_BY_UNIT = ("temperature", "illuminance", "conductivity", "mass")
+"""Quantities that a short list shows without their name: no other one of a device has that unit."""
+
 EVENT = ("event", "type", "fired", "time", "age")
 """Keys of an event that are not shown as its properties."""
 
@@ -52,12 +55,12 @@ def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def device_row(device: Mapping[str, Any]) -> list[Any]:
-    """A device of ``/devices`` as cells."""
+def device_row(device: Mapping[str, Any], *, short: bool = False) -> list[Any]:
+    """A device of ``/devices`` as cells. ``short``: names that the unit implies are left out."""
     shown = [quantity for quantity in device["values"] if quantity not in DETAILS]
     shown.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     values = {quantity: device["values"][quantity]["value"] for quantity in shown}
-    words = [values_in_words(values)] if values else []
+    words = [values_in_words(values, short=short)] if values else []
     if device["event"]:
         words.append(f"{events_in_words([device['event']])} {age(device['event']['age'])} ago")
     heard = age(device["heard_age"])
@@ -168,14 +171,15 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{word.replace('_', ' ')} {number}" for word, number in counts.items())
 
 
-def values_in_words(values: Mapping[str, Any]) -> str:
-    """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``. Only numbers get a unit."""
+def values_in_words(values: Mapping[str, Any], *, short: bool = False) -> str:
+    """``{"temperature": 21.5}`` -> ``temperature 21.5 °C``, or in ``short`` ``21.5 °C``. Only numbers get a unit."""
     words = []
     for quantity, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         known = QUANTITIES.get(quantity) if number else None
         text = f"{value:.6g}" if isinstance(value, float) else cell(value)
-        words.append(f"{quantity.replace('_', ' ')} {text} {known.unit.symbol if known else ''}".rstrip())
+        name = "" if short and quantity in NAMED_BY_UNIT else quantity.replace("_", " ")
+        words.append(f"{name} {text} {known.unit.symbol if known else ''}".strip())
     return ", ".join(words)
 
 

@@ -1,6 +1,5 @@
 """The verbs that ask the running service for its state or for a read: API answers in, tables, lines or JSON out."""
 
-import asyncio
 import json
 import sys
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from proxy_listener.cli.client import ServiceClient, ask
-from proxy_listener.cli.output import age, cell, print_json, print_listing, print_table, progress, table_for
+from proxy_listener.cli.output import age, cell, print_json, print_listing, print_table, progress
 from proxy_listener.cli.rows import (
     DEVICE_COVERAGE_HEAD,
     DEVICE_HEAD,
@@ -28,12 +27,10 @@ from proxy_listener.cli.rows import (
     route_row,
     values_in_words,
 )
+from proxy_listener.cli.screen import follow, live_screen
 from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.status import NOT_EXPECTED
-
-REDRAW = 1.0
-"""Seconds between requests of the live table."""
 
 UNUSED_NAMED = 5
 """Nodes that are named as not used."""
@@ -94,7 +91,11 @@ def devices(options: Options) -> None:
 def watch(options: Options) -> None:
     """Readings as they come: a live table, or JSON Lines where there is no terminal."""
     try:
-        ask(options.state_directory(), _print_events if options.json or not sys.stdout.isatty() else _live_table)
+        if options.json or not sys.stdout.isatty():
+            ask(options.state_directory(), _print_events)
+        else:
+            with live_screen(options) as screen:
+                ask(options.state_directory(), lambda service: follow(service, screen))
     except KeyboardInterrupt:
         return
 
@@ -110,17 +111,6 @@ async def _print_events(service: ServiceClient) -> None:
         elif line.startswith("data: "):
             click.echo(line.removeprefix("data: "))
     raise NotRunningError("the service stopped")
-
-
-async def _live_table(service: ServiceClient) -> None:
-    from rich.live import Live
-
-    with Live(auto_refresh=False) as live:
-        while True:
-            documents = await service.get("/devices")
-            documents.sort(key=lambda device: (device["heard_age"] is None, device["heard_age"]))
-            live.update(table_for(DEVICE_HEAD, list(map(device_row, documents)), live.console.width), refresh=True)
-            await asyncio.sleep(REDRAW)
 
 
 @click.command(cls=Listing)

@@ -13,7 +13,7 @@ import resource
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
 import click
@@ -101,11 +101,11 @@ class Options:
         """Whether standard output is a terminal that wants colours (https://no-color.org)."""
         return sys.stdout.isatty() and not self.no_color and not os.environ.get("NO_COLOR")
 
-    def start_logs(self, *, quiet: bool = False) -> None:
-        """Set up logging as the options say."""
+    def start_logs(self, stream: TextIO | None = None) -> None:
+        """Set up logging as the options say, to standard error or to ``stream``."""
         from proxy_listener import logs
 
-        logs.configure(verbose=self.verbose, quiet=quiet, as_json=self.log_json)
+        logs.configure(verbose=self.verbose, as_json=self.log_json, stream=stream)
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:

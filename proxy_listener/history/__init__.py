@@ -7,6 +7,7 @@ Readings come in by :meth:`Journal.append`; rows go out by feeds (live), by curs
 from proxy_listener.history.followers import Cursor, Feed
 from proxy_listener.history.journal import Journal, Storage
 from proxy_listener.history.queries import Latest, Point, Sealed, StoredDevice
+from proxy_listener.history.reader import known_devices
 from proxy_listener.history.schema import Row
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Sealed",
     "Storage",
     "StoredDevice",
+    "known_devices",
 ]

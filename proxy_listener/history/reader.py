@@ -7,6 +7,8 @@ start use, look rows up by key within microseconds, through a connection that st
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
@@ -25,6 +27,17 @@ PAGE = 1_000
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def known_devices(path: Path) -> list[StoredDevice]:
+    """The devices of the history file at ``path``, for a program that does not run the service; empty where it cannot
+    be read. It writes nothing, not even the files that SQLite makes beside it.
+    """
+    try:
+        with closing(reader(path.absolute(), immutable=not path.with_name(path.name + "-wal").exists())) as connection:
+            return queries.devices(connection)
+    except FAULTS:
+        return []
 
 
 class Reader:

@@ -187,6 +187,8 @@ class House:
         sensor = self._sensors.get(packet.address)
         if sensor is not None and not sensor[0].advertises:
             return
+        if sensor is not None and packet.frame is not None:
+            sensor[0].measure(packet.frame.values)
         self.truth.on_air(packet.frame, now)
         for proxy in self.proxies:
             rssi = receive(self._reception, mean_rssi(packet.place, proxy.room.place), proxy.room.loss)

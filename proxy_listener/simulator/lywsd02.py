@@ -7,12 +7,13 @@ device does, also where that is unhelpful; ``live`` has the true values.
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 import attrs
 
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Value
 from proxy_listener.node import air
 from proxy_listener.node.air import GattService, Lost, Notified, OpenError, OperationError
 from proxy_listener.simulator import lywsd02_table as table
@@ -91,6 +92,11 @@ class ClockSensor:
     def live(self) -> dict[str, float | int]:
         """The values that a read must give."""
         return {"temperature": self.hundredths / 100, "humidity": self.humidity, "battery": self.battery}
+
+    def measure(self, values: Mapping[str, Value]) -> None:
+        """It measures these values now, as its advertisements say."""
+        self.hundredths = round(float(values.get("temperature", self.hundredths / 100)) * 100)
+        self.humidity = int(values.get("humidity", self.humidity))
 
     @property
     def clock(self) -> float:

@@ -6,13 +6,14 @@ the sensor does, and :attr:`PlantSensor.live` has the values that a correct read
 
 import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Literal, TypeAlias
 
 import attrs
 
 from proxy_listener.model.advertisement import Address
+from proxy_listener.model.reading import Value
 from proxy_listener.node import air
 from proxy_listener.node.air import GattService, Lost, Notified, OpenError, OperationError
 from proxy_listener.simulator import miflora_table as table
@@ -94,6 +95,13 @@ class PlantSensor:
             "conductivity": self.conductivity,
             "battery": self.battery,
         }
+
+    def measure(self, values: Mapping[str, Value]) -> None:
+        """It measures these values now, as its advertisements say."""
+        self.tenths = round(float(values.get("temperature", self.tenths / 10)) * 10)
+        self.light = int(values.get("illuminance", self.light))
+        self.moisture = int(values.get("moisture", self.moisture))
+        self.conductivity = int(values.get("conductivity", self.conductivity))
 
     @property
     def clock(self) -> int:
