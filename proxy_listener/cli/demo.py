@@ -44,7 +44,7 @@ PAGE_PORT = 8099
 LAST_BATCHES = 1.0
 """Seconds for the last advertisements to arrive: proxies batch for 200 ms, and are read every 50 ms."""
 
-SETTLED, ROUTES_WANTED, PATIENCE = 3, 2, 10.0
+SETTLED, ROUTES_WANTED, PATIENCE = 2, 2, 10.0
 """Frames of a plant after which every room near it has heard it; proxies between which its read can choose; and seconds
 after which less is enough.
 """

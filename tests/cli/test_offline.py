@@ -1,8 +1,12 @@
 """The verbs check and decode."""
 
+import asyncio
 import json
 
 import pytest
+from support.control_service import reading
+
+from proxy_listener.history import Journal
 
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
@@ -66,6 +70,24 @@ def test_check_as_json(call, house):
         {"name": "kitchen-proxy", "mac": None, "room": "Kitchen", "address": "192.0.2.10:6053", "key": "shared"}
     ]
     assert len(document["warnings"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "read"),
+    [("HHCCJCY01", "12h"), ("LYWSD03MMC", None), ("0x1234", None), (None, "12h, if it can be read")],
+)
+async def test_check_says_how_often_a_device_is_read_only_of_models_that_are(call, house, tmp_path, model, read):
+    """The model is that of the history. Reading it leaves nothing behind in the state directory."""
+    state = tmp_path / "state"
+    state.mkdir()
+    if model is not None:
+        journal = Journal(state / "history.db")
+        journal.append(reading(1, mac=0xC47C8D6A3E7A, model=model))
+        await journal.close()
+    before = set(state.iterdir())
+    result = await asyncio.to_thread(call, "check", "--json", "-c", house, "--state", state)
+    assert json.loads(result.stdout)["devices"][1]["read"] == read
+    assert set(state.iterdir()) == before
 
 
 def test_the_configuration_of_the_working_directory_is_found(call, house):

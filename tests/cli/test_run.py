@@ -1,10 +1,12 @@
 """The verb run, as a user starts it."""
 
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
+from support.terminal import on_terminal
 
 pytestmark = pytest.mark.mdns("listed")
 
@@ -25,3 +27,13 @@ def test_run_waits_for_its_proxies_and_ends_on_sigterm(config_file, tmp_path):
     assert (
         second.stderr.splitlines()[-1] == f"process {first.pid} already runs with the state directory {tmp_path}/state"
     )
+
+
+async def test_run_on_a_terminal_shows_the_table_with_the_log_below_and_leaves_the_log(config_file, tmp_path):
+    """JSON Lines are for pipes. At the end every log line is there as a whole."""
+    async with on_terminal("run", "-c", config_file, "--state", tmp_path / "state") as terminal:
+        await terminal.until(
+            r"Bedroom climate +A4:C1:38:02:83:F4 .*waiting(?s:.*)\d\d:\d\d:\d\d info +listening  proxies=1"
+        )
+        assert await terminal.interrupt() == 0
+        assert re.search(r"\d{4}-\d\d-\d\dT\S+Z info +stopped\n$", terminal.text)

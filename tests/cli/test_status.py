@@ -8,6 +8,7 @@ import sys
 import attrs
 import pytest
 from support.control_service import ACTIONS, HOSTILE, HOUSE, PROXY, answering, running_service
+from support.terminal import on_terminal
 
 from proxy_listener.cli.status import print_status
 from proxy_listener.cli.verb import Options
@@ -101,11 +102,11 @@ def test_every_listing_has_json(call, state, verb):
     assert json.loads(result.stdout)
 
 
-def test_a_read_shows_its_steps_and_its_values(call, state):
-    """Steps on standard error, values on standard output."""
+def test_a_read_shows_its_values_and_its_steps_only_on_a_terminal(call, state):
+    """A file or a pipe gets no line for each step."""
     result = call("read", "Bedroom", "--state", state)
     assert result.exit_code == 0
-    assert result.stderr.splitlines() == ["connecting through kitchen-proxy", "log through kitchen-proxy 3 of 9"]
+    assert result.stderr == ""
     assert result.stdout.splitlines() == ["read through kitchen-proxy", "battery 87 %"]
 
 
@@ -113,7 +114,24 @@ def test_a_failed_read_shows_its_attempts(call, state):
     """Status 1."""
     result = call("read", "Bedroom", "--history", "--state", state)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-2:] == ["kitchen-proxy: too late", "no route was left"]
+    assert result.stderr.splitlines() == ["kitchen-proxy: too late", "no route was left"]
+
+
+@pytest.mark.parametrize("plain", [(), ("--no-color",)])
+async def test_a_read_shows_its_steps_on_a_terminal(tmp_path, plain):
+    with running_service(tmp_path, ACTIONS) as state:
+        async with on_terminal("read", "Bedroom", "--state", state, *plain) as terminal:
+            await terminal.until(r"connecting through kitchen-proxy *\n(?s:.*)log through kitchen-proxy")
+            await terminal.until("battery 87 %")
+
+
+async def test_watch_on_a_terminal_is_a_table_that_fits(tmp_path):
+    """One line a device, and no JSON."""
+    with running_service(tmp_path, ACTIONS) as state:
+        async with on_terminal("watch", "--state", state) as terminal:
+            await terminal.until(r"Bedroom climate +Bedroom +4 s +21.3 °C, battery 87 %")
+            assert await terminal.interrupt() == 0
+            assert "{" not in terminal.text
 
 
 def test_a_read_shows_that_the_clock_was_set(call, state):
