@@ -147,4 +147,4 @@ def test_only_the_demo_imports_the_simulator():
         for room, path in modules()
         if room != "simulator" and any(name.startswith("proxy_listener.simulator") for name in imports(path))
     }
-    assert importers == {Path("cli/demo.py")}
+    assert importers == {Path("cli/demo.py"), Path("cli/demo_summary.py")}

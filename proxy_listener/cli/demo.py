@@ -57,9 +57,9 @@ NOT_EMPTY = "{} holds the history of a service; the demo needs a directory of it
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed is another house.")
 @click.option("--rooms", type=click.IntRange(1, 50), default=4, show_default=True)
 @click.option("--devices", type=click.IntRange(0, 300), default=12, show_default=True)
-@click.option("--page/--no-page", default=True, show_default=True, help="Serve the page on loopback.")
+@click.option("--no-page", is_flag=True, help="Serve no page. Otherwise it is on loopback.")
 @click.pass_obj
-def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int, page: bool) -> None:
+def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int, no_page: bool) -> None:
     """A simulated house through the same engine as run, over real TCP, Noise and mDNS on loopback.
 
     A live table on a terminal, JSON Lines elsewhere or with --json. One plant is read over a connection. At the end the
@@ -70,7 +70,7 @@ def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int, 
     """
     house = House(seed, rooms, devices, instance=str(os.getpid()))
     with _state_directory(options.state) as state:
-        run = Demo(house, state, seconds or None, f"{LOOPBACK}:{_free_port()}" if page else None)
+        run = Demo(house, state, seconds or None, None if no_page else f"{LOOPBACK}:{_free_port()}")
         with asyncio.Runner(loop_factory=lambda: event_loop(ServiceSettings().coalesce)) as runner:
             if options.json or not on_terminal():
                 click.echo("\n".join(run.places()), err=True)
