@@ -80,6 +80,7 @@ class Service:
             unlisted=self._shows_unlisted,
             behind=journal.behind,
             reads=lambda: self._reads.ended,
+            read_times=lambda mac: self._reads.times(mac),  # noqa: PLW0108  the reads are made below
             admissions=lambda: self.pipeline.devices.admissions(loop.time()),
         )
         self._capture = LiveCapture(self.pipeline.hear, self.fleet.listen)

@@ -68,6 +68,7 @@ class ProxyStatus:
     slots_limit: int | None = None
     connecting: bool = False  # a connection to a device is being set up: the room is deaf meanwhile
     wifi_rssi: int | None = None
+    round_trip: float = attrs.field(default=0.0, metadata=INTERNAL)  # seconds that it takes to answer; 0: not known
     outcomes: Mapping[str, int] = attrs.field(factory=dict)
 
 
@@ -148,12 +149,24 @@ class Admissions:
 
 
 @attrs.frozen
+class ReadTimes:
+    """When a device was last read over a connection, and when the next read is due, in seconds since 1970.
+
+    ``last`` None: never. ``due`` None: not read by schedule; in the past: the read waits for a proxy or a good signal.
+    """
+
+    last: float | None
+    due: float | None
+
+
+@attrs.frozen
 class View:
     """What a sink or the page may ask about the house, as callables that the service gives.
 
     ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
     are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
-    how many did since start. ``admissions``: of devices without an entry.
+    how many did since start. ``admissions``: of devices without an entry. ``read_times``: None for a device that is
+    not read.
     """
 
     devices: Callable[[], Sequence[DeviceStatus]]
@@ -164,3 +177,4 @@ class View:
     behind: Callable[[], Mapping[str, int]] = dict
     reads: Callable[[], Mapping[str, int]] = dict
     admissions: Callable[[], Admissions] = Admissions
+    read_times: Callable[[Address], ReadTimes | None] = lambda _mac: None

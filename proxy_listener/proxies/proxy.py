@@ -118,6 +118,11 @@ class Proxy:
         return self.node.flags if self.node is not None else 0
 
     @property
+    def round_trip(self) -> float:
+        """Seconds that the node takes to answer, as its session measured; 0 while not known."""
+        return self._session.round_trip if self._session is not None else 0.0
+
+    @property
     def connecting(self) -> bool:
         """Set while a connection to a device is opened (:mod:`proxy_listener.proxies.connection`): the proxy does not
         scan meanwhile.
@@ -325,5 +330,6 @@ class Proxy:
             slots_limit=slots.limit if slots is not None else None,
             connecting=self.connecting,
             wifi_rssi=session.wifi_rssi if session is not None else None,
+            round_trip=self.round_trip,
             outcomes={str(outcome): receiver.outcomes[outcome] for outcome in Outcome if receiver.outcomes[outcome]},
         )

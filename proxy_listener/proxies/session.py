@@ -74,6 +74,7 @@ class ProxySession:
         self.slots: Slots | None = None
         self.scanner: BluetoothScannerStateResponse | None = None
         self.connecting = False
+        self.round_trip = 0.0
         self.newest_wins = False
         self._sleeps = False
         self._wifi: WifiSignal | None = None

@@ -17,7 +17,7 @@ import structlog
 from proxy_listener.gatt.interface import GattReader
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.settings import DeviceSettings
-from proxy_listener.model.status import Heard, ProxyStatus
+from proxy_listener.model.status import Heard, ProxyStatus, ReadTimes
 from proxy_listener.reads.interface import OnProgress, Progress, ReadContext, ReadOptions, ReadReport, ReadTiming
 from proxy_listener.reads.ranking import Candidate, ProxyPool, able, chosen, free, hearing, rank
 from proxy_listener.reads.read import Read, now
@@ -171,7 +171,13 @@ class ReadQueue:
                 self._plans[mac].interval, self._plans[mac].limit = entry.read, entry.read_limit
 
     def explain(self, mac: Address) -> list[Candidate]:
-        """Every proxy, best first, and why it would be chosen for a read now or not."""
+        """Every proxy, best first, and why it would be chosen for a read now or not.
+
+        Empty if the model has no reader.
+        """
+        status = self._context.device(mac)
+        if status is not None and status.product is not None and self._context.reader(status) is None:
+            return []
         entry = self._entries.get(mac) or DeviceSettings(mac)
         return rank(self._pool.situation(entry, self._context.heard(mac), self._context.proxies(), now()))
 
@@ -189,6 +195,14 @@ class ReadQueue:
             plan.restore(self._context.noted("reads", mac) or "", now(), self._context.wall())
             self._plans[mac] = plan
         return plan
+
+    def times(self, mac: Address) -> ReadTimes | None:
+        """When a device was read last and is due next; None if it has no entry or no reader."""
+        if mac not in self._entries or self._context.reader(self._context.device(mac)) is None:
+            return None
+        plan, shift = self.plan(mac), self._context.wall() - now()
+        due = plan.next_at(now())
+        return ReadTimes(None if plan.read is None else plan.read + shift, None if due is None else due + shift)
 
     def _read(
         self, entry: DeviceSettings, reader: GattReader, on_progress: OnProgress, candidates: Sequence[Candidate] = ()

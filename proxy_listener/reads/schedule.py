@@ -85,6 +85,13 @@ class Plan:
             due = max(due, self.tried + max(APART, self._backoff()))
         return due
 
+    def next_at(self, now: float) -> float | None:
+        """When the next scheduled read may begin: when it is due, and the limit allows it."""
+        due = self.due_at()
+        if due is None or self.allowed(now):
+            return due
+        return max(due, sorted(self.connections)[-self.limit] + DAY) if self.limit else None
+
     def _backoff(self) -> float:
         return min(DAY, HOUR * 2.0 ** min(self.misses - 1, 10)) if self.misses else 0.0
 

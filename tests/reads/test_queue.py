@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.plant_house import LIVE, PLANT, ROOMS, ignore, plant_house
 
+from proxy_listener.model.timing import DAY
 from proxy_listener.node.firmware import NodeTiming
 from proxy_listener.proxies.timing import GattTiming
 from proxy_listener.reads import ReadTiming
@@ -49,6 +50,29 @@ async def test_devices_that_are_not_read():
         house.product_id = None
         assert "has not been heard" in (await house.reads.read_now(PLANT, LIVE, ignore)).detail
         assert sum(air.opens for air in house.airs.values()) == 0
+
+
+async def test_when_it_was_read_and_is_due():
+    """A device that is read has its last and its next read as times of day; what nothing reads has neither."""
+    async with plant_house(ROOMS) as house:
+        before = house.reads.times(PLANT)
+        assert before.last is None
+        assert before.due is not None
+        await house.reads.read_now(PLANT, LIVE, ignore)
+        after = house.start_reads().times(PLANT)
+        assert after.last >= house.readings[-1].time
+        assert after.due - after.last == pytest.approx(DAY)
+        house.entries.clear()
+        assert house.start_reads().times(PLANT) is None
+
+
+async def test_what_nothing_reads_has_no_routes():
+    """A model without a reader has no candidates and no times; a plant has one candidate for each proxy."""
+    async with plant_house(ROOMS) as house:
+        assert {candidate.proxy for candidate in house.reads.explain(PLANT)} == set(ROOMS)
+        house.product_id = 0x055B
+        assert house.reads.explain(PLANT) == []
+        assert house.reads.times(PLANT) is None
 
 
 async def test_the_schedule():

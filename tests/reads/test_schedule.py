@@ -28,6 +28,15 @@ def test_once_a_day_and_a_little_later_each_time():
     assert read.due_at() == pytest.approx(105.0 + DAY + 0.5 * HOUR)
 
 
+def test_the_next_read_waits_for_the_limit():
+    """A read that is due begins when the oldest counted connection is a day old; a limit of 0 allows none."""
+    read = plan(interval=HOUR, limit=2, connections=[100.0, 7_000.0], read=7_000.0)
+    assert read.due_at() == 7_000.0 + HOUR
+    assert read.next_at(8_000.0) == 100.0 + DAY
+    assert read.next_at(100.0 + DAY) == read.due_at()
+    assert plan(limit=0).next_at(0.0) is None
+
+
 def test_off_is_off():
     """With ``read = "off"`` nothing is ever due."""
     assert plan(interval=None).due_at() is None
