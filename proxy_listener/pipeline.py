@@ -17,7 +17,7 @@ from proxy_listener.engine.devices import Devices, Notice
 from proxy_listener.engine.kept import open_kept
 from proxy_listener.engine.listener import Listener
 from proxy_listener.engine.memory import KeptFrame
-from proxy_listener.formats import MAIN_UUID, find_ours, model_named
+from proxy_listener.formats import find_ours, model_named
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address, ForeignFilter, mac_text
 from proxy_listener.model.errors import NoReadingError, ProxyListenerError
@@ -98,10 +98,10 @@ class JournalMemory:
         return model_named(self._models.get(mac, ""))
 
     def keep(
-        self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, _uuid: int, payload: bytes
+        self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, uuid: int, payload: bytes
     ) -> bool:
         """Kept with the history, bounded."""
-        return self._journal.tables.seal(mac, time, proxy, rssi, address_type, payload)
+        return self._journal.tables.seal(mac, time, proxy, rssi, address_type, payload, uuid)
 
 
 def open_journal(config: Config, state: Path | None) -> Journal:
@@ -204,8 +204,8 @@ class Pipeline:
         done: list[int] = []
         async for sealed in self.journal.reader.sealed(device.address):
             if (device.address, sealed.id) not in self._emitted:
-                id_, mac, time, proxy, rssi, address_type, data = sealed
-                frame = KeptFrame(id_, mac, time, proxy, rssi, address_type, MAIN_UUID, data)
+                id_, mac, time, proxy, rssi, address_type, data, uuid = sealed
+                frame = KeptFrame(id_, mac, time, proxy, rssi, address_type, uuid, data)
                 try:
                     reading = open_kept(self.listener, device, frame)
                 except NoReadingError as error:

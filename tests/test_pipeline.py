@@ -102,7 +102,7 @@ async def test_kept_frames_stay_kept_until_their_readings_are_committed(tmp_path
             assert house.hear(sealed(counter), counter, KEYED.mac) is Outcome.NO_BINDKEY
         await house.journal.flush()
         house.pipeline.devices.configure([KEYED], "emit")
-        with full_disk(path, 20_000):
+        with full_disk(path, 5_000):
             with pytest.raises(ProxyListenerError, match="stay kept"):
                 await house.pipeline.open_kept()
             assert house.journal.sealed_counts == {KEYED.mac: 300}
@@ -153,7 +153,7 @@ async def test_kept_frames_whose_readings_the_full_buffer_lost_are_told_again(tm
         house.hear(sealed(counter), counter, KEYED.mac)
     await journal.flush()
     house.pipeline.devices.configure([KEYED], "emit")
-    with full_disk(path, 20_000):
+    with full_disk(path, 5_000):
         with pytest.raises(ProxyListenerError, match="stay kept"):
             await house.pipeline.open_kept()
         for now in range(256):

@@ -103,6 +103,7 @@ def _narrower(secrets: Secrets) -> dict[type, dict[str, Hook]]:
         },
         HistorySettings: {
             "keep": at_least(fields.duration, 1, expected='expected at least "1s"'),
+            "commit": fields.within(fields.duration, 0, 60, 'expected at most "60s"'),
             "max_size": fields.within(fields.size, 10**8, 10**15, 'expected "100MB" to "1000TB"'),
         },
         WebSettings: {"listen": fields.listen, "hosts": names},

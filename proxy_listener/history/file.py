@@ -18,6 +18,7 @@ from pathlib import Path
 import attrs
 import structlog
 
+from proxy_listener.history.fold import fold
 from proxy_listener.history.migration import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -31,12 +32,18 @@ from proxy_listener.history.migration import (
     sync_directory,
     unused,
 )
+from proxy_listener.history.schema import REMOVE_FROM_INDEXES
 from proxy_listener.model.errors import ProxyListenerError
 
 log = structlog.get_logger()
 
 CHECK_BUDGET = 2.0
 """Seconds that the check may hold up the start; a larger file is checked to its end in the background."""
+
+CHECKPOINT = 4_000
+"""Pages in the write-ahead log, 4 MB, before SQLite moves them into the file: a page that many commits wrote goes into
+the file once.
+"""
 
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 
@@ -112,6 +119,7 @@ def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Mi
     if path is None:
         connection = _configure(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
         fill(connection, migrations)
+        connection.execute(REMOVE_FROM_INDEXES)
         return Store(None, connection, migrations, fresh=True)
     path = path.absolute()
     alarm = None
@@ -174,8 +182,11 @@ def _open(path: Path, migrations: Sequence[Migration], *, check: bool) -> tuple[
         _compare_tables(connection, [step for step in migrations if step.version <= version])
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_checkpoint(TRUNCATE)"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         whole = _check(connection) if check else True
         _migrate(path, connection, migrations)
+        connection.execute(REMOVE_FROM_INDEXES)
+        _fold(path, connection)
     except BaseException:
         connection.close()
         raise
@@ -225,6 +236,20 @@ def _migrate(path: Path, connection: sqlite3.Connection, migrations: Sequence[Mi
         ) from error
 
 
+def _fold(path: Path, connection: sqlite3.Connection) -> None:
+    """What a killed process had not folded. A full disk is no reason not to start: the rows are read one by one."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        fold(connection)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if damaged(error):
+            raise
+        log.warning("the newest rows of the history could not be indexed yet", file=path.name, error=str(error))
+
+
 def _check(connection: sqlite3.Connection) -> bool:
     """False where the budget ended before the check did; DamageError where it found something."""
     end = time.monotonic() + CHECK_BUDGET
@@ -259,7 +284,7 @@ def _configure(connection: sqlite3.Connection) -> sqlite3.Connection:
     """So that nothing in a foreign file's schema is executed and no page of it is trusted."""
     if setconfig := getattr(connection, "setconfig", None):  # Python 3.12 and later
         setconfig(getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE"), True)  # noqa: B009  absent on 3.11, and from its types
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "cache_size = -4000"):
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "cache_size = -2000"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("PRAGMA journal_size_limit = 16777216")
     return connection

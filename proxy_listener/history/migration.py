@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 import structlog
 
-from proxy_listener.history.schema import FIRST_TABLES
+from proxy_listener.history.schema import FIRST_TABLES, PAGE_SIZE, SECOND_TABLES
 from proxy_listener.model.errors import ConfigError, Problem
 
 log = structlog.get_logger()
@@ -40,7 +40,12 @@ class Migration:
     rewrites: bool
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
+def _append_only(connection: sqlite3.Connection) -> None:
+    for statement in SECOND_TABLES:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(2, _append_only, rewrites=True),)
 """Every step since format 1, in order. What a released step does never changes."""
 
 
@@ -64,6 +69,7 @@ class FormatError(ConfigError):
 
 def fill(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Makes the tables in an empty database: those of format 1, then every step."""
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     connection.executescript(f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; {FIRST_TABLES}")
     for step in migrations:
         step.apply(connection)
@@ -90,6 +96,8 @@ def migrate(path: Path, connection: sqlite3.Connection, migrations: Sequence[Mig
             _take(connection, step)
         copied |= step.rewrites
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if copied:
+        _pack(path, connection)
 
 
 def _take(connection: sqlite3.Connection, step: Migration) -> None:
@@ -103,6 +111,20 @@ def _take(connection: sqlite3.Connection, step: Migration) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _pack(path: Path, connection: sqlite3.Connection) -> None:
+    """Gives back the room of the tables that a step replaced, and takes pages of the size that new files have. SQLite
+    undoes it where it is interrupted. Where the disk has no room for it, the history works as it is.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        log.warning("history could not be packed; it works, with larger pages", file=path.name, error=str(error))
+    finally:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
 
 
 @contextmanager

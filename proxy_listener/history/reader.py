@@ -17,6 +17,7 @@ from proxy_listener.history import queries
 from proxy_listener.history.file import FAULTS, Store, reader
 from proxy_listener.history.queries import Latest, Point, Sealed, StoredDevice
 from proxy_listener.history.schema import Row
+from proxy_listener.history.tail import Tail
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.history import KnownFrame, Reception
 
@@ -41,26 +42,28 @@ def known_devices(path: Path) -> list[StoredDevice]:
 
 
 class Reader:
-    """All that is committed in a store."""
+    """All that is committed in a store, of which ``tail`` is not folded yet."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tail: Tail) -> None:
         self._store = store
+        self._tail = tail
         self._connection: sqlite3.Connection | None = None
         self._readable = True
 
     def known(self, mac: Address, identity: bytes) -> bool:
         """Whether an authenticated frame is committed; False where the disk cannot be read."""
-        return bool(self._query_now(queries.known, mac, identity))
+        return self._tail.known(mac, identity) or bool(self._query_now(queries.known, mac, identity))
 
     def highest_identity(self, mac: Address, prefix: bytes) -> bytes | None:
         """The highest identity of a device's authenticated frames that begins so: empty where there is none, None where
         the disk cannot be read.
         """
-        return self._query_now(queries.highest_identity, mac, prefix)
+        folded = self._query_now(queries.highest_identity, mac, prefix)
+        return None if folded is None else max(folded, self._tail.highest_identity(mac, prefix))
 
     def newest(self, mac: Address, count: int, more_seconds: float, more: int) -> list[KnownFrame]:
         """The newest rows of a device, as :func:`queries.newest`; empty where the disk cannot be read."""
-        return self._query_now(queries.newest, mac, count, more_seconds, more) or []
+        return self._query_now(queries.newest, mac, self._tail.ids(mac), count, more_seconds, more) or []
 
     def devices(self) -> list[StoredDevice]:
         """Every device that the history knows."""
@@ -68,7 +71,7 @@ class Reader:
 
     def latest(self, mac: Address) -> dict[str, Latest]:
         """Quantity -> live state of a device: the newest value from a read or from a frame that was not late."""
-        return self._query_now(queries.latest, mac) or {}
+        return self._query_now(queries.latest, mac, self._tail.ids(mac)) or {}
 
     async def readings(
         self, mac: Address | None = None, since: float | None = None, until: float | None = None, limit: int = 1000

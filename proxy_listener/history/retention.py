@@ -6,13 +6,13 @@ them. Invariant: one step takes a few milliseconds however large a table is, bec
 Where there is no room, the device with the most rows gives its oldest first. So a flood in one device's name costs that
 device its past and no other: it stops where what is left of it is as small as the next. A device that sends seldom, a
 door or a leak sensor, loses nothing until all others are down to its size. Identities are never removed: they are the
-memory against replays. SQLite uses freed pages again, so the file stops growing.
+memory against replays. Only rows that are folded are removed. SQLite uses freed pages again, so the file stops growing.
 """
 
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -43,6 +43,9 @@ ROUND = 200
 
 FAULT_PAUSE = 60.0
 """Seconds without an attempt to make room after one that failed."""
+
+TAIL_SHARE = 50
+"""Where rows that are not indexed are more than a 50th of ``max_size``, they are indexed first."""
 
 SHOWN = 5
 """Devices that the warning names."""
@@ -81,9 +84,9 @@ class Holdings:
     def counted(cls, connection: sqlite3.Connection) -> "Holdings":
         """By what is in the file. Takes seconds for a large one."""
         rows: dict[Holding, int] = {}
-        tables: tuple[Table, ...] = ("reading", "summary")
-        for table in tables:
-            found = connection.execute(f"SELECT mac, count(*) FROM {table} GROUP BY mac")  # noqa: S608  constants
+        tables: Mapping[Table, str] = {"reading": "by_device", "summary": "summary"}
+        for table, counted in tables.items():
+            found = connection.execute(f"SELECT mac, count(*) FROM {counted} GROUP BY mac")  # noqa: S608  constants
             rows |= {Holding(table, mac): count for mac, count in found}
         (rows[Holding("hearing", None)],) = connection.execute("SELECT count(*) FROM hearing").fetchone()
         return cls(rows)
@@ -125,7 +128,9 @@ class Holdings:
 
 
 class Retention:
-    """Keeps the history within what the settings allow. ``clock`` gives wall seconds."""
+    """Keeps the history within what the settings allow. ``clock`` gives wall seconds; ``fold`` indexes the newest rows,
+    because only indexed rows are removed.
+    """
 
     def __init__(
         self,
@@ -134,7 +139,9 @@ class Retention:
         thread: ThreadPoolExecutor,
         settings: HistorySettings,
         clock: Callable[[], float],
+        fold: Callable[[], Awaitable[None]],
     ) -> None:
+        self._fold = fold
         self._store = store
         self._writer = writer
         self._thread = thread
@@ -177,7 +184,7 @@ class Retention:
                 log.warning("old history could not be removed", error=str(error))
 
     async def _remove_older(self, before: float, sealed_before: float) -> bool:
-        sealed, more = await self._in_thread(self._writer.remove, remove_older, before, sealed_before)
+        sealed, more = await self._in_thread(self._writer.change, remove_older, before, sealed_before)
         if sealed:
             await self._in_thread(self._writer.count_sealed)
         return more
@@ -211,6 +218,8 @@ class Retention:
 
     async def _make_room(self, holdings: Holdings) -> None:
         """Steps without a pause between them: a commit that waits goes in between, because one thread does both."""
+        if self._writer.tail.rows * BYTES["reading"] > self._settings.max_size // TAIL_SHARE:
+            await self._fold()
         for _ in range(ROUND):
             if self._writer.size <= self._settings.max_size:
                 break
@@ -218,7 +227,7 @@ class Retention:
             if not plan:
                 self.count_again()
                 break
-            removed = await self._in_thread(self._writer.remove, remove_oldest, plan)
+            removed = await self._in_thread(self._writer.change, remove_oldest, plan)
             for (holding, _), rows in zip(plan, removed, strict=True):
                 holdings.subtract(holding, rows)
                 if holding.table == "reading" and holding.mac is not None:
@@ -256,13 +265,16 @@ def remove_older(connection: sqlite3.Connection, before: float, sealed_before: f
 
     How many sealed frames that were, and whether there may be more of anything.
     """
-    sealed = _remove_before(connection, "sealed", sealed_before)
-    removed = _remove_before(connection, "reading", before)
+    sealed = _remove_before(connection, "sealed", "sealed", sealed_before)
+    removed = _remove_before(connection, "reading", "by_time", before)
     heard = connection.execute("DELETE FROM hearing WHERE hour < ?", (before // 3600,)).rowcount
     slots = _remove_slots_before(connection, before // SLOT)
     connection.execute("DELETE FROM latest WHERE mac IN (SELECT mac FROM device WHERE time < ?)", (before,))
     connection.execute("DELETE FROM device WHERE time < ?", (before,))
-    unheard = "DELETE FROM admitted WHERE time < ? AND mac NOT IN (SELECT mac FROM device)"
+    unheard = (
+        "DELETE FROM admitted WHERE time < ? AND mac NOT IN (SELECT mac FROM device UNION "
+        "SELECT mac FROM reading WHERE id > (SELECT position FROM fold))"
+    )
     connection.execute(unheard, (before,))
     return sealed, STEP in (sealed, removed, slots) or heard > STEP
 
@@ -280,7 +292,7 @@ def _remove_oldest(connection: sqlite3.Connection, holding: Holding, rows: int) 
         return connection.execute(f"DELETE FROM hearing WHERE (hour, proxy, mac) IN ({oldest})", (rows,)).rowcount  # noqa: S608  a constant
     if holding.table == "summary":
         return _remove_oldest_slots(connection, holding.mac, rows)
-    oldest = "SELECT id FROM reading WHERE mac = ? ORDER BY time LIMIT ?"
+    oldest = "SELECT id FROM by_device WHERE mac = ? ORDER BY time LIMIT ?"
     return connection.execute(f"DELETE FROM reading WHERE id IN ({oldest})", (holding.mac, rows)).rowcount  # noqa: S608  a constant
 
 
@@ -298,8 +310,8 @@ def _remove_oldest_slots(connection: sqlite3.Connection, mac: Address | None, ro
     return sum(connection.execute(remove, (mac, quantity, end)).rowcount for quantity in oldest)
 
 
-def _remove_before(connection: sqlite3.Connection, table: str, before: float) -> int:
-    oldest = f"SELECT id FROM {table} WHERE time < ? ORDER BY time LIMIT {STEP}"  # noqa: S608  constants
+def _remove_before(connection: sqlite3.Connection, table: str, index: str, before: float) -> int:
+    oldest = f"SELECT id FROM {index} WHERE time < ? ORDER BY time LIMIT {STEP}"  # noqa: S608  constants
     return connection.execute(f"DELETE FROM {table} WHERE id IN ({oldest})", (before,)).rowcount  # noqa: S608  constants
 
 

@@ -55,6 +55,49 @@ Files are recognised by the text of their tables, so a file made by this program
 line breaks, as one that was migrated.
 """
 
+SECOND_TABLES = (
+    """CREATE TABLE appended (
+    id INTEGER PRIMARY KEY, mac INTEGER NOT NULL, time REAL NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL,
+    source TEXT NOT NULL, proxy TEXT NOT NULL, room TEXT NOT NULL, rssi INTEGER, counter INTEGER, trust TEXT NOT NULL,
+    late INTEGER NOT NULL, "values" TEXT NOT NULL, events TEXT, fires INTEGER NOT NULL, stale TEXT,
+    identity BLOB NOT NULL) STRICT""",
+    """CREATE TABLE by_device (mac INTEGER NOT NULL, time REAL NOT NULL, id INTEGER NOT NULL,
+    PRIMARY KEY (mac, time, id)) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE by_time (time REAL NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (time, id)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE by_arrival (mac INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (mac, id)) STRICT, WITHOUT ROWID",
+    """CREATE TABLE by_event (mac INTEGER NOT NULL, time REAL NOT NULL, id INTEGER NOT NULL,
+    PRIMARY KEY (mac, time, id)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE by_log (mac INTEGER NOT NULL, time REAL NOT NULL, id INTEGER NOT NULL,
+    PRIMARY KEY (mac, time)) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE fold (only INTEGER PRIMARY KEY CHECK (only = 1), position INTEGER NOT NULL) STRICT",
+    "INSERT INTO fold SELECT 1, coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'reading'), 0)",
+    "INSERT INTO appended SELECT * FROM reading ORDER BY id",
+    "INSERT INTO by_device SELECT mac, time, id FROM reading ORDER BY mac, time, id",
+    "INSERT INTO by_time SELECT time, id FROM reading ORDER BY time, id",
+    "INSERT INTO by_arrival SELECT mac, id FROM reading WHERE source = 'advertisement' ORDER BY mac, id",
+    "INSERT INTO by_event SELECT mac, time, id FROM reading WHERE events IS NOT NULL ORDER BY mac, time, id",
+    "INSERT INTO by_log SELECT mac, time, id FROM reading WHERE source = 'history' ORDER BY mac, time",
+    "DROP TABLE reading",
+    "ALTER TABLE appended RENAME TO reading",
+    "ALTER TABLE sealed ADD COLUMN uuid INTEGER NOT NULL DEFAULT 65173",
+)
+"""Format 2: ``reading`` has no index and no AUTOINCREMENT, so that a commit writes the page that it appends to and no
+other. Its indexes are tables, which :mod:`proxy_listener.history.fold` fills. A frame that waits for a key has its
+UUID; those of format 1 are all MiBeacon's, 0xFE95.
+"""
+
+REMOVE_FROM_INDEXES = """CREATE TEMP TRIGGER reading_removed AFTER DELETE ON main.reading BEGIN
+    DELETE FROM by_device WHERE mac = old.mac AND time = old.time AND id = old.id;
+    DELETE FROM by_time WHERE time = old.time AND id = old.id;
+    DELETE FROM by_arrival WHERE mac = old.mac AND id = old.id;
+    DELETE FROM by_event WHERE mac = old.mac AND time = old.time AND id = old.id;
+    DELETE FROM by_log WHERE mac = old.mac AND time = old.time AND id = old.id;
+END"""
+"""For a connection that removes rows; not in the file, because nothing in a foreign file's schema may run."""
+
+PAGE_SIZE = 1024
+"""Bytes. A commit of a few rows writes whole pages: 1.0 KiB a reading at 10/s where pages of 4096 bytes take 1.4."""
+
 SLOT = 600
 """Seconds of one row of ``summary``, from which plots of more than a few days are drawn."""
 

@@ -72,8 +72,10 @@ class Tables:
             waiting[proxy, mac, hour] = heard + before[0], alone + before[1], frames + before[2]
         self._wake()
 
-    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, data: bytes) -> bool:
-        """Keep an encrypted frame (its service data) until its key is entered. False for a copy, which is ignored."""
+    def seal(self, mac: Address, time: float, proxy: str, rssi: int, address_type: int, data: bytes, uuid: int) -> bool:
+        """Keep an encrypted frame (its service data under ``uuid``) until its key is entered. False for a copy, which
+        is ignored.
+        """
         if (mac, data) in self._recently_sealed:
             return False
         if len(self.pending.seal) >= SEAL_WAITING:
@@ -82,7 +84,7 @@ class Tables:
         while len(self._recently_sealed) >= SEAL_WAITING:
             del self._recently_sealed[next(iter(self._recently_sealed))]
         self._recently_sealed[mac, data] = None
-        self.pending.seal.append(Sealed(0, mac, time, proxy, rssi, address_type, data))
+        self.pending.seal.append(Sealed(0, mac, time, proxy, rssi, address_type, data, uuid))
         self._wake()
         return True
 

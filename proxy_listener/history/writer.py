@@ -1,20 +1,21 @@
 """The writer: everything that waits becomes one transaction.
 
-A :class:`Batch` goes in; the ids of the rows that are committed now come out. Invariant: a batch counts once. Its
-number is written with it, so a batch that reached the disk although its commit failed is found after the file was
-opened again, and not written twice.
+A :class:`Batch` goes in; the ids of the rows that are committed now come out. Invariant: a batch counts once. After a
+commit failed, the file may hold the batch nevertheless: its rows are recognised by their ids, and what a second time
+would add up, the counts of reception, by the batch's number, which is written with them.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import attrs
 
+from proxy_listener.history import queries
 from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
 from proxy_listener.history.queries import Sealed
-from proxy_listener.history.schema import INSERT, SLOT, Row, record_of
+from proxy_listener.history.schema import INSERT, Row, record_of
+from proxy_listener.history.tail import Tail
 from proxy_listener.model.advertisement import Address
 
 SEALED_PER_DEVICE = 10_000
@@ -22,17 +23,10 @@ SEALED_BYTES = 64 << 20
 SEALED_OVERHEAD = 64
 """Bounds of the frames without a key, per device and in all; the overhead is what SQLite needs beside the data."""
 
-_IDENTITY = "INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING"
-_LATEST = """INSERT INTO latest VALUES (?, ?, ?, ?, ?) ON CONFLICT (mac, quantity) DO UPDATE SET
-    value = excluded.value, time = excluded.time, counter = excluded.counter"""
-_DEVICE = """INSERT INTO device VALUES (?, ?, ?, ?, 1) ON CONFLICT (mac) DO UPDATE SET
-    name = excluded.name, model = excluded.model, time = max(time, excluded.time), readings = readings + 1"""
-_SUMMARY = """INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (mac, quantity, slot) DO UPDATE SET
-    low = min(low, excluded.low), high = max(high, excluded.high), total = total + excluded.total, count = count + 1"""
 _HEARING = """INSERT INTO hearing (proxy, mac, hour, heard, alone, frames) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (hour, proxy, mac) DO UPDATE SET
     heard = heard + excluded.heard, alone = alone + excluded.alone, frames = frames + excluded.frames"""
-_SEALED = """INSERT INTO sealed (mac, time, proxy, rssi, address_type, data) VALUES (?, ?, ?, ?, ?, ?)
+_SEALED = """INSERT INTO sealed (mac, time, proxy, rssi, address_type, data, uuid) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
 
 _UNSTORABLE = (
@@ -47,6 +41,9 @@ _UNSTORABLE = (
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_Key: TypeAlias = tuple[Address, bytes | float]
+"""What an authenticated frame is known by, or an entry of a device's log."""
 
 
 @attrs.define
@@ -84,6 +81,7 @@ class Writer:
     """
 
     store: Store
+    tail: Tail = attrs.field(factory=Tail)
     sealed_per_device: int = SEALED_PER_DEVICE
     sealed_limit: int = SEALED_BYTES
     sealed_count: dict[Address, int] = attrs.field(factory=dict, init=False)
@@ -116,8 +114,10 @@ class Writer:
         self.store.close()
         self._reopen(put_aside(self.store.path, why))
 
-    def remove(self, step: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one transaction that removes rows. After a fault it raises until a commit has opened the file again."""
+    def change(self, step: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one transaction that folds or removes rows. After a fault it raises until a commit has opened the file
+        again.
+        """
         if self._broken:
             raise self._broken
         try:
@@ -157,22 +157,61 @@ class Writer:
 
     def _write(self, batch: Batch, *, doubt: bool, singly: bool) -> Committed:
         with self.store.writing() as connection:
-            if doubt and connection.execute("SELECT 1 FROM batch WHERE number = ?", (batch.number,)).fetchone():
-                return self._found(connection, batch)
-            connection.execute("INSERT OR REPLACE INTO batch VALUES (1, ?)", (batch.number,))
-            done = (_write_singly if singly else _write_all)(connection, batch.rows)
+            found = _found(connection, batch) if doubt else frozenset()
+            rows = [row for row in batch.rows if row.id not in found]
+            done = (self._write_singly if singly else self._write_all)(connection, rows)
             self._small(connection, batch)
-            connection.executemany(_HEARING, [(*key, *counts) for key, counts in batch.hearing.items()])
+            self._count_reception(connection, batch, doubt=doubt)
             self._seal(connection, batch)
             self._measure()
-        return done
+        return attrs.evolve(done, ids=done.ids | found)
 
-    def _found(self, connection: sqlite3.Connection, batch: Batch) -> Committed:
-        if not batch.rows:
-            return Committed(frozenset())
-        ends = (batch.rows[0].id, batch.rows[-1].id)
-        found = frozenset(i for (i,) in connection.execute("SELECT id FROM reading WHERE id BETWEEN ? AND ?", ends))
-        return Committed(found, clashes=len(batch.rows) - len(found))
+    def _write_all(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
+        taken: set[_Key] = set()
+        ids = frozenset(row.id for row in rows if self._append(connection, row, taken))
+        return Committed(ids, clashes=len(rows) - len(ids))
+
+    def _write_singly(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
+        """Each row by itself, because one of them cannot be stored. The statement of that one changes nothing."""
+        taken: set[_Key] = set()
+        ids: set[int] = set()
+        clashes = refused = 0
+        for row in rows:
+            try:
+                if self._append(connection, row, taken):
+                    ids.add(row.id)
+                else:
+                    clashes += 1
+            except _UNSTORABLE:
+                refused += 1
+        return Committed(frozenset(ids), clashes, refused)
+
+    def _append(self, connection: sqlite3.Connection, row: Row, taken: set[_Key]) -> bool:
+        """False where the history has the frame, or the entry of the device's log. ``taken``: those of this batch."""
+        reading = row.reading
+        mac, identity = reading.mac, reading.identity
+        key: _Key | None = None
+        if reading.trust == "authenticated" and identity:
+            key = mac, identity
+            known = self.tail.known(mac, identity) or queries.known(connection, mac, identity)
+        elif reading.source == "history":
+            key = mac, reading.time
+            known = self.tail.logged(mac, reading.time) or queries.logged(connection, mac, reading.time)
+        if key is not None and (known or key in taken):
+            return False
+        if not connection.execute(INSERT, record_of(row)).rowcount:
+            return False
+        if key is not None:
+            taken.add(key)
+        return True
+
+    def _count_reception(self, connection: sqlite3.Connection, batch: Batch, *, doubt: bool) -> None:
+        if not batch.hearing:
+            return
+        if doubt and connection.execute("SELECT 1 FROM batch WHERE number = ?", (batch.number,)).fetchone():
+            return
+        connection.execute("INSERT OR REPLACE INTO batch VALUES (1, ?)", (batch.number,))
+        connection.executemany(_HEARING, [(*key, *counts) for key, counts in batch.hearing.items()])
 
     def _small(self, connection: sqlite3.Connection, batch: Batch) -> None:
         for name, value in batch.notes.items():
@@ -229,42 +268,9 @@ class Writer:
         self.sealed_bytes = sum(size + count * SEALED_OVERHEAD for _, count, size, _ in counted)
 
 
-def _write_all(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
-    ids = frozenset(row.id for row in rows if _write(connection, row))
-    return Committed(ids, clashes=len(rows) - len(ids))
-
-
-def _write_singly(connection: sqlite3.Connection, rows: Sequence[Row]) -> Committed:
-    """Each row in a savepoint of its own, because one of them cannot be stored."""
-    ids: set[int] = set()
-    clashes = refused = 0
-    for row in rows:
-        connection.execute("SAVEPOINT one")
-        try:
-            if _write(connection, row):
-                ids.add(row.id)
-            else:
-                clashes += 1
-        except _UNSTORABLE:
-            connection.execute("ROLLBACK TO one")
-            refused += 1
-        connection.execute("RELEASE one")
-    return Committed(frozenset(ids), clashes, refused)
-
-
-def _write(connection: sqlite3.Connection, row: Row) -> bool:
-    """The row and what is derived from it; False where a unique index knows it already."""
-    r = row.reading
-    if r.trust == "authenticated" and r.identity and not connection.execute(_IDENTITY, (r.mac, r.identity)).rowcount:
-        return False
-    if not connection.execute(INSERT, record_of(row)).rowcount:
-        return False
-    connection.execute(_DEVICE, (r.mac, r.name, r.model, r.time))
-    slot = int(r.time // SLOT)
-    for quantity, value in r.values.items():
-        if r.source != "history" and quantity not in r.stale:
-            connection.execute(_LATEST, (r.mac, quantity, json.dumps(value), r.time, r.counter))
-        if isinstance(value, int | float):
-            number: Any = float(value)
-            connection.execute(_SUMMARY, (r.mac, quantity, slot, number, number, number))
-    return True
+def _found(connection: sqlite3.Connection, batch: Batch) -> frozenset[int]:
+    """The rows of a batch that are in the file."""
+    if not batch.rows:
+        return frozenset()
+    ends = (batch.rows[0].id, batch.rows[-1].id)
+    return frozenset(id_ for (id_,) in connection.execute("SELECT id FROM reading WHERE id BETWEEN ? AND ?", ends))

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from proxy_listener.model.reading import Value
+from proxy_listener.model.reading import Reading, Value
 
 Form: TypeAlias = Literal["number", "flag", "text"]
 """What the values of a quantity are. A flag is true or false."""
@@ -210,6 +210,21 @@ FIRMWARE = _text("firmware", diagnostic=True)
 KEY_ID = _text("key_id")
 LOCK_METHOD = _text("lock_method")
 WEIGHING = _text("weighing", diagnostic=True)  # a scale's own time of the weighing: without a zone it is no timestamp
+
+
+_UNHURRIED = frozenset(
+    row.name for row in QUANTITIES.values() if row.form == "number" and (row.periodic or row.diagnostic)
+)
+"""Numbers that come again by themselves, and numbers about the device itself: nobody acts on them within seconds."""
+
+
+def urgent(reading: Reading) -> bool:
+    """Whether people act on a reading at once: it has an event, a flag, a text or a number such as a weight, or it is
+    the answer of a read.
+    """
+    if reading.events or reading.source == "read":
+        return True
+    return any(isinstance(value, bool | str) or name not in _UNHURRIED for name, value in reading.values.items())
 
 
 def form_of(value: Value) -> Form:

@@ -73,13 +73,14 @@ class DevicesSettings:
 @attrs.frozen
 class HistorySettings:
     """``[history]``: where readings are kept (relative to the state directory), for how many seconds, and in how many
-    bytes at most.
+    bytes at most. ``commit``: seconds that a reading waits for others at most, where nobody acts on it at once.
     """
 
     path: str = "history.db"
     keep: float = 400 * DAY
     sealed: float = 14 * DAY
     max_size: int = 4_000_000_000
+    commit: float = 2.0
 
 
 @attrs.frozen

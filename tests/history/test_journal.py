@@ -7,7 +7,9 @@ from contextlib import closing
 from support.made_readings import MAC, journal_at, reading
 
 from proxy_listener.history import Journal
-from proxy_listener.history.journal import PACE
+from proxy_listener.history.journal import FULL_BATCH, PACE
+from proxy_listener.model.reading import Event
+from proxy_listener.model.settings import HistorySettings
 
 
 async def test_a_row_that_a_feed_gets_is_committed(tmp_path):
@@ -56,6 +58,34 @@ async def test_a_commit_after_a_quiet_time_is_due_at_once(tmp_path):
         journal.append(reading(2))
         assert journal._planned.when() <= loop.time()
         await anext(feed)
+
+
+async def test_a_periodic_value_waits_and_an_event_takes_it_along(tmp_path):
+    """A temperature is due ``[history] commit`` later; a button's press is due at once, and both are in one commit."""
+    loop, patient = asyncio.get_running_loop(), HistorySettings(commit=30.0)
+    async with journal_at(tmp_path / "h.db", patient) as journal:
+        feed = journal.feed()
+        await asyncio.sleep(0)
+        begun = loop.time()
+        journal.append(reading(0))
+        assert begun + 30.0 <= journal._planned.when() <= loop.time() + 30.0
+        journal.append(reading(1, events=(Event("button", "press"),)))
+        assert journal._planned.when() <= loop.time()
+        await anext(feed)
+        assert [row.reading.counter for row in feed.take()] == [1]
+        assert journal._number == 1
+        journal.append(reading(2))
+        assert journal._planned.when() >= begun + 30.0
+
+
+async def test_many_periodic_values_do_not_wait(tmp_path):
+    """200 rows are a commit of their own, however long the window is."""
+    async with journal_at(tmp_path / "h.db", HistorySettings(commit=60.0)) as journal:
+        feed = journal.feed()
+        for number in range(FULL_BATCH):
+            journal.append(reading(number))
+        await anext(feed)
+        assert len(feed) == FULL_BATCH - 1
 
 
 async def test_a_frame_is_known_at_once_and_always(tmp_path):

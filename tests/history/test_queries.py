@@ -22,14 +22,20 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture
-async def journal(tmp_path):
+@pytest.fixture(params=["no row", "some rows", "every row"])
+async def journal(request, tmp_path):
+    """A history of which so many rows are folded: every answer is the same."""
     async with journal_at(tmp_path / "h.db") as journal:
         for number in range(0, 7200, 10):
             events = (Event("button", "press", {"n": number}),) if number % 3600 == 0 else ()
             journal.append(reading(number, events=events))
+            if number == 3000 and request.param == "some rows":
+                await journal.flush()
+                await journal.fold()
         journal.append(reading(5, mac=MAC + 1))
         await journal.flush()
+        if request.param == "every row":
+            await journal.fold()
         yield journal
 
 
@@ -54,6 +60,7 @@ async def test_hours_with_a_reading_and_times_of_a_log(journal):
 
 async def test_a_garbled_row_is_left_out_alone(journal):
     """Bytes that are no UTF-8 and JSON that is none, inside sound pages: every other row, and the live state, stand."""
+    await journal.fold()
     with journal._store.writing() as connection:
         connection.execute("UPDATE reading SET name = CAST(x'ff41' AS TEXT) WHERE counter = 100")
         connection.execute("UPDATE reading SET \"values\" = '{' WHERE counter = 200")

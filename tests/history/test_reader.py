@@ -76,6 +76,7 @@ async def test_a_disk_that_cannot_be_read_answers_nothing_and_is_logged_once(tmp
     async with journal_at(path) as journal:
         journal.append(reading(1))
         await journal.flush()
+        await journal.fold()
         path.rename(tmp_path / "away.db")
         with capture_logs() as logged:
             assert not journal.known(MAC, reading(1).identity)

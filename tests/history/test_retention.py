@@ -22,8 +22,8 @@ from proxy_listener.model.reading import Event
 from proxy_listener.model.settings import HistorySettings
 
 SMALL = 1_000_000
-SLACK = 300_000
-"""What the file may be larger for a moment: commits go on while a step of making room waits for its turn."""
+SLACK = 700_000
+"""What the file may be larger for a moment: the indexes of 9,000 rows, and what is committed before room is made."""
 
 WARNING = "history has reached max_size; the oldest readings of the devices with the most readings are removed"
 
@@ -187,7 +187,8 @@ async def test_summaries_and_hours_of_hearing_are_removed_where_they_are_most(tm
             Reception("hall", mac, hour, 1, 1, 1) for hour in range(1500) for mac in range(20)
         )
         await journal.flush()
-        journal._writer.remove(remove_older, -1.0, 0.0)
+        await journal.fold()
+        journal._writer.change(remove_older, -1.0, 0.0)
         before = journal.storage.size
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM reading")
@@ -215,7 +216,7 @@ async def test_nothing_left_to_remove_is_logged_once(tmp_path):
             assert (await anext(feed)).reading.counter == 7000
             assert journal.storage.ok
             async with asyncio.timeout(10):
-                while await numbers(journal):
+                while await numbers(journal) not in ([7000], []):  # the newest row is not indexed yet
                     pass
     assert len([entry for entry in logged if entry["log_level"] == "warning"]) == 1
 
@@ -268,10 +269,11 @@ async def test_what_is_too_old_goes_but_no_identity(tmp_path):
             journal.append(reading(number, events=(Event("button", "press"),)))
         journal.append(reading(0, mac=MAC + 1))
         journal.tables.record_reception([Reception("hall", MAC, 1, 1, 1, 1)])
-        journal.tables.seal(MAC, T0, "hall", -60, 0, b"old")
-        journal.tables.seal(MAC, T0 + 1400, "hall", -60, 0, b"new")
+        journal.tables.seal(MAC, T0, "hall", -60, 0, b"old", 0xFE95)
+        journal.tables.seal(MAC, T0 + 1400, "hall", -60, 0, b"new", 0xFE95)
         await journal.flush()
-        while journal._writer.remove(remove_older, T0 + 1400, T0 + 1)[1]:
+        await journal.fold()
+        while journal._writer.change(remove_older, T0 + 1400, T0 + 1)[1]:
             pass
         assert await numbers(journal) == list(range(1400, 1500))
         assert journal.known(MAC, reading(0).identity)

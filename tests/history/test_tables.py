@@ -37,13 +37,13 @@ async def test_the_small_tables_survive_a_restart(tmp_path):
 async def test_frames_without_a_key_wait_for_it(journal):
     """Each frame once, oldest first, per device; gone when opened."""
     for number in range(5):
-        journal.tables.seal(MAC, T0 + number, "hall", -60, 0, b"frame%d" % number)
-        journal.tables.seal(MAC, T0 + number, "kitchen", -70, 0, b"frame%d" % number)
-    journal.tables.seal(MAC + 1, T0, "hall", -60, 1, b"frame0")
+        journal.tables.seal(MAC, T0 + number, "hall", -60, 0, b"frame%d" % number, 0xFE95)
+        journal.tables.seal(MAC, T0 + number, "kitchen", -70, 0, b"frame%d" % number, 0xFE95)
+    journal.tables.seal(MAC + 1, T0, "hall", -60, 1, b"frame0", 0xFE95)
     await journal.flush()
     frames = [frame async for frame in journal.reader.sealed(MAC)]
     assert [frame.data for frame in frames] == [b"frame%d" % number for number in range(5)]
-    assert frames[0][1:] == (MAC, T0, "hall", -60, 0, b"frame0")
+    assert frames[0][1:] == (MAC, T0, "hall", -60, 0, b"frame0", 0xFE95)
     assert journal.sealed_counts == {MAC: 5, MAC + 1: 1}
     journal.tables.unseal(MAC, [frame.id for frame in frames[:4]])
     journal.tables.unseal(MAC, [frames[4].id + 1])
@@ -55,7 +55,7 @@ async def test_frames_without_a_key_wait_for_it(journal):
 async def test_frames_without_a_key_that_wait_for_a_commit_are_bounded(journal):
     """A flood between two commits: the first 2,000 frames are kept, the others are counted as lost."""
     for number in range(SEAL_WAITING + 7):
-        journal.tables.seal(MAC, T0, "hall", -60, 0, number.to_bytes(4, "big"))
+        journal.tables.seal(MAC, T0, "hall", -60, 0, number.to_bytes(4, "big"), 0xFE95)
     await journal.flush()
     assert (journal.sealed_counts, journal.sealed_lost) == ({MAC: SEAL_WAITING}, 7)
 

@@ -87,7 +87,8 @@ async def test_ids_only_grow(tmp_path):
         journal.append(reading(1))
         await journal.flush()
         (first,) = feed.take()
-        journal._writer.remove(remove_older, T0 + 1e6, T0)
+        await journal.fold()
+        journal._writer.change(remove_older, T0 + 1e6, T0)
     async with journal_at(path) as journal:
         feed = journal.feed()
         journal.append(reading(2))
@@ -98,8 +99,8 @@ async def test_ids_only_grow(tmp_path):
 def test_frames_without_a_key_are_bounded():
     """Beyond its own limit a device loses its oldest frames; beyond the limit of all, new frames are refused."""
     writer = Writer(open_store(None), sealed_per_device=10, sealed_limit=15 * (64 + 100))
-    flood = [Sealed(0, 1, T0 + number, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(25)]
-    other = [Sealed(0, 2, T0, "hall", -60, 0, number.to_bytes(100, "big")) for number in range(9)]
+    flood = [Sealed(0, 1, T0 + number, "hall", -60, 0, number.to_bytes(100, "big"), 0xFE95) for number in range(25)]
+    other = [Sealed(0, 2, T0, "hall", -60, 0, number.to_bytes(100, "big"), 0xFE95) for number in range(9)]
     writer.commit(Batch(1, seal=flood))
     writer.commit(Batch(2, seal=other))
     assert writer.sealed_count == {1: 10, 2: 5}

@@ -6,8 +6,10 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.made_readings import reading
 
-from proxy_listener.model.quantities import QUANTITIES, Quantity, Unit, _row, form_of, quantity_of
+from proxy_listener.model.quantities import QUANTITIES, Quantity, Unit, _row, form_of, quantity_of, urgent
+from proxy_listener.model.reading import Event
 
 UNITS = sorted({row.unit for row in QUANTITIES.values()}, key=lambda unit: unit.symbol)
 
@@ -70,3 +72,25 @@ def test_a_value_of_another_form_than_its_row_has():
 def test_forms():
     """True is a flag although it is an int."""
     assert [form_of(value) for value in (True, 0, 1.5, "Full")] == ["flag", "number", "number", "text"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "at_once"),
+    [
+        ({"values": {"temperature": 21.3, "humidity": 40, "battery": 80}}, False),
+        ({"values": {"moisture": 33, "conductivity": 400, "illuminance": 1200}}, False),
+        ({"values": {}}, False),
+        ({"values": {"moisture": True}}, True),
+        ({"values": {"temperature": 21.3, "door": False}}, True),
+        ({"values": {"charging_state": "charging"}}, True),
+        ({"values": {"mass": 71.3}}, True),
+        ({"values": {"score": 88}}, True),
+        ({"values": {"unheard_of": 1}}, True),
+        ({"values": {}, "events": (Event("button", "press"),)}, True),
+        ({"values": {"temperature": 21.3}, "source": "read"}, True),
+        ({"values": {"temperature": 21.3}, "source": "history"}, False),
+    ],
+)
+def test_what_people_act_on_at_once(changes, at_once):
+    """Events, flags, texts, weights and answers are urgent; what comes again by itself, and batteries, are not."""
+    assert urgent(reading(1, **changes)) is at_once

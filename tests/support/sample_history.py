@@ -125,10 +125,10 @@ CONFIRMED = 3
 """The row up to which the cursor confirmed; the first row has id 1."""
 ADMITTED = {BUTTON: T0 + 99}
 SEALED = [
-    (UNKNOWN, T0 + 5, "bedroom-proxy", -70, 0, bytes.fromhex("5858 5b05 01 ffffff38c1a4".replace(" ", ""))),
-    (UNKNOWN, T0 + 6, "hall-proxy", -75, 1, bytes.fromhex("5858 5b05 02 ffffff38c1a4".replace(" ", ""))),
+    (UNKNOWN, T0 + 5, "bedroom-proxy", -70, 0, bytes.fromhex("5858 5b05 01 ffffff38c1a4".replace(" ", "")), 0xFE95),
+    (UNKNOWN, T0 + 6, "hall-proxy", -75, 1, bytes.fromhex("5858 5b05 02 ffffff38c1a4".replace(" ", "")), 0xFE95),
 ]
-"""Frames of a device without a key: MAC, time, proxy, RSSI, address type, service data."""
+"""Frames of a device without a key: MAC, time, proxy, RSSI, address type, service data, its UUID."""
 
 
 async def write(path):
