@@ -41,7 +41,7 @@ HEADINGS = re.findall(r"^## (\[.*\])$", SETTINGS, re.MULTILINE)
 KEYS = [(heading, row) for heading in HEADINGS for row in tables(section(SETTINGS, f"## {heading}"))[0]]
 
 REQUIRED = {"[[proxy]]": {"name": '"kitchen"'}, "[[device]]": {"mac": '"A4:C1:38:02:83:F4"'}}
-WRONG = ('"two words"', '""', "-1", "true", "3", '"1ms"', '"11s"', '"1MB"', '"abc"', '["x"]')
+WRONG = ('"two words"', '""', "-1", "true", "3", '"1ms"', '"11s"', '"61s"', '"1MB"', '"abc"', '["x"]')
 """Values of which each key refuses at least one."""
 
 

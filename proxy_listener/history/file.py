@@ -33,6 +33,7 @@ from proxy_listener.history.migration import (
     unused,
 )
 from proxy_listener.history.schema import REMOVE_FROM_INDEXES
+from proxy_listener.history.watch import Watch
 from proxy_listener.model.errors import ProxyListenerError
 
 log = structlog.get_logger()
@@ -51,6 +52,10 @@ _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, na
 class DamageError(ProxyListenerError):
     """The file is not a sound history. The text says why."""
 
+
+_LEAVE_ALONE = (
+    "while the service runs, nothing else may delete, move or write the file; docs/operating.md says how to back it up"
+)
 
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError, FormatError)
 """What using a database can raise. UnicodeDecodeError: when SQLite's message quotes a garbled schema."""
@@ -78,6 +83,7 @@ class Store:
     alarm: str | None = None
     fresh: bool = False
     unchecked: bool = False
+    watch: Watch | None = None
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
 
     @contextmanager
@@ -94,6 +100,9 @@ class Store:
         """Close the connection. The last one moves the write-ahead log into the file."""
         with self._lock:  # a thread may still read a journal in memory, and SQLite would crash
             self.connection.close()
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -126,14 +135,14 @@ def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Mi
     if path.exists():
         try:
             connection, whole = _open(path, migrations, check=check)
-            return Store(path, connection, migrations, unchecked=not whole)
+            return Store(path, connection, migrations, unchecked=not whole, watch=Watch(path))
         except (DamageError, *FAULTS) as error:
             if not damaged(error):
                 raise
             alarm = put_aside(path, str(error) if isinstance(error, DamageError) else f"is damaged ({error})")
     _create(path, migrations)
     connection, _ = _open(path, migrations, check=False)
-    return Store(path, connection, migrations, alarm=alarm, fresh=True)
+    return Store(path, connection, migrations, alarm=alarm, fresh=True, watch=Watch(path))
 
 
 def put_aside(path: Path, why: str) -> str:
@@ -146,6 +155,33 @@ def put_aside(path: Path, why: str) -> str:
             part.rename(aside.with_name(aside.name + suffix))
     alarm = f"history lost: {path.name} {why}; it was put aside as {aside.name} and a new history was started"
     log.error("history put aside", file=path.name, aside=aside.name, why=why)
+    return alarm
+
+
+def write_copy(store: Store) -> None:
+    """The content of the open connection as a new file beside ``store.path``, for :func:`take_copy`."""
+    assert store.path is not None
+    new = store.path.with_name(store.path.name + ".new")
+    new.unlink(missing_ok=True)
+    make_private(new)
+    with closing(sqlite3.connect(new, isolation_level=None)) as target:
+        target.execute("PRAGMA synchronous = FULL")
+        store.connection.backup(target)
+
+
+def take_copy(path: Path, what: str) -> str:
+    """Renames the copy to ``path``, whatever stands there now. The alarm in words. The store has to be closed."""
+    aside = ""
+    if path.exists():
+        foreign = unused(path.with_name(f"{path.name}.replaced"))
+        path.rename(foreign)
+        aside = f"; what stood in its place is {foreign.name}"
+    for left in ("-wal", "-shm"):
+        path.with_name(path.name + left).unlink(missing_ok=True)
+    path.with_name(path.name + ".new").rename(path)
+    sync_directory(path)
+    alarm = f"{path.name} {what} while the service ran; it was written again from what was open{aside}. Nothing is lost"
+    log.error("history file was harmed and is whole again", file=path.name, what=what, help=_LEAVE_ALONE)
     return alarm
 
 

@@ -48,6 +48,9 @@ FOLD_EVERY = 1_800.0
 takes 0.1 s and writes 0.3 KiB a row; a query looks through rows that are not folded in 3 ms.
 """
 
+WATCH_EVERY = 30.0
+"""Seconds between looks whether the file is still the one that was opened."""
+
 FOLD_RETRY = 60.0
 """Seconds between attempts to fold while that fails."""
 
@@ -121,6 +124,7 @@ class Journal:
         self._error: str | None = None
         self._closed = False
         self._clashes = self._refused = 0
+        self._mendable = True
 
     @property
     def alarm(self) -> str | None:
@@ -191,6 +195,8 @@ class Journal:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._retention.run())
                 tasks.create_task(self._fold_rows())
+                if self._store.path is not None:
+                    tasks.create_task(self._watch_file())
                 if self._store.unchecked:
                     tasks.create_task(self._check())
                 await self._fault
@@ -356,6 +362,27 @@ class Journal:
                 log.warning("the newest rows of the history could not be indexed", error=str(error))
                 await asyncio.sleep(FOLD_RETRY)
                 self._fold_due.set()
+
+    async def _watch_file(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            await self.look_at_file()
+
+    async def look_at_file(self) -> None:
+        """Mend the file where something outside deleted, replaced, cut or overwrote it."""
+        try:
+            harm = await self._commits.between(self._writer.look)
+        except FAULTS as error:
+            if self._mendable:
+                log.warning("history file was harmed, and cannot be written again yet", error=str(error))
+            self._mendable = False
+            return
+        self._mendable = True
+        if harm is not None:
+            self.reader.close()
+            if self._store.fresh:
+                self._renew()
+        self._plan()
 
     async def _check(self) -> None:
         """The rest of a check that was too long for the start."""

@@ -12,10 +12,11 @@ from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 import attrs
 
 from proxy_listener.history import queries
-from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside
+from proxy_listener.history.file import FAULTS, Store, damaged, open_store, put_aside, take_copy, write_copy
 from proxy_listener.history.queries import Sealed
 from proxy_listener.history.schema import INSERT, Row, record_of
 from proxy_listener.history.tail import Tail
+from proxy_listener.history.watch import Harm
 from proxy_listener.model.advertisement import Address
 
 SEALED_PER_DEVICE = 10_000
@@ -114,6 +115,26 @@ class Writer:
         self.store.close()
         self._reopen(put_aside(self.store.path, why))
 
+    def look(self) -> Harm | None:
+        """Whether something outside harmed the file. Where its content is whole, it is written again; where not, a new
+        file is started, as :meth:`put_aside` does.
+        """
+        watch, path = self.store.watch, self.store.path
+        if self._broken or watch is None or path is None:
+            return None
+        harm = watch.look()
+        if harm is not None and harm.sound:
+            write_copy(self.store)
+            self.store.close()
+            try:
+                self._reopen(take_copy(path, harm.what))
+            except FAULTS as error:
+                self._broken = error
+                raise
+        elif harm is not None:
+            self.put_aside(f"{harm.what} while the service ran")
+        return harm
+
     def change(self, step: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one transaction that folds or removes rows. After a fault it raises until a commit has opened the file
         again.
@@ -142,7 +163,7 @@ class Writer:
 
     def _reopen(self, alarm: str | None) -> None:
         opened = open_store(self.store.path, check=False, migrations=self.store.migrations)
-        self.store.connection = opened.connection
+        self.store.connection, self.store.watch = opened.connection, opened.watch
         self.store.alarm = alarm or opened.alarm or self.store.alarm
         self.store.fresh |= opened.fresh
         self.count_sealed()

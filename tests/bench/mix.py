@@ -8,7 +8,8 @@ that a receiver must find in them.
     70 %   foreign: phones whose addresses rotate, beacons, earbuds; a third has service data of some UUID
     30 %   ours: each frame six times within 1.5 s, heard in five rooms; one in twenty copies comes as a scan response
            that holds only a name, so an address alone says nothing
-     1 %   of all is a new frame; two thirds of them encrypted (MiBeacon v5)
+     1 %   of all is a new frame; two thirds of them encrypted (MiBeacon v5); one in ten has a leak's flag beside its
+           temperature, which people act on at once
 
 The rule of this file: everything follows from the seed, and each frame of a device carries a temperature of its own, so
 that a client that shows it has read it.
@@ -40,7 +41,7 @@ WIFI = 0.01
 """Seconds by which messages are late, at most. Without it, one packet heard in five rooms would leave them at once."""
 
 LYWSD03MMC, LYWSDCGQ = 0x055B, 0x01AA
-TEMPERATURE, HUMIDITY = 0x1004, 0x1006
+TEMPERATURE, HUMIDITY, LEAK = 0x1004, 0x1006, 0x1014
 FIRST = 0xA4C138000000
 NAME = frames.structure(frames.COMPLETE_NAME, b"LYWSD03MMC")
 
@@ -68,20 +69,22 @@ class Mix:
 
 @attrs.frozen
 class Sensor:
-    """A device of the house; without a key it sends in plain."""
+    """A device of the house; without a key it sends in plain. ``leak``: it sends a leak's flag, too."""
 
     mac: int
     key: bytes | None
+    leak: bool = False
 
     def frame(self, number: int) -> tuple[bytes, int, float]:
         """Its frame of this number: the payload, the counter that a reading shows, the temperature inside."""
         tenths = (self.mac * 37 + number * 7) % 600 - 100
         temperature = frames.obj(TEMPERATURE, tenths.to_bytes(2, "little", signed=True))
+        objects = temperature + frames.obj(LEAK, b"\0") if self.leak else temperature
         if self.key is None:
             counter, extended, product = number % 256, 0, LYWSDCGQ
         else:
             counter, extended, product = (number + 1) % 256, (number + 1) // 256, LYWSD03MMC
-        data = frames.frame(product, counter, temperature, mac=self.mac, key=self.key, extended=extended)
+        data = frames.frame(product, counter, objects, mac=self.mac, key=self.key, extended=extended)
         return frames.advertisement(data), extended << 8 | counter, tenths / 10
 
 
@@ -129,7 +132,8 @@ class Air:
 def sensors(devices: int) -> list[Sensor]:
     """The listed devices: every third sends in plain."""
     return [
-        Sensor(FIRST + n, None if n % 3 == 2 else hashlib.sha256(b"bench %d" % n).digest()[:16]) for n in range(devices)
+        Sensor(FIRST + n, None if n % 3 == 2 else hashlib.sha256(b"bench %d" % n).digest()[:16], leak=n % 10 == 9)
+        for n in range(devices)
     ]
 
 

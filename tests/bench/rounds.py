@@ -29,8 +29,8 @@ from proxy_listener.model.advertisement import mac_text
 
 HERE = Path(__file__).parent
 START_LIMIT = 120.0
-SETTLE = 0.7
-"""Seconds after the last message: the window, the commit and the last line."""
+SETTLE = 2.7
+"""Seconds after the last message: the window, ``[history] commit``, the commit and the last line."""
 
 REST = 1.0
 """Seconds between the last subscription and the first message."""
@@ -44,7 +44,8 @@ class Round:
     """What one contestant made of one mix. Seconds, and MB of resident memory.
 
     ``found`` of ``expected`` frames; ``twice`` and ``false`` are readings that should not be. ``latencies`` are from
-    the air to the line on standard output, which follows the commit.
+    the air to the line on standard output, which follows the commit: ``urgent`` of readings with a flag, the others of
+    readings that may wait for ``[history] commit``. ``written``: bytes that it caused to be written to the disk.
     """
 
     contestant: str
@@ -58,6 +59,8 @@ class Round:
     twice: int
     false: int
     latencies: list[float]
+    urgent: list[float]
+    written: int
     rss: float
     rss_before: float
     first: float
@@ -137,6 +140,11 @@ class Process:
         """MB resident."""
         status = Path(f"/proc/{self.child.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def written(self) -> int:
+        """Bytes of the pages that it made dirty, which the system writes to the disk. 0 on a disk in memory."""
+        counts = Path(f"/proc/{self.child.pid}/io").read_text()
+        return int(counts.split("write_bytes:")[1].split()[0])
 
     def end(self) -> None:
         """Ask it to stop, and see that it does."""
@@ -248,10 +256,11 @@ def play(contestant: str, mix: Mix, addresses: int = 0) -> Round:
             sender.tell("go")
             began = sender.answer()["began"]
             time.sleep(began + mix.warm - time.monotonic())
-            before, rss_before = receiver.cpu(), receiver.rss()
+            before, rss_before, written = receiver.cpu(), receiver.rss(), receiver.written()
             told = sender.answer(mix.seconds + START_LIMIT)
             time.sleep(SETTLE)
             cpu, rss = receiver.cpu() - before, receiver.rss()
+            written = receiver.written() - written
             received = heard(receiver) if contestant in {OURS, UNCOALESCED} else None
     result = _judge(contestant, receiver, told["frames"], began)
     if contestant == COUNTING:
@@ -270,6 +279,7 @@ def play(contestant: str, mix: Mix, addresses: int = 0) -> Round:
         connect_cpu=connect_cpu,
         lag=told["lag"],
         warming=told["warming"],
+        written=written,
         **result,
     )
 
@@ -279,6 +289,7 @@ def _judge(contestant: str, receiver: Process, frames: list[list[Any]], began: f
     expected = {(mac_text(mac), counter): (celsius, time) for mac, counter, celsius, time in frames}
     found = twice = false = 0
     latencies: list[float] = []
+    urgent: list[float] = []
     if contestant == STACK:
         seen = {(mac, value) for mac, value in json.loads(receiver.lines[-1][1])["seen"]}
         found = sum((mac, celsius) in seen for (mac, _), (celsius, _) in expected.items())
@@ -293,7 +304,7 @@ def _judge(contestant: str, receiver: Process, frames: list[list[Any]], began: f
                 continue
             said[name] += 1
             if said[name] == 1:
-                latencies.append(arrived - on_air)
+                (urgent if "moisture" in reading["values"] else latencies).append(arrived - on_air)
         found, twice = len(said), sum(count - 1 for count in said.values())
     return {
         "expected": len(expected),
@@ -301,4 +312,5 @@ def _judge(contestant: str, receiver: Process, frames: list[list[Any]], began: f
         "twice": twice,
         "false": false,
         "latencies": sorted(latencies),
+        "urgent": sorted(urgent),
     }

@@ -225,7 +225,7 @@ async def test_a_flag_is_drawn_as_bars_whatever_is_known_first(browser):
 async def test_a_device_without_its_key_is_among_what_needs_a_person(browser):
     """With and without an entry; its own page says how many frames are kept since when, and what the cure is."""
     device = 0xA4C13800000B
-    browser.journal.tables.seal(device, NOW - 60, "hall", -60, 0, b"frame")
+    browser.journal.tables.seal(device, NOW - 60, "hall", -60, 0, b"frame", 0xFE95)
     await browser.journal.flush()
     await browser.page.goto(browser.url)
     needs = browser.page.get_by_role("region", name="Needs you")

@@ -55,7 +55,7 @@ async def test_a_device_has_its_values_with_their_times(start):
 async def test_a_device_without_its_key_says_what_it_lacks(start, journal, listed):
     """Why it gives nothing, how many frames are kept since when, where the key comes from and where it goes."""
     for number in range(3):
-        journal.tables.seal(MAC, NOW - 100 + number, "hall", -60, 0, bytes([number]))
+        journal.tables.seal(MAC, NOW - 100 + number, "hall", -60, 0, bytes([number]), 0xFE95)
     await journal.flush()
     house = view([device(key=KeyState.MISSING, values={}, listed=listed), device(mac=MAC + 1)])
     client = await start(view=house)
