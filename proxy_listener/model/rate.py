@@ -26,9 +26,10 @@ class TokenBucket:
         """Remove a token, also where there is none: the debt has to be filled up first."""
         self._level -= 1.0
 
-    def take(self, now: float) -> bool:
-        """Remove a token if there is one; whether there was."""
-        if not self.available(now):
+    def take(self, now: float, count: int = 1) -> bool:
+        """Remove ``count`` tokens if there are so many; whether there were."""
+        self.available(now)
+        if self._level < count:
             return False
-        self.spend()
+        self._level -= count
         return True

@@ -125,11 +125,17 @@ def connection_of(client: APIClient) -> APIConnection | None:
     return client._connection  # noqa: SLF001  there is no public way to it
 
 
-def socket_of(client: APIClient) -> socket.socket | None:
-    """The client's socket, to look at only. Private: coalescing and flood detection need it, and nothing returns it."""
+def limit_socket(client: APIClient, limited: Callable[[socket.socket], socket.socket]) -> int | None:
+    """Put another socket in the place of the client's, before the handshake; the descriptor. None where it is closed.
+
+    Private: flood detection and coalescing need it, and nothing public leads there.
+    """
     connection = connection_of(client)
     sock = connection._socket if connection is not None else None  # noqa: SLF001  there is no public way to it
-    return sock if sock is not None and sock.fileno() >= 0 else None
+    if connection is None or sock is None or sock.fileno() < 0:
+        return None
+    connection._socket = replaced = limited(sock)  # noqa: SLF001
+    return replaced.fileno()
 
 
 async def leave(client: APIClient, seconds: float) -> None:

@@ -1,85 +1,145 @@
-"""Flood detection: what a session's socket received in; in words, what the node sent beyond what a radio hears, out.
+"""Flood detection at the transport: a session's bytes from the socket in; the same bytes, or the session's end out.
 
-The kernel counts the bytes. Messages that are not advertisements never reach this process's own code, and a node could
-keep a core busy with them (docs/protocol/threats.md#l7).
+::
+
+    plaintext   00 | varint length | varint number | payload        a message
+    Noise       01 | length 16 bits, big endian | body              a message, encrypted
+
+Messages of every kind are counted before the client library sees them: it answers some, such as pings, by itself, and
+a node could keep a core busy with those (docs/protocol/threats.md#l7). Invariant: a session never costs more than its
+two token buckets hold. When one is empty, the socket is not read any more, and the session ends.
 """
 
 import socket
-import struct
+from collections.abc import Callable, Iterable
+from typing import Any
 
-_BYTES_RECEIVED = struct.Struct("=128xQ")
-"""Where Linux's ``struct tcp_info`` has ``tcpi_bytes_received`` (since Linux 4.1)."""
+from proxy_listener.model.rate import TokenBucket
 
 ADVERTISEMENT = 80
 """Bytes of one, at most: 62 of data, 8 of address, 3 of RSSI, 2 of its type, 4 around it; most have less data."""
 
-MESSAGES = 100
-"""Messages a second, beside advertisements, that call a handler: scanner state, connection slots. Each costs as much as
-ten advertisements, and a proxy sends a few an hour."""
+MESSAGES = 500
+"""Messages a second. Advertisements come in 10 to 125, and a few more come when something happens."""
 
-_FORGIVEN = 30.0
-"""Seconds of calm that cancel a flood just below the limit: short floods with pauses are a flood, too."""
+BURST = 2000
+"""Messages at once: a node with a thousand entities lists them when a session begins."""
 
-_WINDOW, _CALM = 0.5, 1.0
-"""Seconds over which the rate is measured, at least: after a window of flood, and otherwise."""
+CHUNK = 16_384
+"""Bytes of one read at most, so that other sockets have their turn. The event loop would read 256 kB."""
 
+UNREAD = 30.0
+"""Seconds for which a node may refuse what we send: answers to its messages would wait in memory without a limit."""
 
-class FloodDetector:
-    """Adds up seconds of flood; calm takes them off again, slowly. ``limit``: seconds from which it is a flood."""
-
-    __slots__ = ("_limit", "flooded")
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self.flooded = 0.0
-
-    def flood(self, seconds: float) -> bool:
-        """So many seconds had too much. Whether it is a flood now."""
-        self.flooded += seconds
-        return self.flooded >= self._limit
-
-    def calm(self, seconds: float) -> None:
-        """So many seconds did not."""
-        if self.flooded:
-            self.flooded = max(0.0, self.flooded - seconds * self._limit / _FORGIVEN)
+_PLAIN, _NOISE = 0x00, 0x01
+_HEADER = 11
+"""Bytes of the longest header: an indicator and two numbers of five bytes."""
 
 
-class SocketTraffic:
-    """Judges one session. ``rate``: advertisements a second that are no flood yet; ``limit``: seconds of more."""
+class FloodError(OSError):
+    """The session broke its limits, and is not read any more."""
 
-    def __init__(self, sock: socket.socket, rate: int, limit: float, now: float) -> None:
-        self._socket = sock
-        self._bytes = rate * ADVERTISEMENT
-        self._flood = FloodDetector(limit)
-        self._since = now
-        self._before = self._received()
-        self._messages = 0
 
-    def message(self) -> None:
-        """A message came that is not an advertisement."""
-        self._messages += 1
+class MessageCounter:
+    """Counts the messages of a byte stream by their headers, of which one may be cut anywhere."""
 
-    def judge(self, now: float) -> str | None:
-        """What the node did, where it is a flood."""
-        elapsed = now - self._since
-        if elapsed < (_WINDOW if self._flood.flooded else _CALM):
-            return None
-        received = self._received()
-        rate, messages = (received - self._before) / elapsed, self._messages / elapsed
-        self._since, self._before, self._messages = now, received, 0
-        if rate <= self._bytes and messages <= MESSAGES:
-            self._flood.calm(elapsed)
-            return None
-        if not self._flood.flood(elapsed):
-            return None
-        if messages > MESSAGES:
-            return f"it sent {messages:.0f} messages a second that are no advertisements"
-        return f"it sent {rate / 1000:.0f} kB a second; no radio hears so much"
+    __slots__ = ("_begun", "_inside")
 
-    def _received(self) -> int:
+    def __init__(self) -> None:
+        self._begun = b""
+        self._inside = 0
+
+    def count(self, data: bytes, limit: int) -> int:
+        """How many messages begin in ``data``; counting ends at ``limit``."""
+        data = self._begun + data
+        self._begun = b""
+        at, found = self._inside, 0
+        while at < len(data) and found < limit:
+            end = _end(data, at)
+            if end == 0:
+                self._begun = data[at:]
+                at = len(data)
+                break
+            found += 1
+            at = end
+        self._inside = max(0, at - len(data))
+        return found
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the message that begins at ``at`` ends; 0 where its header is not complete."""
+    if data[at] == _NOISE:
+        return at + 3 + int.from_bytes(data[at + 1 : at + 3], "big") if len(data) >= at + 3 else 0
+    if data[at] != _PLAIN:
+        return len(data)  # not the native API: the library ends the session
+    length, start = _varint(data, at + 1)
+    if start:
+        _, start = _varint(data, start)
+    return start + length if start else (0 if len(data) - at < _HEADER else len(data))
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at ``at`` and where it ends; (0, 0) where it does not."""
+    value = 0
+    for index in range(at, min(len(data), at + 5)):
+        value |= (data[index] & 0x7F) << 7 * (index - at)
+        if data[index] < 0x80:
+            return value, index + 1
+    return 0, 0
+
+
+class LimitedSocket(socket.socket):
+    """The socket of one session; it takes over the descriptor of ``sock``.
+
+    ``rate``: bytes a second; ``alarm`` is called once, with what the node did.
+    """
+
+    def __init__(
+        self, sock: socket.socket, rate: float, clock: Callable[[], float], alarm: Callable[[str], None]
+    ) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, sock.detach())
+        now = clock()
+        self._clock = clock
+        self._alarm: Callable[[str], None] | None = alarm
+        self._bytes = TokenBucket(rate, rate, now)
+        self._messages = TokenBucket(MESSAGES, BURST, now)
+        self._counter = MessageCounter()
+        self._refused: float | None = None
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """As ``socket.recv``. FloodError beyond the limits."""
+        data = super().recv(min(bufsize, CHUNK), flags)
+        now = self._clock()
+        if not self._bytes.take(now, len(data)):
+            self._end("it sent more bytes than a radio hears")
+        if not self._messages.take(now, self._counter.count(data, BURST + 1)):
+            self._end("it sent more messages than a proxy has")
+        if self._refused is not None and now - self._refused > UNREAD:
+            self._end("it does not read what it is sent")
+        return data
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As ``socket.send``. Notes since when the node takes nothing."""
         try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED.size)
-        except OSError:
-            # Closed meanwhile: the session ends for that reason.
-            return 0
-        return int(_BYTES_RECEIVED.unpack(info)[0]) if len(info) == _BYTES_RECEIVED.size else 0
+            sent = super().send(data, flags)
+        except BlockingIOError:
+            self._refused = self._refused or self._clock()
+            raise
+        self._refused = None
+        return sent
+
+    def sendmsg(self, buffers: Iterable[Any], *more: Any) -> int:
+        """As ``socket.sendmsg``, which Python 3.12 uses; notes the same."""
+        try:
+            sent = super().sendmsg(buffers, *more)
+        except BlockingIOError:
+            self._refused = self._refused or self._clock()
+            raise
+        self._refused = None
+        return sent
+
+    def _end(self, what: str) -> None:
+        if self._alarm is not None:
+            alarm, self._alarm = self._alarm, None
+            alarm(what)
+        raise FloodError(what)

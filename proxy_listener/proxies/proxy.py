@@ -223,7 +223,12 @@ class Proxy:
         self._session = session
         try:
             slow = self._slow or not (self.listed or self.proved)
-            node = await session.open(self._context.limits, slow=slow, reached=self._reached)
+            try:
+                node = await session.open(self._context.limits, slow=slow, reached=self._reached)
+            except (APIConnectionError, OSError, TimeoutError):
+                if session.ended.done():
+                    return session.ended.result()
+                raise
             self._slow = False
             refused = self._vet(node, encrypted=way.noise_psk is not None)
             if refused is not None:

@@ -13,7 +13,7 @@ import structlog
 
 from proxy_listener.model.advertisement import ADDRESS_LIMIT, SERVICE_DATA_16, ForeignFilter
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.proxies.flood import FloodDetector
+from proxy_listener.model.rate import TokenBucket
 from proxy_listener.proxies.timing import ProxyTiming
 
 log = structlog.get_logger()
@@ -30,11 +30,6 @@ BATCH = 256
 """Advertisements in one message; firmware sends 16."""
 _OVERSIZED = 16
 """Oversized advertisements after which a proxy is benched: a real one sends none."""
-_WINDOW = 0.5
-"""Seconds over which the rate is measured for flood detection."""
-_PAUSE = 2.0
-"""Seconds between two messages that are a pause. A burst after a pause counts as so many seconds of flood: a single one
-may be the socket buffer of a process that was suspended."""
 _MINUTE, _FIRST_RATE = 60.0, 10.0
 _NOT_OURS, _REFUSED, _LAST = int(Outcome.NOT_OURS), int(Outcome.REFUSED), max(Outcome)
 
@@ -66,12 +61,9 @@ class Receiver:
         self.misbehaviour: str | None = None
         self._alarm: Callable[[str], None] | None = None
         self._oversized = 0
-        self._flood = FloodDetector(timing.flood)
-        self._window_limit = int(timing.flood_rate * timing.flood)
-        self._window = clock()
-        self._window_count = 0
+        self._allowance = self._full()
         self._rate = 0.0
-        self._began = self._rated = self._window
+        self._began = self._rated = clock()
         self._rated_count = 0
 
     def new_session(self, alarm: Callable[[str], None]) -> None:
@@ -79,7 +71,10 @@ class Receiver:
         self._alarm = alarm
         self.misbehaviour = None
         self._oversized = 0
-        self._flood = FloodDetector(self._timing.flood)
+        self._allowance = self._full()
+
+    def _full(self) -> TokenBucket:
+        return TokenBucket(self._timing.flood_rate, self._timing.flood_rate * self._timing.flood, self._clock())
 
     def raw(self, message: Any) -> None:
         """A ``BluetoothLERawAdvertisementsResponse`` (protobuf's classes carry no types): up to 16 advertisements."""
@@ -89,9 +84,8 @@ class Receiver:
         count = len(advertisements)
         if count == 0:
             return
-        allowed = self._allowed(count, heard)
-        if allowed < count:
-            advertisements = advertisements[:allowed]
+        if not self._allowed(count, heard):
+            return
         wall = time.time()
         name, hear, outcomes = self.name, self.hear, self.outcomes
         filter_, foreign = self.foreign, 0
@@ -119,37 +113,20 @@ class Receiver:
             outcomes[_NOT_OURS] += foreign
             filter_.count(foreign)
 
-    def _allowed(self, count: int, heard: float) -> int:
-        """Count a message; how many of its advertisements are handled."""
+    def _allowed(self, count: int, heard: float) -> bool:
+        """Count a message; whether it is handled. A flood is not, and is reported once."""
         self.count += count
         self.heard = heard
-        if heard - self._window >= _WINDOW:
-            self._end_window(heard)
-        self._window_count += count
-        if count <= BATCH and self._window_count <= self._window_limit:
-            return count
-        if count > BATCH:
-            self._misbehaves(f"it sent {count} advertisements in one message; firmware sends 16")
-        allowed = max(0, min(count, BATCH, self._window_limit - (self._window_count - count)))
-        self.dropped += count - allowed
-        return allowed
-
-    def _end_window(self, heard: float) -> None:
-        """Whether the window had a flood. What it counted came in its first half second, however long it was."""
-        elapsed = heard - self._window
-        measured = min(elapsed, _PAUSE)
-        if self._window_count <= self._timing.flood_rate * measured:
-            self._flood.calm(elapsed)
-        else:
-            if elapsed >= _PAUSE:
-                self._flood.calm(elapsed)
-            if self._flood.flood(measured):
-                rate = int(self._window_count / measured)
-                self._misbehaves(f"it sent {rate} advertisements a second; no radio hears so many")
         if heard - self._rated >= _FIRST_RATE:
             self._update_rate(heard)
-        self._window = heard
-        self._window_count = 0
+        if count <= BATCH and self._allowance.take(heard, count):
+            return True
+        if count > BATCH:
+            self._misbehaves(f"it sent {count} advertisements in one message; firmware sends 16")
+        else:
+            self._misbehaves("it sent more advertisements than a radio hears")
+        self.dropped += count
+        return False
 
     def _update_rate(self, now: float) -> None:
         elapsed = now - self._rated

@@ -5,6 +5,7 @@ Invariant: everything that belongs to one connection is made and ended here, and
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -28,10 +29,10 @@ from proxy_listener.proxies.client import (
     dial,
     handshake,
     leave,
-    socket_of,
+    limit_socket,
 )
 from proxy_listener.proxies.coalesce import CoalescingEventLoop
-from proxy_listener.proxies.flood import SocketTraffic
+from proxy_listener.proxies.flood import ADVERTISEMENT, LimitedSocket
 from proxy_listener.proxies.receive import Receiver
 from proxy_listener.proxies.retry import ConnectionEnd
 from proxy_listener.proxies.states import ASLEEP, RESTARTS, STATES, Diagnosis, broke_protocol, diagnose
@@ -43,6 +44,9 @@ _NEWEST_WINS = (2026, 7)
 _RELEASE = re.compile(r"(\d{4})\.(\d{1,2})(?:\.|$)", re.ASCII)
 _SLOTS = 16
 """Allocated addresses that are kept; an ESP32 has nine slots at most."""
+_SUSPENDED = 2.0
+"""Seconds between two ticks after which this process did not run: what came meanwhile comes at once, and is no flood.
+"""
 _JUDGE_AGAIN = 0.1
 """Seconds between judgements of the stream because of a scanner state: a node may send such states without end."""
 
@@ -89,8 +93,8 @@ class ProxySession:
         self._probed = NEVER
         self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._socket: int | None = None
-        self._traffic: SocketTraffic | None = None
         self._judged = NEVER
+        self._ticked = loop.time()
         client.add_connection_closed_callback(self._closed)
 
     @property
@@ -121,9 +125,13 @@ class ProxySession:
             finally:
                 self._dialling = None
         reached(self._clock())
+        self._socket = limit_socket(self.client, self._limited)
         left = self._timing.attempt - (self._clock() - began)
         async with limits.handshaking(slow=slow), asyncio.timeout(left if slow else self._timing.handshake):
             return await handshake(self.client)
+
+    def _limited(self, sock: socket.socket) -> socket.socket:
+        return LimitedSocket(sock, self._timing.flood_rate * ADVERTISEMENT, self._clock, self._bench)
 
     def moved(self) -> None:
         """The node has another address now: cancel a dial to the old one."""
@@ -145,9 +153,6 @@ class ProxySession:
         self._subscribe_stream()
         if (connection := connection_of(self.client)) is not None:
             self._wifi = WifiSignal(connection)
-        if (sock := socket_of(self.client)) is not None:
-            self._socket = sock.fileno()
-            self._traffic = SocketTraffic(sock, self._timing.flood_rate, self._timing.flood, self.up)
         self.set_pace()
 
     def _subscribe_stream(self) -> None:
@@ -163,7 +168,6 @@ class ProxySession:
 
     def _scanner_state(self, state: BluetoothScannerStateResponse) -> None:
         now = self._clock()
-        self._count_message()
         self.scanner = state
         self._stream.state_reported(now)
         if now - self._judged >= _JUDGE_AGAIN:
@@ -171,13 +175,8 @@ class ProxySession:
             self._changed()
 
     def _slots_free(self, free: int, limit: int, allocated: list[int]) -> None:
-        self._count_message()
         self.slots = Slots(free, limit, tuple(allocated[:_SLOTS]))
         self.set_pace()
-
-    def _count_message(self) -> None:
-        if self._traffic is not None:
-            self._traffic.message()
 
     def set_pace(self) -> None:
         """Read the socket together with those of other proxies, unless a read waits for answers from a device."""
@@ -186,11 +185,9 @@ class ProxySession:
 
     def tick(self, now: float, others: Callable[[], bool]) -> bool:
         """Judge the stream and act on it. False where there was nothing to judge."""
+        self._ticked = now
         if self.up is None or self.ended.done():
             return False
-        if self._traffic is not None and (misbehaviour := self._traffic.judge(now)):
-            self._bench(misbehaviour)
-            return True
         if self._stream.flows(now, self._receiver.heard):
             return False
         step = self._stream.tick(now, self._receiver.heard, others=others(), busy=self.busy)
@@ -247,7 +244,10 @@ class ProxySession:
             self.ended.set_result(ConnectionEnd(diagnosis))
 
     def _bench(self, misbehaviour: str) -> None:
-        self.end(STATES[ProxyState.BENCHED].because(misbehaviour))
+        if self._clock() - self._ticked > _SUSPENDED:
+            self.end(STATES[ProxyState.UNREACHABLE].because("this process was suspended, and the session is renewed"))
+        else:
+            self.end(STATES[ProxyState.BENCHED].because(misbehaviour))
         # No clean disconnect: what the node already sent would be handled before its answer.
         self.client.force_disconnect()
 

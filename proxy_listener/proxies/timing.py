@@ -56,8 +56,8 @@ class ProxyTiming:
     """The same for an entry with ``insist = true``."""
     bench: float = 300.0
     """For which a proxy that misbehaves is not connected to."""
-    flood: float = 4.0
-    """For which more than ``flood_rate`` advertisements per second make a flood: benched within 5 s."""
+    flood: float = 1.0
+    """Seconds of ``flood_rate`` that may come at once, such as after a stall; beyond that the proxy is benched."""
     flood_rate: int = 2000
     """Advertisements per second that no radio hears: an ESP32 forwards a few hundred."""
     leave: float = 1.5
