@@ -70,8 +70,9 @@ USES = [
 ]
 """Class members and modules. What exists on instances only is checked below."""
 
-OF_MQTT_CLIENTS = {"_client", "_connected", "_disconnected"}
-ON_INSTANCES = {"_connection"} | OF_MQTT_CLIENTS
+OF_MQTT_CLIENTS = {"_client", "_connected", "_disconnected", "_loop"}
+OF_PAHO = {"_sock_recv", "_in_packet"}
+ON_INSTANCES = {"_connection"} | OF_MQTT_CLIENTS | OF_PAHO
 
 DOCUMENTED = {"_replace", "_make", "_exit"}
 """Public in spite of their underscore: of named tuples, and of ``os``."""
@@ -108,6 +109,9 @@ async def test_the_parts_of_an_mqtt_client():
         assert hasattr(client, name), f"{changed}Client.{name} is gone"
     assert isinstance(client._connected, asyncio.Future), f"{changed}_connected is no future"
     assert isinstance(client._disconnected, asyncio.Future), f"{changed}_disconnected is no future"
+    for name in OF_PAHO:
+        assert hasattr(client._client, name), f"{changed}paho's client has no {name}, by which packets are limited"
+    assert {"command", "have_remaining"} <= client._client._in_packet.keys(), f"{changed}paho's packets have other keys"
     assert callable(client._client.socket), f"{changed}paho's client has no socket()"
     assert client._client.connect_timeout > 0, f"{changed}paho's client has no connect_timeout"
     for event in ("connect", "disconnect", "publish", "socket_open"):

@@ -245,7 +245,8 @@ async def _broker_refusal(settings: "Settings") -> str | None:
     # The MQTT client is an optional extra. A configuration with an MQTT sink was loaded, so it is installed.
     from aiomqtt import ProtocolVersion
 
-    from proxy_listener.sinks.mqtt.client import Lost, connect
+    from proxy_listener.sinks.mqtt.broker import connect
+    from proxy_listener.sinks.mqtt.client import Lost
     from proxy_listener.sinks.mqtt.topics import Topics
 
     spoken = {"5": [ProtocolVersion.V5], "3.1.1": [ProtocolVersion.V311]}

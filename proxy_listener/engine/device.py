@@ -243,9 +243,10 @@ class Device:
     def available(self, now: float) -> bool:
         """Heard by any proxy within its model's expected interval; sleepy models stay available once heard.
 
-        At the start of the service the interval begins again, because the device may have been heard meanwhile.
+        At the start of the service the interval begins again, because the device may have been heard meanwhile. A model
+        is known only of a device that was heard, in this run or an earlier one.
         """
-        if self.model is None or self.heard == NEVER:
+        if self.model is None:
             return False
         return self.model.sleepy or now - max(self.heard, self._started) <= self.model.interval
 
@@ -286,6 +287,7 @@ class Device:
             product_id=self.product_id,
             counter=self.counter,
             readable=model is not None and model.reader is not None,
+            read_interval=self.entry.read if self.entry and model and model.reader else None,
             established=self.established,
             product=model,
         )

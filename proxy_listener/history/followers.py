@@ -95,6 +95,11 @@ class Cursor:
             self._more.set()
 
     @property
+    def newest(self) -> int:
+        """The id of the newest committed row."""
+        return self._newest
+
+    @property
     def behind(self) -> int:
         """Rows (at most) between the confirmed one and the newest committed one."""
         return self._newest - self.confirmed

@@ -22,9 +22,9 @@ class TokenBucket:
         self.available(now)
         return self._level
 
-    def spend(self) -> None:
-        """Remove a token, also where there is none: the debt has to be filled up first."""
-        self._level -= 1.0
+    def spend(self, count: float = 1.0) -> None:
+        """Remove tokens, also where there are none: the debt has to be filled up first. A negative count adds some."""
+        self._level -= count
 
     def take(self, now: float, count: int = 1) -> bool:
         """Remove ``count`` tokens if there are so many; whether there were."""

@@ -117,6 +117,7 @@ class DeviceStatus:
     product_id: int | None
     counter: int | None
     readable: bool = False  # its model can be read over a connection
+    read_interval: float | None = attrs.field(default=None, metadata=INTERNAL)  # seconds between scheduled reads
     established: bool = True  # listed, or heard for so long that Home Assistant may be told of it
     product: Model | None = attrs.field(default=None, repr=False, metadata=INTERNAL)  # what it is known to send
 

@@ -178,3 +178,16 @@ def test_a_move_is_reported_between_rooms_only():
         device.routes.nearest = nearest
         made.moved(device, before)
     assert [notice.detail for notice in notices] == ["in Kitchen", "in Hall, before in Kitchen"]
+
+
+def test_a_device_that_was_only_read_is_available_at_the_start():
+    """A plant with old firmware has no advertised row. It would be gone at each start, until it is heard; it has its
+    model's interval, as every device that the history knows.
+    """
+    memory = SetMemory()
+    memory.models = {MAC: 0x0098}
+    plant = devices(DeviceSettings(MAC), memory=memory)
+    assert plant.statuses(10.0)[0].available
+    assert plant.statuses(10.0)[0].read_interval == DAY
+    assert not plant.statuses(10_000.0)[0].available
+    assert not devices(DeviceSettings(MAC)).statuses(10.0)[0].available

@@ -1,9 +1,10 @@
-"""A broker of a few lines that refuses, hangs up or delays acknowledgements as a test says.
+"""A broker of a few lines that refuses, hangs up, is silent, floods or delays acknowledgements as a test says.
 
 It acknowledges retained messages at once.
 """
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +14,30 @@ CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 1, 2, 
 
 
 class FakeBroker:
-    """``published`` is what came, as (topic, payload, retain). Protocol level 4 is MQTT 3.1.1, 5 is MQTT 5."""
+    """``published`` is what came, as (topic, payload, retain). Protocol level 4 is MQTT 3.1.1, 5 is MQTT 5.
 
-    def __init__(self, *, refuses: int | None = None, hangs_up_on: int | None = None, forbids: str = "") -> None:
+    ``refuses``: the level that it answers with ``reason``. ``silent``: it answers nothing. ``sends``: bytes that follow
+    its CONNACK, ``repeated`` without an end.
+    """
+
+    def __init__(
+        self,
+        *,
+        refuses: int | None = None,
+        reason: int = 1,
+        hangs_up_on: int | None = None,
+        forbids: str = "",
+        silent: bool = False,
+        sends: bytes = b"",
+        repeated: bool = False,
+    ) -> None:
         self.refuses = refuses
+        self.reason = reason
+        self.silent = silent
+        self.sends = sends
+        self.repeated = repeated
+        self.sent = 0
+        self.left = 0
         self.hangs_up_on = hangs_up_on
         self.forbids = forbids
         self.acknowledges = asyncio.Event()
@@ -50,6 +71,16 @@ class FakeBroker:
         async with self.came:
             await self.came.wait_for(lambda: len(self.payloads(part)) >= count)
 
+    async def connected(self, count: int) -> None:
+        """So many clients have connected since the beginning."""
+        async with self.came:
+            await self.came.wait_for(lambda: len(self.levels) >= count)
+
+    async def lost(self, count: int) -> None:
+        """So many clients have left since the beginning."""
+        async with self.came:
+            await self.came.wait_for(lambda: self.left >= count)
+
     def unacknowledged(self) -> list[str]:
         """Topics of the messages that wait for their acknowledgement."""
         return [topic for topic, _, retain in self.published if not retain]
@@ -67,8 +98,13 @@ class FakeBroker:
                 kind, body = await self._packet(reader)
                 if kind >> 4 == CONNECT:
                     level = body[6]
-                    if not self._connects(level, body, writer):
+                    connects = self._connects(level, body, writer)
+                    async with self.came:
+                        self.came.notify_all()
+                    if not connects:
                         return
+                    if self.sends:
+                        waiting.append(asyncio.create_task(self._flood(writer)))
                 elif kind >> 4 == PUBLISH:
                     mid = self._publishes(level, kind, body)
                     topic, _, retained = self.published[-1]
@@ -88,6 +124,19 @@ class FakeBroker:
                 task.cancel()
             self._writers.discard(writer)
             writer.close()
+            self.left += 1
+            async with self.came:
+                self.came.notify_all()
+
+    async def _flood(self, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(self.sends)
+                self.sent += len(self.sends)
+                await writer.drain()
+                await asyncio.sleep(0)
+                if not self.repeated:
+                    return
 
     async def _packet(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
         kind = (await reader.readexactly(1))[0]
@@ -107,8 +156,10 @@ class FakeBroker:
         at = 10 + (1 + body[10] if level == 5 else 0)
         (size,) = struct.unpack_from(">H", body, at)
         self.clients.append(body[at + 2 : at + 2 + size].decode())
+        if self.silent:
+            return True
         if level == self.refuses:
-            writer.write(bytes([CONNACK << 4, 2, 0, 1]))
+            writer.write(bytes([CONNACK << 4, 2, 0, self.reason]))
             return False
         writer.write(bytes([CONNACK << 4, 3, 0, 0, 0]) if level == 5 else bytes([CONNACK << 4, 2, 0, 0]))
         return True

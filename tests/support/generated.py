@@ -12,7 +12,9 @@ from proxy_listener.formats import PRODUCTS
 from proxy_listener.model.events import EventKind
 from proxy_listener.model.models import Model
 from proxy_listener.model.quantities import Quantity
+from proxy_listener.model.timing import DAY
 from proxy_listener.sinks.mqtt.discovery import Subject, device_payload
+from proxy_listener.sinks.mqtt.freshness import lifetime
 from proxy_listener.sinks.mqtt.topics import Topics
 
 ROOT = Path(__file__).parents[2]
@@ -31,17 +33,19 @@ BEGIN, END = "<!-- devices: made by tests/regenerate.py -->", "<!-- devices end 
 
 
 def subject(model: Model) -> Subject:
-    """A device of the model that has sent nothing yet."""
+    """A device of the model that has sent nothing yet; one with a reader is read once a day."""
+    quantities = (*model.quantities, *model.read_quantities)
+    ways = (DAY if model.reader else None if model.sleepy else model.interval,)
+    lifetimes = {quantity.name: lifetime(quantity, ways) for quantity in quantities}
     return Subject(
         MAC,
         "Bedroom thing",
         model.name,
         model.kind,
         model.maker,
-        model.sleepy,
-        model.interval,
-        (*model.quantities, *model.read_quantities),
+        quantities,
         model.events,
+        {name: seconds for name, seconds in lifetimes.items() if seconds is not None},
     )
 
 

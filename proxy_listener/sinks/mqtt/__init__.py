@@ -2,7 +2,7 @@
 
 The journal's rows come in by a cursor; states, events, availability and discovery go out, on the topics that
 :mod:`proxy_listener.sinks.mqtt.topics` draws. ``states``, ``retained`` and ``discovery`` compute what to publish and do
-not wait; only ``publisher`` and ``client`` use the network.
+not wait; only ``publisher``, ``broker`` and ``client`` use the network.
 """
 
 from proxy_listener.history import Journal

@@ -26,9 +26,6 @@ DIAGNOSTIC = "diagnostic"
 
 ORIGIN = {"name": "proxy-listener", "sw": __version__}
 
-EXPIRES = 3
-"""Intervals of silence after which a periodic value is not known any more. With fewer, entities flap."""
-
 ROOMS = 64
 
 _FRESH = "{{ '' if value_json.get('delayed') else value }}"
@@ -40,17 +37,18 @@ _PLATFORMS: Mapping[Form, str] = {"number": "sensor", "flag": "binary_sensor", "
 
 @attrs.frozen
 class Subject:
-    """A device, as far as its discovery depends on it."""
+    """A device, as far as its discovery depends on it. ``lifetimes``: quantity -> seconds after which its value is not
+    known any more.
+    """
 
     mac: Address
     name: str
     model: str
     kind: str
     maker: str
-    sleepy: bool
-    interval: float
     quantities: tuple[Quantity, ...]
     events: tuple[EventKind, ...]
+    lifetimes: Mapping[str, int]
 
 
 def device_payload(subject: Subject, rooms: Sequence[str], topics: Topics) -> str:
@@ -59,8 +57,8 @@ def device_payload(subject: Subject, rooms: Sequence[str], topics: Topics) -> st
     components: dict[str, dict[str, Any]] = {}
     for quantity in sorted(subject.quantities, key=lambda quantity: quantity.name):
         components[quantity.name] = component(quantity)
-        if quantity.periodic and not subject.sleepy:
-            components[quantity.name]["expire_after"] = int(EXPIRES * subject.interval)
+        if quantity.name in subject.lifetimes:
+            components[quantity.name]["expire_after"] = subject.lifetimes[quantity.name]
     for kind in sorted(subject.events, key=lambda kind: kind.name):
         components[f"event_{kind.name}"] = _event(kind, topics.event(id_, kind.name))
     if rooms:

@@ -4,7 +4,8 @@
 
     connect -> online -> the current states -> then, at the same time, until the connection ends:
                            the journal's rows, from the last confirmed one on
-                           every few seconds: availability, proxies, discovery, where they changed
+                           every few seconds: availability, proxies, discovery, where they changed, and states
+                             without the values that became too old
                            at Home Assistant's birth message: all discovery and states again
 
 A row is confirmed when the broker has acknowledged all its messages, and at most twenty acknowledged messages are not
@@ -17,7 +18,7 @@ import secrets
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -26,8 +27,10 @@ from aiomqtt import ProtocolVersion
 from proxy_listener.history import Journal, Row
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.status import View
-from proxy_listener.sinks.mqtt.client import ENDED, IN_FLIGHT, Broker, Lost, connect
-from proxy_listener.sinks.mqtt.retained import CLIENT_NOTE, NOTE, Records, Retained, moved, read
+from proxy_listener.sinks.mqtt.broker import IN_FLIGHT, Broker, connect
+from proxy_listener.sinks.mqtt.client import ENDED, Lost
+from proxy_listener.sinks.mqtt.records import Records, read
+from proxy_listener.sinks.mqtt.retained import CLIENT_NOTE, NOTE, Retained, moved
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.sinks.mqtt.states import States
 from proxy_listener.sinks.mqtt.topics import ONLINE, Message, Topics
@@ -44,9 +47,15 @@ FAR_BEHIND = 1_000
 UPDATE_EVERY = 5.0
 """Seconds between two updates of availability, proxies and discovery."""
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
+RETRY = 1.5
+"""Seconds before another attempt to connect. With the time of an attempt it stays below five seconds after the broker
+is back, so that a person who tries a button meanwhile does not try it twice."""
+
+LONGEST_BACKOFF = 60.0
+"""Seconds at most before another attempt where the broker refuses us or floods us; each doubles them."""
+
 STEADY = 60.0
-"""Seconds before another attempt to connect; and how long a connection must last to reset that."""
+"""Seconds that a connection must last for the same cause to be logged again."""
 
 STORAGE_RETRY = 0.5
 
@@ -81,13 +90,13 @@ class Publisher:
         self._view = view
         self._topics = Topics(settings.base, settings.prefix)
         self._cursor = journal.cursor(CURSOR)
-        self._states = States(self._topics, settings.history)
         noted = read(journal.tables.noted(NOTE))
         self._to_remove = moved(noted, self._topics) if noted else []
         records = noted if noted and not self._to_remove else Records(settings.base, settings.prefix)
         self._retained = Retained(
             self._topics, settings.discovery, records, self._is_shown, asyncio.get_running_loop().time()
         )
+        self._states = States(self._topics, settings.history, self._retained.lifetime)
         self._updating = asyncio.Lock()
         self._as_of = 0
         self._unsaved = 0
@@ -98,8 +107,7 @@ class Publisher:
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        versions = deque(_VERSIONS[self._settings.version])
-        backoff = FIRST_BACKOFF
+        versions, backoff = deque(_VERSIONS[self._settings.version]), RETRY
         while True:
             began = loop.time()
             try:
@@ -111,9 +119,10 @@ class Publisher:
                 if lost.version == "silent":
                     versions.rotate()
                 lasted = loop.time() - began
-                self._log_lost(_AT_ONCE if str(lost) == ENDED and lasted < SHORT else str(lost), lasted)
-                if lasted >= STEADY:
-                    backoff = FIRST_BACKOFF
+                at_once = str(lost) == ENDED and lasted < SHORT
+                self._log_lost(_AT_ONCE if at_once else str(lost), lasted)
+                if not (lost.refused or at_once):
+                    backoff = RETRY
             await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311  not for secrets
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
@@ -129,6 +138,7 @@ class Publisher:
                 raise _one_of(group) from None
 
     async def _publish(self, broker: Broker) -> None:
+        self._states.waited = self._cursor.newest
         await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._to_remove])
         self._to_remove = []
         self._retained.connected(self._reconnected)
@@ -163,7 +173,7 @@ class Publisher:
         mac = row.reading.mac
         shown = self._retained.shows(mac)
         if shown and mac not in self._states.by_device:
-            self._states.restore(row.reading, self._journal.reader.latest(mac), row.id - 1)
+            self._states.restore(row.reading, self._journal.reader.latest(mac), row.id - 1, time.time())
         return self._states.messages(row, time.time(), shown)
 
     async def _deliver(self, broker: Broker, window: Sequence[Message], done: int) -> None:
@@ -183,17 +193,23 @@ class Publisher:
         changed: list[Message] = []
         for device in self._view.devices():
             rows = await self._journal.reader.readings(device.mac, limit=1)
-            as_of = self._cursor.confirmed + self._cursor.behind
+            as_of = self._cursor.newest
             latest = self._journal.reader.latest(device.mac)
             if device.established and rows and (latest or device.mac not in self._states.by_device):
-                changed.append(self._states.restore(rows[-1].reading, latest, as_of))
+                self._retained.describe(device)
+                changed.append(self._states.restore(rows[-1].reading, latest, as_of, time.time()))
             self._as_of = as_of
         await _in_portions(broker, changed)
 
     async def _update_regularly(self, broker: Broker) -> None:
         while True:
             await self._update(broker)
+            await self._publish_states(broker, self._states.outdated(time.time()))
             await asyncio.sleep(UPDATE_EVERY)
+
+    async def _publish_states(self, broker: Broker, macs: Iterable[Address]) -> None:
+        now = time.time()
+        await _in_portions(broker, [self._states.message(mac, now) for mac in macs if self._retained.shows(mac)])
 
     async def _update(self, broker: Broker, spread: float = 0.0) -> None:
         """Publish what the broker does not have yet of availability, proxies and discovery, over ``spread`` seconds."""
@@ -223,8 +239,7 @@ class Publisher:
             born.clear()
             self._retained.announce_all()
             await self._update(broker, SPREAD)
-            shown = filter(self._retained.shows, self._states.by_device)
-            await _in_portions(broker, [self._states.message(mac) for mac in shown])
+            await self._publish_states(broker, self._states.by_device)
             await asyncio.sleep(UPDATE_EVERY)
 
     def _is_shown(self, mac: Address) -> bool:

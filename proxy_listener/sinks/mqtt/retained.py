@@ -6,19 +6,19 @@ that is gone are cleared. A note in the journal says what was acknowledged, so t
 readable note everything is announced again, and nothing is cleared.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import attrs
 
 from proxy_listener.model.advertisement import Address
-from proxy_listener.model.events import EventKind, kind_of
-from proxy_listener.model.quantities import Quantity, quantity_of
+from proxy_listener.model.events import EventKind
+from proxy_listener.model.quantities import quantity_of
 from proxy_listener.model.reading import Reading
-from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyStatus
+from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus
+from proxy_listener.sinks.mqtt.announced import Announced, Sent, to_announce
 from proxy_listener.sinks.mqtt.discovery import Subject, device_payload, proxy_payload
+from proxy_listener.sinks.mqtt.records import Record, Records, digest
 from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics, device_id, proxy_state_payload
 
 NOTE = "mqtt"
@@ -29,45 +29,7 @@ NUMBERS_EVERY = 60.0
 """Seconds between two messages of a proxy of which only the numbers changed."""
 
 LEAVE_AFTER = 60.0
-"""Seconds after the start in which a proxy of the last run may still be found again."""
-
-
-@attrs.define
-class Record:
-    """A device or proxy. ``announced`` is the digest of its discovery; ``events`` are those it sent, kind -> types."""
-
-    announced: str | None = None
-    events: dict[str, list[str]] = attrs.field(factory=dict)
-
-
-@attrs.define
-class Records:
-    """Devices and proxies that have retained topics below ``base`` and ``prefix``, by their ids."""
-
-    base: str
-    prefix: str
-    devices: dict[str, Record] = attrs.field(factory=dict)
-    proxies: dict[str, Record] = attrs.field(factory=dict)
-
-    def text(self) -> str:
-        """The note."""
-        return json.dumps(attrs.asdict(self), separators=(",", ":"))
-
-
-@attrs.define
-class Sent:
-    """What a device sent in this run beyond what its discovery said."""
-
-    quantities: dict[str, Quantity] = attrs.field(factory=dict)
-    events: dict[str, list[str]] = attrs.field(factory=dict)
-
-
-@attrs.frozen
-class Announced:
-    """What a device's discovery says: quantities and kinds of events by name."""
-
-    quantities: Mapping[str, Quantity] = attrs.field(factory=dict)
-    events: Mapping[str, EventKind] = attrs.field(factory=dict)
+"""Seconds after the start in which a proxy of the last run may still be found again, or connected to."""
 
 
 @attrs.define
@@ -90,6 +52,7 @@ class Retained:
     _announced: dict[Address, Announced] = attrs.field(factory=dict)
     _payloads: dict[Address, tuple[object, str]] = attrs.field(factory=dict)
     _proxies: dict[str, tuple[object, float]] = attrs.field(factory=dict)
+    _seen: set[str] = attrs.field(factory=set)
     _announcing: dict[str, Record] = attrs.field(factory=dict)
     _leaving: dict[str, tuple[dict[str, Record], str]] = attrs.field(factory=dict)
 
@@ -119,6 +82,9 @@ class Retained:
             if name not in known.quantities and name not in sent.quantities:
                 sent.quantities[name] = quantity_of(name, value)
                 new = True
+            if reading.source == "advertisement" and name in known.only_read and name not in sent.advertised:
+                sent.advertised.add(name)
+                new = True
         for event in reading.events:
             types = sent.events.setdefault(event.event, [])
             kind = known.events.get(event.event, EventKind(event.event))
@@ -131,6 +97,17 @@ class Retained:
         """Whether the device's state is published: not after it was removed."""
         known = device_id(mac) in self.records.devices and self.admitted(mac)
         return mac in self._present or (known and mac not in self._gone)
+
+    def lifetime(self, mac: Address, name: str) -> int | None:
+        """Seconds after which a value of the device is not known any more; None where it stays."""
+        return self._announced.get(mac, Announced()).lifetimes.get(name)
+
+    def describe(self, device: DeviceStatus) -> Announced:
+        """What the device's discovery is to say now."""
+        id_ = device_id(device.mac)
+        sent = self._sent.get(device.mac, Sent())
+        self._announced[device.mac] = to_announce(device, sent, self.records.devices.get(id_, Record()))
+        return self._announced[device.mac]
 
     def messages(self, devices: Sequence[DeviceStatus], proxies: Sequence[ProxyStatus], now: float) -> list[Message]:
         """What the broker does not hold yet."""
@@ -178,7 +155,8 @@ class Retained:
         sent = self._sent.get(device.mac, Sent())
         for name, types in sent.events.items():
             record.events[name] = list(dict.fromkeys([*record.events.get(name, []), *types]))
-        announced = self._announced[device.mac] = _to_announce(device, sent, record)
+        record.advertised = sorted(sent.advertised.union(record.advertised))
+        announced = self.describe(device)
         quantities, events = tuple(announced.quantities.values()), tuple(announced.events.values())
         maker = device.product.maker if device.product else ""
         subject = Subject(
@@ -187,10 +165,9 @@ class Retained:
             device.model,
             device.kind,
             maker,
-            device.sleepy,
-            device.interval,
             quantities,
             events,
+            announced.lifetimes,
         )
         cached = self._payloads.get(device.mac)
         if cached is None or cached[0] != (subject, self.rooms):
@@ -203,6 +180,9 @@ class Retained:
         record = self.records.proxies.setdefault(id_, Record())
         payload = proxy_payload(id_, proxy.name, proxy.room, self.topics) if self.discovery != "off" else ""
         found = self._config(self.topics.proxy_config(id_), payload, record)
+        if proxy.state is ProxyState.CONNECTING and id_ not in self._seen and now - self.started < LEAVE_AFTER:
+            return found  # the broker retains its state of the last run
+        self._seen.add(id_)
         key = (proxy.name, proxy.room, proxy.state, proxy.cause, proxy.version, proxy.active)
         last = self._proxies.get(id_)
         if last is None or last[0] != key or now - last[1] >= NUMBERS_EVERY:
@@ -239,30 +219,6 @@ class Retained:
         return found
 
 
-def digest(payload: str) -> str:
-    """What stands for a payload in the note."""
-    return hashlib.sha256(payload.encode()).hexdigest()[:16]
-
-
-def read(text: str | None) -> Records | None:
-    """The note's records; None where there is no note, or none that can be read."""
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-        return Records(str(found["base"]), str(found["prefix"]), _entries(found["devices"]), _entries(found["proxies"]))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def _entries(found: dict[str, Any]) -> dict[str, Record]:
-    return {
-        id_: Record(entry["announced"], {kind: list(types) for kind, types in entry["events"].items()})
-        for id_, entry in found.items()
-        if len(id_) == 12 and int(id_, 16) >= 0
-    }
-
-
 def moved(old: Records, topics: Topics) -> list[Message]:
     """What clears all topics of an earlier configuration, if its topics were others."""
     before = Topics(old.base, old.prefix)
@@ -281,22 +237,6 @@ def _device_cleared(topics: Topics, id_: str, record: Record) -> list[Message]:
 def _proxy_cleared(topics: Topics, id_: str, record: Record) -> list[Message]:
     kept = [topics.proxy_config(id_)] if record.announced is not None else []
     return [Message(topic, "", retain=True) for topic in (*kept, topics.proxy(id_))]
-
-
-def _to_announce(device: DeviceStatus, sent: Sent, record: Record) -> Announced:
-    """What the device's product is known to send, what the device sent in this run, and the values that it has now.
-
-    Where it sends another form of a quantity than its product is known for, its own counts.
-    """
-    product = device.product
-    known = (*product.quantities, *product.read_quantities) if product else ()
-    live = {name: quantity_of(name, value) for name, (value, _) in device.values.items()}
-    quantities = {quantity.name: quantity for quantity in known} | sent.quantities | live
-    events = {kind.name: kind for kind in product.events} if product else {}
-    for name, types in record.events.items():
-        kind = events.get(name) or kind_of(name)
-        events[name] = attrs.evolve(kind, types=tuple(dict.fromkeys([*kind.types, *types])))
-    return Announced(quantities, events)
 
 
 def _proxy_id(proxy: ProxyStatus) -> str:

@@ -25,9 +25,9 @@ from proxy_listener.model.status import ProxyStatus
 
 ONLINE, OFFLINE = "online", "offline"
 
-DELAYED = 60.0
-"""Seconds after which an event is marked as delayed. A broker restarts faster than that; a light that goes on later is
-a surprise to the person who pressed the button."""
+DELAYED = 5.0
+"""Seconds after which an event is marked as delayed, on a connection that lasts. A light that goes on later is a
+surprise to the person who pressed the button."""
 
 
 @attrs.frozen
@@ -109,12 +109,14 @@ def state_payload(newest: Reading, time: float, values: Mapping[str, Value]) -> 
     return compact(head | dict(values))
 
 
-def event_payload(event: Event, reading: Reading, now: float) -> str:
-    """An event with its own time; ``delayed`` where that was more than :data:`DELAYED` before ``now``."""
+def event_payload(event: Event, reading: Reading, now: float, *, waited: bool) -> str:
+    """An event with its own time; ``delayed`` where it waited for the connection to the broker, or its time was more
+    than :data:`DELAYED` before ``now``.
+    """
     head = {
         "event_type": event.type,
         "time": timestamp(reading.time),
-        "delayed": now - reading.time > DELAYED,
+        "delayed": waited or now - reading.time > DELAYED,
         "proxy": reading.proxy,
         "room": reading.room,
         "trust": reading.trust,

@@ -24,7 +24,7 @@ from proxy_listener.history import Journal
 from proxy_listener.model.reading import Event, timestamp
 from proxy_listener.model.secret import Secret
 from proxy_listener.sinks.mqtt import Settings, run
-from proxy_listener.sinks.mqtt.client import GOODBYE, IN_FLIGHT
+from proxy_listener.sinks.mqtt.broker import GOODBYE, IN_FLIGHT
 
 pytestmark = pytest.mark.broker
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from support.made_status import ID, MAC, device, proxy, reading, view
 from proxy_listener.history import Journal
 from proxy_listener.model.reading import Event
 from proxy_listener.sinks.mqtt import Settings, run
-from proxy_listener.sinks.mqtt.client import IN_FLIGHT
+from proxy_listener.sinks.mqtt.broker import IN_FLIGHT
 
 BASE = "proxy-listener"
 
@@ -220,8 +221,9 @@ async def test_states_are_as_the_journal_has_them(tmp_path: Path) -> None:
     """Readings of an outage: the newest as state, all of them as history, in order."""
     async with FakeBroker().serving() as broker, opened(tmp_path / "h.db") as journal:
         journal.cursor("mqtt")
+        began = time.time() - 30
         for number in range(30):
-            journal.append(reading(values={"temperature": number}, time=1_795_370_645.0 + number))
+            journal.append(reading(values={"temperature": number}, time=began + number))
         await journal.flush()
         async with running(journal, broker):
             await broker.until(30, "/history")

@@ -11,7 +11,8 @@ from proxy_listener.formats.xiaomi.models import MODELS
 from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Event
 from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus
-from proxy_listener.sinks.mqtt.retained import Records, Retained, moved, read
+from proxy_listener.sinks.mqtt.records import Records, read
+from proxy_listener.sinks.mqtt.retained import Retained, moved
 from proxy_listener.sinks.mqtt.topics import Message, Topics
 
 TOPICS = Topics("house", "homeassistant")
@@ -115,6 +116,26 @@ def test_a_device_of_which_nothing_is_known_is_announced_by_its_values() -> None
     assert found["cmps"].keys() == {"opening", "illuminance", "pressure_level", "event_button", "room", "rssi"}
     assert found["cmps"]["opening"]["p"] == "binary_sensor"
     assert found["cmps"]["illuminance"]["unit_of_measurement"] == "lx"
+
+
+def test_a_plant_is_announced_again_when_it_advertises_a_value_for_the_first_time() -> None:
+    """Its value is expected more often from then on, also after a restart; the same reading by a read says nothing."""
+    plant = {"product": MODELS[0x0098], "readable": True, "read_interval": 86_400.0, "interval": 900.0}
+    retained = house()
+    retained.record(reading(source="read", room="Bedroom"))
+
+    def expires(found: dict[str, str]) -> int:
+        return int(json.loads(found[CONFIG])["cmps"]["temperature"]["expire_after"])
+
+    assert expires(published(retained, [device(**plant)])) == 259_200
+    assert not retained.record(reading(source="read", room="Bedroom"))
+    assert retained.record(reading(room="Bedroom"))
+    assert expires(published(retained, [device(**plant)])) == 2700
+    assert retained.lifetime(MAC, "temperature") == 2700
+    assert not retained.record(reading(room="Bedroom"))
+    after = restarted(retained)
+    assert published(after, [device(**plant)]).keys() == {AVAILABILITY}
+    assert after.lifetime(MAC, "temperature") == 2700
 
 
 def test_the_form_of_a_value_counts_more_than_what_the_model_promises() -> None:
@@ -268,6 +289,21 @@ def test_nodes_that_are_not_expected_are_not_published(changes: dict[str, Any]) 
     assert retained.rooms == ()
 
 
+def test_a_start_does_not_show_the_proxies_as_disconnected() -> None:
+    """The broker retains the state of the last run, which is replaced by the first one that is known. One that cannot
+    be connected to within a minute says so, and so does one that was connected in this run.
+    """
+    topic = f"house/proxy/{PROXY_ID}/state"
+    retained = house()
+    connecting = [proxy(state=ProxyState.CONNECTING)]
+    assert topic not in published(retained, [], connecting, now=1)
+    assert published(retained, [], connecting, now=59) == {}
+    assert topic in published(retained, [], connecting, now=60)
+    retained = house()
+    assert '"state":"live"' in published(retained, [], [proxy()], now=1)[topic]
+    assert '"state":"connecting"' in published(retained, [], connecting, now=2)[topic]
+
+
 def test_a_proxy_of_the_last_run_has_a_minute_to_be_found() -> None:
     """Before that mDNS may not have found it; after that its topics are cleared."""
     retained = house()
@@ -276,20 +312,6 @@ def test_a_proxy_of_the_last_run_has_a_minute_to_be_found() -> None:
     assert published(after, [], [], now=59) == {}
     assert set(published(after, [], [], now=60).values()) == {""}
     assert not after.records.proxies
-
-
-@pytest.mark.parametrize(
-    "text", [None, "", "{", "[]", '{"base":1}', '{"base":"b","prefix":"p","devices":[],"proxies":{}}']
-)
-def test_a_note_that_cannot_be_read_is_no_note(text: str | None) -> None:
-    assert read(text) is None
-
-
-def test_a_note_is_read_as_it_was_written() -> None:
-    retained = house()
-    retained.record(reading(events=(Event("button", "press"),)))
-    published(retained, proxies=[proxy()])
-    assert read(retained.records.text()) == retained.records
 
 
 def test_a_hostile_name_reaches_no_topic() -> None:

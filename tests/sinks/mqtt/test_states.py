@@ -69,9 +69,7 @@ def test_an_event_is_not_retained_and_comes_before_the_state() -> None:
     assert moved.topic == STATE
 
 
-@pytest.mark.parametrize(
-    ("age", "delayed"), [(0.0, False), (60.0, False), (60.1, True), (86_400.0, True), (-5.0, False)]
-)
+@pytest.mark.parametrize(("age", "delayed"), [(0.0, False), (5.0, False), (5.1, True), (86_400.0, True), (-5.0, False)])
 def test_an_old_event_says_that_it_is_delayed(age: float, delayed: bool) -> None:
     """It is published with its own time all the same."""
     fired, _ = States(TOPICS).messages(row(1, events=(Event("button", "press"),)), NOW + age)
@@ -79,11 +77,62 @@ def test_an_old_event_says_that_it_is_delayed(age: float, delayed: bool) -> None
     assert document(fired)["time"] == "2026-11-22T18:04:05.000Z"
 
 
+def test_an_event_that_waited_for_the_connection_is_delayed() -> None:
+    """However young it is: after an outage the presses of its last seconds would all fire at one moment."""
+    states = States(TOPICS, waited=7)
+    events = (Event("button", "press"),)
+    fired = [states.messages(row(id_, events=events, values={}), NOW + 0.1)[0] for id_ in (6, 7, 8)]
+    assert [document(message)["delayed"] for message in fired] == [True, True, False]
+
+
+def test_a_value_that_stopped_coming_leaves_the_state() -> None:
+    """Home Assistant takes each message as news of all values in it: one that is older than its lifetime is not in it,
+    while others keep coming. A value without a lifetime stays.
+    """
+    states = States(TOPICS, lifetime=lambda _mac, name: {"temperature": 100, "humidity": 100}.get(name))
+    states.messages(row(1, values={"temperature": 21.3, "humidity": 40, "battery": 87}), NOW)
+    for id_, later in enumerate((60.0, 100.0, 101.0), 2):
+        (message,) = states.messages(row(id_, values={"humidity": 41}, time=NOW + later), NOW + later)
+    assert document(message).keys() & QUANTITIES.keys() == {"humidity", "battery"}
+    (message,) = states.messages(row(9, values={"temperature": 22.0}, time=NOW + 102), NOW + 102)
+    assert document(message)["temperature"] == 22.0
+
+
+def test_a_state_is_published_again_when_a_value_in_it_becomes_too_old() -> None:
+    """Once for each value, also where no reading comes any more."""
+    states = States(TOPICS, lifetime=lambda _mac, name: {"temperature": 100, "humidity": 200}.get(name))
+    states.messages(row(1, values={"temperature": 21.3, "humidity": 40, "battery": 87}), NOW)
+    assert states.outdated(NOW + 100) == []
+    assert states.outdated(NOW + 101) == [MAC]
+    assert document(states.message(MAC, NOW + 101)).keys() & QUANTITIES.keys() == {"humidity", "battery"}
+    assert states.outdated(NOW + 102) == []
+    assert states.outdated(NOW + 201) == [MAC]
+    assert document(states.message(MAC, NOW + 201)).keys() & QUANTITIES.keys() == {"battery"}
+    assert states.outdated(NOW + 86_400) == []
+
+
+def test_a_snapshot_holds_no_value_that_became_too_old_meanwhile() -> None:
+    """After the service was stopped for a day, Home Assistant would show yesterday's temperature as today's."""
+    states = States(TOPICS, lifetime=lambda _mac, name: 2700 if name == "temperature" else None)
+    latest = {"temperature": Latest(21.3, NOW, 1), "battery": Latest(87, NOW, 2)}
+    message = states.restore(reading(), latest, as_of=2, now=NOW + 86_400)
+    assert document(message).keys() & QUANTITIES.keys() == {"battery"}
+
+
+def test_a_reading_that_waited_longer_than_its_values_last_is_history() -> None:
+    """The state does not show it, so it would be nowhere."""
+    states = States(TOPICS, lifetime=lambda _mac, _name: 100)
+    past = row(1)
+    messages = states.messages(past, NOW + 101)
+    assert topics(messages) == [STATE, HISTORY]
+    assert messages[1] == Message(HISTORY, as_json(past.reading))
+
+
 def test_a_late_reading_is_history_and_changes_nothing() -> None:
     """A newer frame has its quantity already, and its event does not fire."""
     states = States(TOPICS)
     states.messages(row(1), NOW)
-    before = states.message(MAC)
+    before = states.message(MAC, NOW)
     late = row(
         2,
         late=True,
@@ -94,7 +143,7 @@ def test_a_late_reading_is_history_and_changes_nothing() -> None:
     )
     (message,) = states.messages(late, NOW)
     assert message == Message(HISTORY, as_json(late.reading))
-    assert states.message(MAC) == before
+    assert states.message(MAC, NOW) == before
 
 
 def test_values_of_a_late_reading_that_are_not_stale_change_the_state() -> None:
@@ -135,7 +184,7 @@ def test_an_entry_of_the_sensors_log_is_history() -> None:
 def test_rows_that_a_snapshot_contains_are_history() -> None:
     """After an outage the newest state comes first, and the readings of the outage follow with their own times."""
     states = States(TOPICS)
-    shown = states.restore(reading(time=NOW + 50), {"temperature": Latest(25.0, NOW + 50, 1)}, as_of=3)
+    shown = states.restore(reading(time=NOW + 50), {"temperature": Latest(25.0, NOW + 50, 1)}, as_of=3, now=NOW + 50)
     assert document(shown)["temperature"] == 25.0
     for id_ in (1, 2, 3):
         (message,) = states.messages(row(id_, values={"temperature": 20 + id_}), NOW)
@@ -146,7 +195,7 @@ def test_rows_that_a_snapshot_contains_are_history() -> None:
 
 def test_all_events_of_an_outage_are_published() -> None:
     states = States(TOPICS)
-    states.restore(reading(), {}, as_of=100)
+    states.restore(reading(), {}, as_of=100, now=NOW)
     pressed = [states.messages(row(id_, events=(Event("button", "press"),)), NOW + 86_400) for id_ in range(1, 101)]
     fired = [message for messages in pressed for message in messages if "/event/" in message.topic]
     assert len(fired) == 100
@@ -183,7 +232,7 @@ rows = st.lists(
 def test_every_reading_shows_somewhere_and_the_state_never_goes_back(made: list[dict[str, Any]], as_of: int) -> None:
     """Each row leads to a message, and the messages of one state topic are of rows in rising order."""
     states = States(TOPICS)
-    states.restore(reading(), {"temperature": Latest(0, NOW, 1)}, as_of)
+    states.restore(reading(), {"temperature": Latest(0, NOW, 1)}, as_of, NOW)
     shown: dict[str, list[int]] = {}
     for id_, fields in enumerate(made, 1):
         messages = states.messages(row(id_, **fields), NOW)

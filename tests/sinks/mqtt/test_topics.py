@@ -45,13 +45,15 @@ def test_a_state_is_on_one_level() -> None:
     assert (found["time"], found["temperature"]) == ("2026-11-22T18:05:05.000Z", 21.3)
 
 
-def test_an_event_is_delayed_after_a_minute() -> None:
+def test_an_event_is_delayed_after_five_seconds_or_an_outage() -> None:
     """Its properties cannot replace its type or time."""
     event = Event("dimmer", "rotate_left", {"steps": 3, "event_type": "press", "time": "never"})
-    at_once = document(event_payload(event, reading(), NOW + DELAYED))
+    at_once = document(event_payload(event, reading(), NOW + DELAYED, waited=False))
     assert (at_once["event_type"], at_once["steps"], at_once["delayed"]) == ("rotate_left", 3, False)
     assert at_once["time"] == "2026-11-22T18:04:05.000Z"
-    assert document(event_payload(event, reading(), NOW + DELAYED + 1))["delayed"] is True
+    assert document(event_payload(event, reading(), NOW + DELAYED + 1, waited=False))["delayed"] is True
+    assert document(event_payload(event, reading(), NOW, waited=True))["delayed"] is True
+    assert DELAYED == 5.0
 
 
 def test_a_past_reading_is_the_reading_itself() -> None:

@@ -1,0 +1,64 @@
+"""What the broker has retained of us, as a note in the journal.
+
+Acknowledged discovery goes in, as digests, with what devices were heard to send; text that a later run can read goes
+out. A note that cannot be read is none.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import attrs
+
+
+@attrs.define
+class Record:
+    """A device or proxy. ``announced`` is the digest of its discovery; ``events`` are those it sent, kind -> types.
+    ``advertised`` are the quantities that a device with a reader was heard to advertise.
+    """
+
+    announced: str | None = None
+    events: dict[str, list[str]] = attrs.field(factory=dict)
+    advertised: list[str] = attrs.field(factory=list)
+
+
+@attrs.define
+class Records:
+    """Devices and proxies that have retained topics below ``base`` and ``prefix``, by their ids."""
+
+    base: str
+    prefix: str
+    devices: dict[str, Record] = attrs.field(factory=dict)
+    proxies: dict[str, Record] = attrs.field(factory=dict)
+
+    def text(self) -> str:
+        """The note."""
+        return json.dumps(attrs.asdict(self), separators=(",", ":"))
+
+
+def digest(payload: str) -> str:
+    """What stands for a payload in the note."""
+    return hashlib.sha256(payload.encode()).hexdigest()[:16]
+
+
+def read(text: str | None) -> Records | None:
+    """The note's records; None where there is no note, or none that can be read."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+        return Records(str(found["base"]), str(found["prefix"]), _entries(found["devices"]), _entries(found["proxies"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _entries(found: dict[str, Any]) -> dict[str, Record]:
+    return {
+        id_: Record(
+            entry["announced"],
+            {kind: list(types) for kind, types in entry["events"].items()},
+            list(entry.get("advertised", ())),
+        )
+        for id_, entry in found.items()
+        if len(id_) == 12 and int(id_, 16) >= 0
+    }
