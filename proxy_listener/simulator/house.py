@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import islice
 from random import Random
 from typing import Any, TypeAlias
 
@@ -23,7 +24,7 @@ from proxy_listener.node.air import Link, Lost, Notified
 from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.node import Node
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.simulator.devices import SimulatedDevice, Transmission
+from proxy_listener.simulator.devices import Sender, SimulatedDevice, Transmission
 from proxy_listener.simulator.generate import FIRMWARES, generate_devices, generate_neighbours, generate_rooms
 from proxy_listener.simulator.ground_truth import GroundTruth
 from proxy_listener.simulator.lywsd02 import ClockSensor
@@ -38,6 +39,8 @@ FOREVER = 10.0**9
 """Seconds; longer than any house runs."""
 LOGGED = 300
 """Hours that the log of a plant or a clock holds."""
+QUANTITIES = 4
+"""What a plant sensor measures, one in each frame."""
 REACH = -92.0
 """dBm: a weaker device does not receive a connect request."""
 
@@ -120,6 +123,9 @@ class House:
             for device in self.devices
             if device.profile.gatt_firmware is not None
         }
+        for device in self.devices:
+            if device.mac in self._sensors:
+                self._measure_first(device)
         self.proxies = [
             HouseProxy(room, self._node(room, firmwares[index % len(firmwares)], timing))
             for index, room in enumerate(self.rooms)
@@ -225,6 +231,13 @@ class House:
         plant.moisture, plant.conductivity = chance.randint(5, 70), chance.randint(20, 1_500)
         plant.fill_log(LOGGED, chance)
         return plant
+
+    def _measure_first(self, device: SimulatedDevice) -> None:
+        """What its first frames will say, one for each quantity."""
+        own = Sender(device, self.seed, GroundTruth()).packets(self.pace)
+        for packet in islice(own, QUANTITIES * device.profile.copies):
+            if packet.frame is not None:
+                self._sensors[device.mac][0].measure(packet.frame.values)
 
     @staticmethod
     def _clock(device: SimulatedDevice, chance: Random) -> ClockSensor:

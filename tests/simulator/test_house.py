@@ -100,3 +100,19 @@ def test_a_house_is_its_seed(seed):
     assert first.configuration() == again.configuration()
     assert first.configuration()["device"] == other.configuration()["device"]
     assert not {p.node.settings.mac for p in first.proxies} & {p.node.settings.mac for p in other.proxies}
+
+
+def test_a_read_gives_what_the_device_advertises():
+    """Before the first frame, too. A clock's humidity is a whole number when it is read."""
+    house = House("plants", rooms=2, devices=14, neighbours=0, foreign=0.0)
+    told, first = {mac: {} for mac in house.sensors}, {mac: sensor.live for mac, sensor in house.sensors.items()}
+    for packet in house.traffic(0.0).packets(house.truth, 60.0):
+        house.send(packet)
+        for quantity, value in packet.frame.values.items() if packet.address in told else ():
+            if quantity not in told[packet.address]:
+                assert first[packet.address][quantity] == pytest.approx(value, abs=1)
+            told[packet.address][quantity] = value
+    assert sum(map(len, told.values())) >= 10
+    for mac, values in told.items():
+        live = house.sensors[mac].live
+        assert values == {name: pytest.approx(live[name], abs=1 if name == "humidity" else 0) for name in values}
