@@ -17,7 +17,7 @@ from proxy_listener.engine.devices import Devices, Notice
 from proxy_listener.engine.kept import open_kept
 from proxy_listener.engine.listener import Listener
 from proxy_listener.engine.memory import KeptFrame
-from proxy_listener.formats import find_ours, model_named
+from proxy_listener.formats import RARE, find_company, find_ours, model_named
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address, ForeignFilter, mac_text
 from proxy_listener.model.errors import NoReadingError, ProxyListenerError
@@ -146,7 +146,7 @@ class Pipeline:
         self.devices.configure(config.devices, config.unlisted.unlisted)
         self.listener = Listener(self.devices, self._emit)
         self.hear = self.listener.hear
-        self.foreign = ForeignFilter(find_ours, self.listener.count_foreign)
+        self.foreign = ForeignFilter(find_ours, RARE, find_company, self.listener.count_foreign)
 
     def record_read(self, reading: Reading) -> None:
         """A reading of a read over a connection: it moves the live state, and goes where all readings go."""

@@ -20,7 +20,7 @@ from proxy_listener.config.secrets import bindkey
 from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey, bindkeys
 from proxy_listener.formats.format import Format, Frame
-from proxy_listener.model.advertisement import Address, mac_text, parse_mac, service_data
+from proxy_listener.model.advertisement import Address, mac_text, parse_mac, payloads
 from proxy_listener.model.errors import DecodeError, ProxyListenerError
 from proxy_listener.model.secret import Secret
 
@@ -151,7 +151,7 @@ def _encrypted_frames(mac: Address, capture: Path) -> Iterator[tuple[Format[Any]
         for advertisement in reader.read(file, str(capture)):
             if advertisement.address != mac:
                 continue
-            for uuid, data in service_data(advertisement.data):
+            for uuid, data in payloads(advertisement.data):
                 if uuid not in FORMATS or data in seen:
                     continue
                 seen.add(data)

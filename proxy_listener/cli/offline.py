@@ -18,7 +18,7 @@ from proxy_listener.config.secrets import bindkey
 from proxy_listener.formats import FORMATS, MAIN_UUID, model_named
 from proxy_listener.formats.explain import explain
 from proxy_listener.history import known_devices
-from proxy_listener.model.advertisement import mac_text, parse_mac, service_data
+from proxy_listener.model.advertisement import mac_text, parse_mac, payloads
 from proxy_listener.model.errors import ConfigError, DecodeError
 from proxy_listener.model.models import Model
 from proxy_listener.model.secret import Secret
@@ -194,7 +194,7 @@ def _entries(options: Options) -> Sequence[DeviceSettings]:
 
 def _sender(payload: bytes) -> int | None:
     """The MAC inside a frame or an advertisement with a frame; None where it has none."""
-    found = [(uuid, data) for uuid, data in service_data(payload) if uuid in FORMATS] or [(MAIN_UUID, payload)]
+    found = [(uuid, data) for uuid, data in payloads(payload) if uuid in FORMATS] or [(MAIN_UUID, payload)]
     for uuid, data in found:
         with suppress(DecodeError):
             mac: int | None = FORMATS[uuid].parse(data, None).mac

@@ -18,10 +18,10 @@ from proxy_listener.engine.dedup import ACCEPTED, FOREVER, NEW, REPLAY_AFTER, SA
 from proxy_listener.engine.device import Copy, Device
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.newcomers import Sign
-from proxy_listener.formats import FORMATS, find_ours
+from proxy_listener.formats import FORMATS, RARE, find_company, find_ours
 from proxy_listener.formats.format import Format, Frame
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
-from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, service_data
+from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, payloads
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
@@ -39,6 +39,10 @@ NOT_OURS, DECODED, REPEAT, LATE, REPLAY = (
     Outcome.REPLAY,
 )
 """Looking a member up in its enumeration takes a third of the time that a foreign advertisement may cost."""
+
+_READ = (DECODED, LATE)
+_LITTLE = (NOT_OURS, Outcome.EMPTY, Outcome.NOT_A_FRAME)
+"""Of several frames in one advertisement, the first that is none of these is its outcome, unless one was read."""
 
 _NOT_OURS, _REPEAT = int(NOT_OURS), int(REPEAT)
 """The two indexes that are counted most: a plain number is the quicker index."""
@@ -102,18 +106,24 @@ class Listener:
                 device.routes.note(proxy, rssi, heard, copy.serial, address_type)
                 self.outcomes[_REPEAT] += 1
                 return REPEAT
-        if SERVICE_DATA_16 not in data or find_ours(data) is None:
+        if (SERVICE_DATA_16 not in data or find_ours(data) is None) and (
+            RARE not in data or find_company(data) is None
+        ):
             self.outcomes[_NOT_OURS] += 1
             return NOT_OURS
-        outcome = NOT_OURS
+        outcome, before = NOT_OURS, None
         advert = _new(Advert, (proxy, address, address_type, rssi, data, time, heard))
-        for uuid, payload in service_data(data):
+        for uuid, payload in payloads(data):
             form = FORMATS.get(uuid)
-            if form is not None:
+            # The frame of the service data may come as manufacturer data too.
+            if form is not None and payload != before:
+                before = payload
                 try:
-                    outcome = self._read(form, self._by_address.get(address), advert, uuid, payload)
+                    became = self._read(form, self._by_address.get(address), advert, uuid, payload)
                 except NoReadingError as error:
-                    outcome = error.outcome
+                    became = error.outcome
+                if outcome in _LITTLE or became in _READ:
+                    outcome = became
         self.outcomes[outcome] += 1
         return outcome
 

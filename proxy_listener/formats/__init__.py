@@ -1,7 +1,7 @@
 """Payload bytes of advertisements -> measurements. Pure: no clock, no network, no log.
 
-THE TABLE of formats: UUID of the service data -> format. What recognises an advertisement as ours, what explains a
-frame, and the list of formats in the documentation derive from it.
+THE TABLE of formats: UUID of the service data, or company of the manufacturer data -> format. What recognises an
+advertisement as ours, what explains a frame, and the list of formats in the documentation derive from it.
 """
 
 from collections.abc import Mapping
@@ -10,18 +10,23 @@ from typing import Any
 from proxy_listener.formats import xiaomi
 from proxy_listener.formats.format import Format
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MAIN_UUID
-from proxy_listener.model.advertisement import prefilter
+from proxy_listener.model.advertisement import COMPANY, company_prefilter, prefilter, rare_byte
 from proxy_listener.model.models import Model
 
-__all__ = ["FORMATS", "MAIN_UUID", "PRODUCTS", "find_ours", "model_named"]
+__all__ = ["FORMATS", "MAIN_UUID", "PRODUCTS", "RARE", "find_company", "find_ours", "model_named"]
 
 FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS}
 
 PRODUCTS: tuple[Model, ...] = xiaomi.PRODUCTS
 """Every product that one of the formats knows."""
 
-find_ours = prefilter(FORMATS)
+find_ours = prefilter(key for key in FORMATS if key < COMPANY)
 """Whether an advertising payload holds service data of one of the formats; None where it does not."""
+
+(_COMPANY,) = (key for key in FORMATS if key >= COMPANY)
+RARE, find_company = rare_byte(_COMPANY), company_prefilter(_COMPANY)
+"""The same for manufacturer data, after a look for one byte. One company only, because this costs every foreign
+advertisement a tenth of all that is done with it."""
 
 _BY_NAME = {model.name: model for model in PRODUCTS}
 

@@ -11,13 +11,12 @@ import attrs
 from proxy_listener.formats import FORMATS, MAIN_UUID
 from proxy_listener.formats.drawing import Drawing, Line, StopDrawing, event_text, value_texts
 from proxy_listener.formats.layout import Decoded
-from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, service_data
+from proxy_listener.model.advertisement import COMPANY, MANUFACTURER_DATA, SERVICE_DATA_16, Address, payloads
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 
-_MANUFACTURER = 0xFF
 _STRUCTURES = {
     0x01: "flags",
     0x08: "short name",
@@ -26,9 +25,9 @@ _STRUCTURES = {
     0x29: "mesh PB-ADV",
     0x2A: "mesh message",
     0x2B: "mesh beacon",
-    _MANUFACTURER: "manufacturer data",
+    MANUFACTURER_DATA: "manufacturer data",
 }
-_ASSIGNED = frozenset({*range(0x01, 0x32), 0x3D, _MANUFACTURER})
+_ASSIGNED = frozenset({*range(0x01, 0x32), 0x3D, MANUFACTURER_DATA})
 """Types of advertising structures: Bluetooth Assigned Numbers, section 2.3."""
 
 _FOREIGN_SERVICES = {
@@ -39,7 +38,7 @@ _FOREIGN_SERVICES = {
     0xFE2C: "Google Fast Pair",
     0xFEAA: "Eddystone",
 }
-_FOREIGN_COMPANIES = {0x0006: "Microsoft", 0x004C: "Apple", 0x0075: "Samsung", 0x0499: "Ruuvi"}
+_FOREIGN_COMPANIES = {0x0006: "Microsoft", 0x004C: "Apple", 0x0075: "Samsung", 0x038F: "Xiaomi", 0x0499: "Ruuvi"}
 """Names of what is met most: Assigned Numbers, sections 3.4 and 7.1."""
 
 
@@ -71,20 +70,21 @@ def examine(data: bytes, address: Address | None = None, keys: Sequence[Secret] 
 
 
 def _draw(drawing: Drawing, data: bytes) -> None:
-    ours = any(uuid in FORMATS for uuid, _ in service_data(data))
+    ours = any(_ours(key, payload) for key, payload in payloads(data))
     if not ours and not _is_advertisement(data):
         FORMATS[_uuid_of(data)].draw(drawing, data, 0)
         return
     at = 0
     while at + 1 < len(data) and at + 1 + data[at] <= len(data):
         after = at + 1 + data[at]
-        kind, uuid = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "little")
+        kind, number = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "little")
+        key = COMPANY | number if kind == MANUFACTURER_DATA else number
         if data[at] == 0:
             drawing.add("advertisement", at, data[at:after], "padding")
-        elif kind == SERVICE_DATA_16 and uuid in FORMATS:
-            about = f"0x{uuid:04X}, {FORMATS[uuid].name}"
-            drawing.add("advertisement", at, data[at : at + 4], "service data", about)
-            FORMATS[uuid].draw(drawing, data[at + 4 : after], at + 4)
+        elif kind in {SERVICE_DATA_16, MANUFACTURER_DATA} and _ours(key, data[at + 4 : after]):
+            about = f"0x{number:04X}, {FORMATS[key].name}"
+            drawing.add("advertisement", at, data[at : at + 4], _STRUCTURES[kind], about)
+            FORMATS[key].draw(drawing, data[at + 4 : after], at + 4)
         else:
             name = _STRUCTURES.get(kind, f"structure 0x{kind:02X}")
             drawing.add("advertisement", at, data[at:after], name, _foreign(kind, data[at + 2 : after]))
@@ -93,6 +93,11 @@ def _draw(drawing: Drawing, data: bytes) -> None:
         if at < len(data):
             drawing.add("advertisement", at, data[at:], "padding")
         raise StopDrawing(Outcome.NOT_OURS, "a whole advertisement, without service data of a format that is decoded")
+
+
+def _ours(key: int, payload: bytes) -> bool:
+    """Manufacturer data is anything; of ours it is what fits."""
+    return key in FORMATS and (key < COMPANY or FORMATS[key].fits(payload))
 
 
 def _is_advertisement(data: bytes) -> bool:
@@ -108,7 +113,7 @@ def _foreign(kind: int, data: bytes) -> str:
     number = int.from_bytes(data[:2], "little")
     if kind == SERVICE_DATA_16 and len(data) >= 2:
         return ", ".join(filter(None, (f"0x{number:04X}", _FOREIGN_SERVICES.get(number), "not decoded")))
-    if kind == _MANUFACTURER and len(data) >= 2:
+    if kind == MANUFACTURER_DATA and len(data) >= 2:
         name = "Apple iBeacon" if data[:4] == b"\x4c\x00\x02\x15" else _FOREIGN_COMPANIES.get(number)
         return ", ".join(filter(None, (f"company 0x{number:04X}", name, "not decoded")))
     return ""

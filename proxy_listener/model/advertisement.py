@@ -4,6 +4,7 @@
 
     advertising payload:  [length][type][data ...] [length][type][data ...] ...      length counts type and data
     type 0x16:            data = 16-bit UUID, little endian, then the service data
+    type 0xFF:            data = company, little endian, then the manufacturer data
 
 A length that points outside the payload ends the walk, and what came before it counts (firmware appends the scan
 response directly, and real devices pad with zeros).
@@ -23,8 +24,11 @@ ADDRESS_LIMIT = 1 << 48
 PUBLIC, RANDOM = 0, 1
 ADDRESS_TYPES = ("public", "random")
 
-SERVICE_DATA_16 = 0x16
-"""Bluetooth Assigned Numbers, section 2.3: Service Data, 16-bit UUID."""
+SERVICE_DATA_16, MANUFACTURER_DATA = 0x16, 0xFF
+"""Bluetooth Assigned Numbers, section 2.3: Service Data, 16-bit UUID; Manufacturer Specific Data."""
+
+COMPANY = MANUFACTURER_DATA << 16
+"""Above the number of a company: what tells it from a UUID."""
 
 
 def prefilter(uuids: Iterable[int]) -> Callable[[bytes], re.Match[bytes] | None]:
@@ -36,14 +40,27 @@ def prefilter(uuids: Iterable[int]) -> Callable[[bytes], re.Match[bytes] | None]
     return re.compile(b"\\x16(?:%s)" % ours).search
 
 
+def company_prefilter(company: int) -> Callable[[bytes], re.Match[bytes] | None]:
+    """The same for manufacturer data of a company; its byte to look for first is :func:`rare_byte`."""
+    return re.compile(re.escape(bytes((MANUFACTURER_DATA,)) + (company & 0xFFFF).to_bytes(2, "little"))).search
+
+
+def rare_byte(company: int) -> int:
+    """The lower byte of its number: the type begins all manufacturer data, and the upper byte is a common length."""
+    return company & 0xFF
+
+
 @attrs.frozen
 class ForeignFilter:
     """Lets foreign advertisements leave where they arrive.
 
-    ``find`` is None of a payload without service data of ours (:func:`prefilter`); ``count`` takes how many there were.
+    ``find`` is None of a payload without service data of ours (:func:`prefilter`), ``find_company`` of one without
+    manufacturer data of ours, which has the byte ``rare``; ``count`` takes how many payloads had neither.
     """
 
     find: Callable[[bytes], object]
+    rare: int
+    find_company: Callable[[bytes], object]
     count: Callable[[int], object]
 
 
@@ -84,8 +101,10 @@ def parse_mac(text: str) -> Address:
     return int(digits, 16)
 
 
-def service_data(payload: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each ``(UUID, service data)`` of an advertising payload, in order."""
+def payloads(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each ``(UUID, service data)`` of an advertising payload, and each ``(COMPANY | company, manufacturer data)``, in
+    order.
+    """
     at, end = 0, len(payload)
     while at + 1 < end:
         length = payload[at]
@@ -95,6 +114,10 @@ def service_data(payload: bytes) -> Iterator[tuple[int, bytes]]:
             continue
         if after > end:
             return
-        if payload[at + 1] == SERVICE_DATA_16 and length >= 3:
-            yield payload[at + 2] | payload[at + 3] << 8, payload[at + 4 : after]
+        if length >= 3:
+            kind = payload[at + 1]
+            if kind == SERVICE_DATA_16:
+                yield payload[at + 2] | payload[at + 3] << 8, payload[at + 4 : after]
+            elif kind == MANUFACTURER_DATA:
+                yield COMPANY | payload[at + 2] | payload[at + 3] << 8, payload[at + 4 : after]
         at = after

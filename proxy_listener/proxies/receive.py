@@ -89,14 +89,19 @@ class Receiver:
         wall = time.time()
         name, hear, outcomes = self.name, self.hear, self.outcomes
         filter_, foreign = self.foreign, 0
-        find = filter_.find if filter_ else None
+        if filter_ is not None:
+            find, rare, find_company = filter_.find, filter_.rare, filter_.find_company
         for advertisement in advertisements:
             data = advertisement.data
             if len(data) > LONGEST:
                 self._refuse(len(data))
                 continue
             # Most of what is on air: its other fields are not even read.
-            if find is not None and (SERVICE_DATA_16 not in data or find(data) is None):
+            if (
+                filter_ is not None
+                and (SERVICE_DATA_16 not in data or find(data) is None)
+                and (rare not in data or find_company(data) is None)
+            ):
                 foreign += 1
                 continue
             address = advertisement.address

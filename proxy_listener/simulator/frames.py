@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from proxy_listener.formats.layout import Field, ObjectRow
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
-from proxy_listener.model.advertisement import SERVICE_DATA_16, Address
+from proxy_listener.model.advertisement import COMPANY, MANUFACTURER_DATA, SERVICE_DATA_16, Address
 
 FLAGS = b"\x02\x01\x06"
 """General discoverable, no BR/EDR: the first structure of every payload here."""
@@ -97,9 +97,10 @@ def _legacy(key: bytes, head: bytes, tail: bytes, mac: Address, objects: bytes) 
 
 
 def advertisement(service_data: bytes, uuid: int = MIBEACON, flags: bool = True, name: str | None = None) -> bytes:
-    """The whole advertising payload: flags, the service data, a name."""
+    """The whole advertising payload: flags, the service data, a name. ``uuid`` COMPANY | company: manufacturer data."""
     payload = FLAGS if flags else b""
-    payload += structure(SERVICE_DATA_16, uuid.to_bytes(2, "little") + service_data)
+    kind = MANUFACTURER_DATA if uuid >= COMPANY else SERVICE_DATA_16
+    payload += structure(kind, (uuid & 0xFFFF).to_bytes(2, "little") + service_data)
     if name is not None:
         payload += structure(COMPLETE_NAME, name.encode())
     return payload

@@ -15,11 +15,11 @@ from sender import made
 
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.listener import Listener
-from proxy_listener.formats import find_ours
+from proxy_listener.formats import RARE, find_company, find_ours
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.xiaomi.mibeacon import open_frame, parse_frame
 from proxy_listener.formats.xiaomi.objects import read_objects
-from proxy_listener.model.advertisement import ForeignFilter, mac_text, service_data
+from proxy_listener.model.advertisement import ForeignFilter, mac_text, payloads
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.reading import Reading
@@ -107,14 +107,14 @@ def best(steps: list[Step], rounds: int) -> dict[str, float]:
 
 def _decoding(sensor: Sensor) -> Step:
     """Service data -> values, of ``FRAMES`` frames of one sensor."""
-    payloads = [next(iter(service_data(sensor.frame(n)[0])))[1] for n in range(FRAMES)]
+    sent = [next(iter(payloads(sensor.frame(n)[0])))[1] for n in range(FRAMES)]
     wanted = sum(sensor.frame(n)[2] for n in range(FRAMES))
     key = Bindkey(Secret(sensor.key.hex())) if sensor.key else None
     mac = sensor.mac
 
     def encrypted() -> list[Any]:
         decoded = []
-        for payload in payloads:
+        for payload in sent:
             frame = parse_frame(payload, mac)
             body = open_frame(frame, payload, mac, key)
             values, _, _ = read_objects(body, frame.model, True)
@@ -123,7 +123,7 @@ def _decoding(sensor: Sensor) -> Step:
 
     def plain() -> list[Any]:
         decoded = []
-        for payload in payloads:
+        for payload in sent:
             frame = parse_frame(payload, mac)
             values, _, _ = read_objects(frame.body, frame.model, False)
             decoded.append(values)
@@ -143,7 +143,7 @@ def _decoding_oracle(sensor: Sensor) -> Step:
     uuid = "0000fe95-0000-1000-8000-00805f9b34fb"
     infos = []
     for n in range(FRAMES):
-        payload = next(iter(service_data(sensor.frame(n)[0])))[1]
+        payload = next(iter(payloads(sensor.frame(n)[0])))[1]
         infos.append(BluetoothServiceInfo("x", mac_text(sensor.mac), -60, {}, {uuid: payload}, [], "p"))
     wanted = sum(sensor.frame(n)[2] for n in range(FRAMES))
 
@@ -224,7 +224,7 @@ def _ours_saturated(mix: Mix, content: Air) -> Step:
         readings: list[Reading] = []
         hot = listener(sensors(mix.devices), readings)
         now = [0.0]
-        foreign, timing = ForeignFilter(find_ours, hot.count_foreign), ProxyTiming()
+        foreign, timing = ForeignFilter(find_ours, RARE, find_company, hot.count_foreign), ProxyTiming()
         proxies = [Receiver(f"p{n}", hot.hear, timing, lambda: now[0], foreign) for n in range(mix.proxies)]
         messages = [(due, proxies[proxy].raw, message) for due, proxy, message in _parsed(content)]
 

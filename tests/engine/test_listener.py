@@ -12,6 +12,7 @@ from support.listening import MAC, Air
 from proxy_listener.engine.kept import open_kept
 from proxy_listener.engine.memory import KeptFrame
 from proxy_listener.formats import find_ours
+from proxy_listener.model.advertisement import COMPANY
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
@@ -348,3 +349,55 @@ def test_a_battery_that_may_be_a_counter_is_held_once_however_many_proxies_hear_
     assert [reading.values for reading in air.readings] == [{"battery": 100}]
     assert air.status().values["battery"][0] == 100
     assert air.status().heard_age == 0.0
+
+
+MANUFACTURER = COMPANY | 0x038F
+
+
+def air_with_manufacturer_data(payload: bytes, before: bytes = b"") -> tuple[Air, Outcome]:
+    """An advertisement with ``before`` as service data, if any, and ``payload`` as manufacturer data of Xiaomi."""
+    air = Air(DeviceSettings(mac=MAC, bindkey=(Secret(KEY),)))
+    data = frames.advertisement(before) if before else frames.FLAGS
+    data += frames.advertisement(payload, MANUFACTURER, flags=False)
+    return air, air.listener.hear("kitchen", MAC, 0, -60, data, 1_700_000_000.0, 1000.0)
+
+
+def zelkova(counter: int, objects: bytes = frames.obj(0x100A, b"\x5a"), product: int = 0x0197) -> bytes:
+    return frames.frame(product, counter, objects, mac=MAC, key=bytes.fromhex(KEY), version=4, include_mac=False)
+
+
+def test_a_frame_in_manufacturer_data_is_read():
+    """Also behind a service data header of the same product, whose sign of life does not hide it."""
+    for before in (b"", frames.frame(0x0197, 7, b"", mac=MAC, version=4)):
+        air, outcome = air_with_manufacturer_data(zelkova(7), before)
+        assert outcome is Outcome.DECODED
+        assert [reading.values for reading in air.readings] == [{"battery": 90}]
+
+
+def test_a_frame_that_is_in_both_places_of_an_advertisement_is_read_once():
+    """The outcome is that of the reading, and a proxy heard one frame."""
+    air, outcome = air_with_manufacturer_data(zelkova(7), zelkova(7))
+    assert (outcome, len(air.readings)) == (Outcome.DECODED, 1)
+    assert sum(air.listener.outcomes) == 1
+    (status,) = air.devices.statuses(1000.0)
+    assert [(heard.proxy, heard.share) for heard in status.heard] == [("kitchen", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        bytes.fromhex("0a103d0c000aa4288ccf0481"),  # CGDN1, version 1: ble_monitor #81
+        frames.frame(0x5A5A, 7, temperature(215), mac=MAC),  # a product that nobody knows
+        frames.frame(0x0197, 7, frames.obj(0x100A, b"\x5a"), mac=MAC, version=1),
+        b"",
+        b"\x01\x02\x03",
+    ],
+    ids=["CGDN1", "unknown product", "version 1", "empty", "short"],
+)
+def test_other_manufacturer_data_of_the_company_is_no_frame(payload):
+    """It gives no device a state, and does not hide a reading from the same advertisement."""
+    air, outcome = air_with_manufacturer_data(payload)
+    assert outcome is Outcome.NOT_A_FRAME
+    assert (air.readings, air.devices.statuses(1000.0)[0].heard_age) == ([], None)
+    air, outcome = air_with_manufacturer_data(payload, zelkova(7))
+    assert (outcome, len(air.readings)) == (Outcome.DECODED, 1)

@@ -8,7 +8,7 @@ from proxy_listener.formats import FORMATS
 from proxy_listener.formats.explain import examine, explain, text
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
 from proxy_listener.formats.xiaomi.miscale import WEIGHT_SCALE
-from proxy_listener.model.advertisement import parse_mac, service_data
+from proxy_listener.model.advertisement import parse_mac, payloads
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 from proxy_listener.simulator import frames
@@ -102,6 +102,7 @@ FOREIGN = {
     "0201060aff4c00100545b7f5faa4": "company 0x004C, Apple, not decoded",
     "02011a1aff4c000215" + "00" * 20 + "c5": "company 0x004C, Apple iBeacon, not decoded",
     "020106" + "0a16d2fc4000c4025d08" + "01": "0xFCD2, BTHome v2, not decoded",
+    "0201060fff8f030a103d0c000aa4288ccf0481": "company 0x038F, Xiaomi, not decoded",
     "172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "",
 }
 
@@ -121,6 +122,15 @@ def test_a_whole_advertisement_without_our_service_data_is_drawn_as_what_it_is(d
 def test_service_data_alone_is_not_taken_for_an_advertisement(vector):
     """Of every public vector: the frame without its structures is still drawn as that format."""
     for advert in vector["adverts"]:
-        for uuid, data in service_data(bytes.fromhex(advert["data"])):
+        for uuid, data in payloads(bytes.fromhex(advert["data"])):
             if uuid in FORMATS:
                 assert {line.part for line in examine(data).lines} <= {"frame", "decrypted"}
+
+
+def test_a_frame_in_manufacturer_data_is_drawn():
+    """The Zelkova lock's, with the key of the report (esphome/feature-requests #1252)."""
+    data = bytes.fromhex("02010617ff8f0348449701055cd7dd0de2d2de4601000043905af1")
+    drawn = examine(data, parse_mac("C8:BF:4C:0A:0B:0C"), [Secret("00112233445566778899aabbccddeeff")])
+    assert drawn.decoded.values == {"battery": 90}
+    (line,) = (line for line in drawn.lines if line.name == "manufacturer data")
+    assert line.meaning == "0x038F, MiBeacon in manufacturer data"

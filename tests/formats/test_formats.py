@@ -1,6 +1,8 @@
 """The table of formats, and the products of all of them."""
 
-from proxy_listener.formats import FORMATS, PRODUCTS, find_ours, model_named
+from proxy_listener.formats import FORMATS, PRODUCTS, RARE, find_company, find_ours, model_named
+from proxy_listener.model.advertisement import COMPANY
+from proxy_listener.simulator import frames
 
 
 def test_every_product_is_found_by_its_name():
@@ -15,8 +17,9 @@ def test_a_product_without_a_row_is_found_by_the_id_that_is_its_name():
     assert [model_named(name) for name in ("", "5A5A", "0x5A5", "0x5a5a", "no such")] == [None] * 5
 
 
-def test_service_data_of_every_format_is_ours():
+def test_service_and_manufacturer_data_of_every_format_is_ours():
     """The search that every advertisement passes comes from the table."""
     for uuid in FORMATS:
-        assert find_ours(bytes([4, 0x16]) + uuid.to_bytes(2, "little") + b"x")
+        data = frames.advertisement(b"x", uuid)
+        assert find_ours(data) if uuid < COMPANY else RARE in data and find_company(data)
     assert find_ours(bytes([4, 0x16, 0x34, 0x12]) + b"x") is None

@@ -18,7 +18,7 @@ from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.xiaomi.models import MODELS, model_of
 from proxy_listener.formats.xiaomi.objects import rows_of
-from proxy_listener.model.advertisement import parse_mac, service_data
+from proxy_listener.model.advertisement import parse_mac, payloads
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.secret import Secret
@@ -106,7 +106,7 @@ class Structured:
 
 def hear(payload, address, key):
     """What the listener does with it: every service data of ours."""
-    for uuid, data in service_data(payload):
+    for uuid, data in payloads(payload):
         if uuid in FORMATS and (found := decode(uuid, data, address, key)):
             yield found[1]
 

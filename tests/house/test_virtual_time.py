@@ -10,7 +10,7 @@ from support.virtual_time import Network, in_virtual_time
 from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.xiaomi.mibeacon import open_frame, parse_frame
-from proxy_listener.model.advertisement import RANDOM, mac_text, service_data
+from proxy_listener.model.advertisement import RANDOM, mac_text, payloads
 from proxy_listener.simulator.ground_truth import Origin
 from proxy_listener.simulator.house import House
 
@@ -50,7 +50,7 @@ def test_most_traffic_is_foreign():
     assert 0.6 < len(foreign) / len(heard) < 0.8
     assert all(advertisement.address_type == RANDOM for advertisement in foreign)
     assert len({advertisement.address for advertisement in foreign}) > 100
-    assert not any(uuid == 0xFE95 for advertisement in foreign for uuid, _ in service_data(advertisement.data))
+    assert not any(uuid == 0xFE95 for advertisement in foreign for uuid, _ in payloads(advertisement.data))
 
 
 def test_every_heard_frame_decodes_to_what_the_truth_says():
@@ -74,7 +74,7 @@ def test_every_heard_frame_decodes_to_what_the_truth_says():
 
 def said(device, data):
     """What a frame says, and its counter."""
-    ((uuid, payload),) = service_data(data)
+    ((uuid, payload),) = payloads(data)
     key = Bindkey(device.bindkey) if device.bindkey else None
     return decode(uuid, payload, device.mac, key)[1], FORMATS[uuid].parse(payload, None).counter
 
@@ -91,7 +91,7 @@ def test_attacks_and_restarts_are_in_the_truth():
     assert len(forged) > 100
     assert all(frame.of.origin is Origin.GENUINE and frame.of.time < frame.time for frame in replays)
     for frame in forged:
-        ((_, payload),) = service_data(frame.data)
+        ((_, payload),) = payloads(frame.data)
         parsed = parse_frame(payload)
         if parsed.scheme == "ccm" and frame.mac in devices:
             assert open_frame(parsed, payload, frame.mac, Bindkey(devices[frame.mac].bindkey)) is None

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.model.advertisement import mac_text, parse_mac, prefilter, service_data
+from proxy_listener.model.advertisement import (
+    COMPANY,
+    company_prefilter,
+    mac_text,
+    parse_mac,
+    payloads,
+    prefilter,
+    rare_byte,
+)
+from proxy_listener.simulator import frames
 
 
 @given(st.integers(0, 2**48 - 1))
@@ -36,14 +45,14 @@ def test_every_service_data_is_found_in_order(elements, padding):
     payload = b"\x02\x01\x06"
     for uuid, data in elements:
         payload += bytes((len(data) + 3, 0x16)) + uuid.to_bytes(2, "little") + data + bytes(len(padding))
-    assert list(service_data(payload)) == elements
-    assert list(service_data(payload + b"\x1f\x16\x95\xfe")) == elements
+    assert list(payloads(payload)) == elements
+    assert list(payloads(payload + b"\x1f\x16\x95\xfe")) == elements
 
 
 @given(st.binary(max_size=62))
 def test_any_bytes_can_be_walked(payload):
     """Each element lies within the payload."""
-    assert all(data in payload and 0 <= uuid <= 0xFFFF for uuid, data in service_data(payload))
+    assert all(data in payload and 0 <= uuid <= 0xFFFF for uuid, data in payloads(payload))
 
 
 @given(st.sets(st.integers(0, 0xFFFF), min_size=1, max_size=4), st.integers(0, 0xFFFF), st.binary(max_size=20))
@@ -51,3 +60,12 @@ def test_the_prefilter_misses_no_service_data_of_its_uuids(uuids, uuid, data):
     """It may find more, wherever the bytes stand by chance; it never finds less."""
     payload = b"\x02\x01\x06" + bytes((len(data) + 3, 0x16)) + uuid.to_bytes(2, "little") + data
     assert prefilter(uuids)(payload) or uuid not in uuids
+
+
+@given(st.integers(0, 0xFFFF), st.binary(max_size=20), st.binary(max_size=8))
+def test_manufacturer_data_is_found_by_its_company(company, data, before):
+    """Beside service data of the same number, which is another thing; the search misses none."""
+    payload = frames.advertisement(before, company) + frames.advertisement(data, COMPANY | company, flags=False)
+    assert list(payloads(payload)) == [(company, before), (COMPANY | company, data)]
+    assert company_prefilter(COMPANY | company)(payload)
+    assert rare_byte(COMPANY | company) in payload

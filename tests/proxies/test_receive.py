@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support import edge
 from support.listening import MAC, Air
 
-from proxy_listener.formats import find_ours
+from proxy_listener.formats import RARE, find_company, find_ours
 from proxy_listener.formats.xiaomi.hhcc import UUID as TUYA
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
 from proxy_listener.formats.xiaomi.miscale import BODY_COMPOSITION, WEIGHT_SCALE
@@ -31,7 +31,7 @@ class House:
             self.hear,
             ProxyTiming(),
             lambda: self.now,
-            ForeignFilter(find_ours, count_foreign) if count_foreign else None,
+            ForeignFilter(find_ours, RARE, find_company, count_foreign) if count_foreign else None,
         )
 
     def hear(self, *call):
@@ -184,7 +184,7 @@ SENSOR = [
 def heard_with(messages, *, filtered):
     """Outcomes and readings of these messages, with or without the filter for foreign advertisements."""
     air = Air()
-    count_foreign = ForeignFilter(find_ours, air.listener.count_foreign) if filtered else None
+    count_foreign = ForeignFilter(find_ours, RARE, find_company, air.listener.count_foreign) if filtered else None
     receiver = Receiver("kitchen", air.listener.hear, ProxyTiming(), lambda: air.now, count_foreign)
     for advertisements in messages:
         receiver.raw(message(advertisements))
@@ -272,7 +272,7 @@ async def test_a_recording_gets_foreign_advertisements():
             edge.NO_MDNS,
             [edge.entry(node)],
             house.hear,
-            foreign=ForeignFilter(find_ours, gone.append),
+            foreign=ForeignFilter(find_ours, RARE, find_company, gone.append),
             timing=edge.FAST,
             changed=house.changed,
         )

@@ -3,7 +3,7 @@
 from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.layout import Decoded
-from proxy_listener.model.advertisement import service_data
+from proxy_listener.model.advertisement import payloads
 from proxy_listener.model.secret import Secret
 
 
@@ -22,7 +22,7 @@ def decode(uuid, payload, address=None, key=None):
 
 def read(payload, address, key=None):
     """The first service data of ours in an advertising payload."""
-    for uuid, data in service_data(payload):
+    for uuid, data in payloads(payload):
         if uuid in FORMATS:
             return decode(uuid, data, address, key)
     return None
