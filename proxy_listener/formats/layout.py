@@ -7,7 +7,8 @@
     function(lock, 9)                                           a Python function, for all else
 
 In: one whole object. Out: its values and events. An object gives all of its values or none: a reader that finds one
-outside its range raises :class:`Implausible`.
+outside its range raises :class:`Implausible`. All ones (of signed numbers the largest and the smallest) is how a device
+says that it has no value, so it is outside every range.
 """
 
 import struct
@@ -133,7 +134,7 @@ def f32(quantity: Quantity) -> Field:
 
 
 def flag(quantity: Quantity) -> Field:
-    """One byte; anything but 0 is true."""
+    """One byte; anything but 0 is true, and FF is no value."""
     return Field(quantity, "?")
 
 
@@ -221,12 +222,16 @@ def _with(inner: Reader, constants: Values) -> Reader:
     return read
 
 
+_ABSENT = {"B": 0xFF, "H": 0xFFFF, "u24": 0xFFFFFF, "I": 0xFFFFFFFF, "?": 0xFF, "b": 0x7F, "h": 0x7FFF}
+"""The raw number of each format that is no value; of the signed ones also the negative below its own."""
+
+
 def _limits(field: Field) -> tuple[float, float]:
-    """The range in raw numbers, so that what is compared is what came."""
-    quantity = field.quantity
+    """The range in raw numbers, so that what is compared is what came; no sentinel is in it."""
+    quantity, absent = field.quantity, _ABSENT.get(field.format, float("inf"))
     low = float("-inf") if quantity.low is None else quantity.low * field.per
     high = float("inf") if quantity.high is None else quantity.high * field.per
-    return low, high
+    return max(low, -absent), min(high, absent - 1)
 
 
 def _unpack(formats: str) -> Callable[[bytes], tuple[Any, ...]]:
@@ -241,7 +246,21 @@ def _one(field: Field) -> Reader:
         return _float(field)
     if field.format == "u24":
         return _three_bytes(field)
+    if field.format == "?":
+        return _flag(field)
     return _whole(field) if field.per == 1 else _scaled(field)
+
+
+def _flag(field: Field) -> Reader:
+    name, absent = field.quantity.name, _ABSENT["?"]
+
+    def read(payload: bytes) -> Found:
+        raw = payload[HEADER]
+        if raw == absent:
+            raise Implausible(name, raw)
+        return {name: raw != 0}, (), NOTHING_SKIPPED
+
+    return read
 
 
 def _whole(field: Field) -> Reader:

@@ -134,6 +134,8 @@ def parse_time(data: bytes) -> ClockTime:
     if len(data) < 5:
         raise RefusedError(f"clock: {len(data)} bytes, expected 5")
     seconds, hours = struct.unpack_from("<Ib", data)
+    if seconds == 0xFFFFFFFF:
+        raise RefusedError("clock: no time")
     if hours not in HOURS:
         raise RefusedError(f"clock: a time zone of {hours} hours")
     return ClockTime(seconds, hours)

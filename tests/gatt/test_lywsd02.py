@@ -106,9 +106,9 @@ def test_a_computer_without_time_sets_no_clock():
         lywsd02.pack_time(LocalTime(1000.0, 0))
 
 
-@pytest.mark.parametrize("data", ["", "952f6a5d", "952f6a5d7f", "952f6a5d80"])
+@pytest.mark.parametrize("data", ["", "952f6a5d", "952f6a5d7f", "952f6a5d80", "ffffffff00"])
 def test_what_is_no_time(data):
-    """Too short (LYWSD03MMC counts seconds since its start), or a zone that does not exist."""
+    """Too short (LYWSD03MMC counts seconds since its start), a zone that does not exist, or all bits set."""
     with pytest.raises(RefusedError, match="clock"):
         lywsd02.parse_time(bytes.fromhex(data))
 

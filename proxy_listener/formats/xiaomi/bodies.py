@@ -26,6 +26,11 @@ _TEMPERATURES = struct.Struct("<hhB").unpack
 _NO_MASS = 0x7FF
 """S400 Pro (MJTZC03YM): all bits set where there is no weight."""
 _NO_HEART_RATE = 127
+_NO_IMPEDANCE = 0x3FFF
+_NO_BYTE = 0xFF
+_NO_TIMES = (0, 0xFFFFFFFF)
+_NO_TEMPERATURES = (0x7FFF, -0x8000, -1)
+"""All bits set, or a clock that was never set."""
 _HEART_RATE_OFFSET = 50
 
 
@@ -33,6 +38,14 @@ def _within(quantity: Quantity, value: float) -> float:
     if not (quantity.low or 0) <= value <= (quantity.high or 0):
         raise Implausible(quantity.name, value)
     return value
+
+
+def _weighed(profile: int, time: int, *, when: bool) -> Values:
+    """Who was weighed, and with ``when`` the scale's time; both where the scale knows them."""
+    values: Values = {} if profile == _NO_BYTE else {"profile_id": profile}
+    if when and time not in _NO_TIMES:
+        values["weighing"] = utc_text(time)
+    return values
 
 
 def utc_text(seconds: int) -> str:
@@ -43,10 +56,9 @@ def utc_text(seconds: int) -> str:
 def s200(data: bytes) -> tuple[Values, Events]:
     """0x4E16: sent once, when the weight is final. A weight of 0 means that the scale is empty."""
     profile, raw, time = _WEIGHING(data)
-    values: Values = {"profile_id": profile, "stabilized": raw != 0}
+    values = _weighed(profile, time, when=raw != 0) | {"stabilized": raw != 0}
     if raw:
         values["mass"] = _within(MASS, raw / 100)
-        values["weighing"] = utc_text(time)
     return values, ()
 
 
@@ -58,18 +70,17 @@ def s400(data: bytes) -> tuple[Values, Events]:
     profile, raw, time = _WEIGHING(data)
     mass, heart_rate, impedance = raw & 0x7FF, raw >> 11 & 0x7F, raw >> 18
     weighed, beats = mass not in {0, _NO_MASS}, heart_rate not in {0, _NO_HEART_RATE}
-    values: Values = {"profile_id": profile}
+    measured = impedance not in {0, _NO_IMPEDANCE}
+    values = _weighed(profile, time, when=weighed or beats or measured)
     if weighed:
         values["mass"] = _within(MASS, mass / 10)
     if beats:
         values["heart_rate"] = _within(HEART_RATE, heart_rate + _HEART_RATE_OFFSET)
-    if impedance:
+    if measured:
         name = "impedance_low" if weighed or beats else "impedance_high"
         values[name] = _within(IMPEDANCE, impedance / 10)
     # The weight is final once nothing more is measured; all zero says that the person stepped off.
-    values["stabilized"] = "impedance_high" in values or (weighed and not impedance)
-    if len(values) > 2:
-        values["weighing"] = utc_text(time)
+    values["stabilized"] = "impedance_high" in values or (weighed and not measured)
     return values, ()
 
 
@@ -92,9 +103,10 @@ def brushing(data: bytes) -> tuple[Values, Events]:
     """0x0010."""
     started = data[0] == 0
     values: Values = {}
-    if len(data) > 1 and started:
+    told = len(data) > 1 and data[1] != _NO_BYTE
+    if told and started:
         values["counter"] = data[1]
-    elif len(data) > 1:
+    elif told:
         values["score"] = int(_within(SCORE, data[1]))
     values["toothbrush"] = started
     return values, ()
@@ -104,23 +116,26 @@ def brushed(data: bytes) -> tuple[Values, Events]:
     """0x3003."""
     if data[0] > 1:
         raise Implausible("toothbrush", f"code {data[0]}")
-    values: Values = {"score": int(_within(SCORE, data[5]))} if len(data) > 5 else {}
+    told = len(data) > 5 and data[5] != _NO_BYTE
+    values: Values = {"score": int(_within(SCORE, data[5]))} if told else {}
     values["toothbrush"] = data[0] == 0
     return values, ()
 
 
 def body_temperature(data: bytes) -> tuple[Values, Events]:
-    """0x000A, MMC-W505: 0.01 °C; 0 is no value."""
+    """0x000A, MMC-W505: 0.01 °C; 0 is no value, and no body has -0.01 °C."""
     raw = int.from_bytes(data, "little", signed=True)
-    return ({"temperature": _within_temperature(raw / 100)} if raw else {}), ()
+    return ({"temperature": _within_temperature(raw / 100)} if raw and raw not in _NO_TEMPERATURES else {}), ()
 
 
 def fitted_temperature(data: bytes) -> tuple[Values, Events]:
     """0x2000, MMC-T201. Xiaomi does not publish the formula; this one fits what its app shows from 36.5 to 37.8 °C."""
     skin, board, battery = _TEMPERATURES(data)
+    values: Values = {} if battery == _NO_BYTE else {"battery": int(_within(BATTERY, battery))}
+    if skin in _NO_TEMPERATURES or board in _NO_TEMPERATURES:
+        return values, ()
     body = 3.71934e-11 * math.exp(0.69314 * skin / 100) - 1.02801e-8 * math.exp(0.53871 * board / 100) + 36.413
-    temperature = _within_temperature(round(body, 2))
-    return {"battery": int(_within(BATTERY, battery)), "temperature": temperature}, ()
+    return values | {"temperature": _within_temperature(round(body, 2))}, ()
 
 
 def _within_temperature(value: float) -> float:

@@ -12,17 +12,27 @@ from proxy_listener.formats.layout import Code, Events, Implausible, Meaning, Va
 from proxy_listener.model.quantities import ILLUMINANCE, YEAR
 from proxy_listener.model.reading import Event
 
+
+def _is_absent(data: bytes) -> bool:
+    """All ones: the device has no value."""
+    return data == b"\xff" * len(data)
+
+
 _MOVED = (Event("motion", "motion_detected"),)
 _RESET = (Event("device", "reset"),)
 
 
 def idle(data: bytes) -> tuple[Values, Events]:
     """Seconds without motion: none means that there is motion now."""
+    if _is_absent(data):
+        raise Implausible("idle_time", data.hex())
     return _idle_for(int.from_bytes(data, "little"))
 
 
 def idle_minutes(data: bytes) -> tuple[Values, Events]:
     """0x484F: the same in minutes."""
+    if _is_absent(data):
+        raise Implausible("idle_time", data.hex())
     return _idle_for(data[0] * 60)
 
 
@@ -40,7 +50,7 @@ def motion_ended(data: bytes) -> tuple[Values, Events]:
 
 def motion_and_flag(data: bytes) -> tuple[Values, Events]:
     """MJYD02YL sends 1 in the dark and 100 in light, RTCGQ02LM 0 and 256."""
-    return {"motion": True, "light": _is_light(data)}, ()
+    return ({"motion": True} if _is_absent(data) else {"motion": True, "light": _is_light(data)}), ()
 
 
 def _is_light(data: bytes) -> bool:
@@ -50,6 +60,8 @@ def _is_light(data: bytes) -> bool:
 
 def light_flag(data: bytes) -> tuple[Values, Events]:
     """0x1007 of MJYD02YL and MCCGQ02HL: 100 is light, all else (0 or 1) is dark."""
+    if _is_absent(data):
+        raise Implausible("light", data.hex())
     return {"light": int.from_bytes(data, "little") == 100}, ()
 
 
@@ -73,12 +85,16 @@ def motion_detected(_data: bytes) -> tuple[Values, Events]:
 
 def low_battery(data: bytes) -> tuple[Values, Events]:
     """An event that may come without a byte; the event alone means a low battery."""
+    if data and _is_absent(data):
+        raise Implausible("battery_low", data.hex())
     return {"battery_low": data != b"\x00"}, ()
 
 
 def kettle(data: bytes) -> tuple[Values, Events]:
     """State (0 idle, 1 heating, 2 cooling, 3 keeping warm) and whole degrees."""
     state, celsius = data
+    if _is_absent(data[1:]) and state <= 3:
+        return {"power": state != 0}, ()
     if state > 3 or celsius > 130:
         raise Implausible("temperature", data.hex())
     return {"power": state != 0, "temperature": celsius}, ()
@@ -89,7 +105,7 @@ def minutes(name: str) -> Meaning:
 
     def meaning(data: bytes) -> tuple[Values, Events]:
         minutes = int.from_bytes(data, "little")
-        if minutes > YEAR // 60:
+        if minutes > YEAR // 60 or _is_absent(data):
             raise Implausible(name, minutes)
         return {name: minutes}, ()
 

@@ -53,8 +53,9 @@ def test_every_layout_round_trips(data):
             expected[field.quantity.name] = shortest(data.draw(st.floats(low, high, width=32)))
         else:
             bits = {"B": 8, "H": 16, "I": 32, "u24": 24}.get(field.format)
+            # The largest, and of signed numbers the smallest, is no value.
             raw_low, raw_high = (
-                (0, 2**bits - 1) if bits else {"h": (-(2**15), 2**15 - 1), "b": (-128, 127)}[field.format]
+                (0, 2**bits - 2) if bits else {"h": (1 - 2**15, 2**15 - 2), "b": (-127, 126)}[field.format]
             )
             raw = data.draw(st.integers(max(low * field.per, raw_low), int(min(high * field.per, raw_high))))
             expected[field.quantity.name] = raw if field.per == 1 else raw / field.per
@@ -245,3 +246,73 @@ def test_every_button_fires_and_no_other_does(product):
         else:
             assert tuple(event.event for event in decoded.events) == model.buttons.events.get(number, ())
             assert decoded.skipped.implausible == (() if number in model.buttons.events else ("button",))
+
+
+ABSENT = sorted(
+    {
+        (model.product_id, object_id, length)
+        for model in (STRANGER, *MODELS.values())
+        for object_id, row in rows_of(model).items()
+        if row.fields or row.codes
+        for length in row.lengths
+        if length and (model is STRANGER or rows_of(STRANGER).get(object_id) is not row)
+    }
+)
+
+
+@pytest.mark.parametrize(("product", "object_id", "length"), ABSENT)
+def test_all_ones_is_no_value_of_any_layout_or_code(product, object_id, length):
+    """A device says so that it has none. Of a temperature of 16 bits it is -0.1 °C, which comes in winter."""
+    model = model_of(product)
+    row = rows_of(model)[object_id]
+    signed = {field.format for field in row.fields} & {"h", "b"}
+    data = b"\xff" * (length - 1) + b"\x7f" if signed and len(row.fields) == 1 else b"\xff" * length
+    decoded = decode_objects(frames.obj(object_id, data), model, strict=False)
+    assert (decoded.values, decoded.events) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("product", "object_id", "data", "values"),
+    [
+        (0x0083, 0x1005, "01ff", {"power": True}),
+        (0x0489, 0x0010, "00ff", {"toothbrush": True}),
+        (0x0489, 0x0010, "01ff", {"toothbrush": False}),
+        (0x0806, 0x3003, "0100f15365ff", {"toothbrush": False}),
+        (0x0391, 0x000A, "ffff", {}),
+        (0x0391, 0x000A, "ff7f", {}),
+        (0x00DB, 0x2000, "ffffffff5a", {"battery": 90}),
+        (0x00DB, 0x2000, "ff7f740e5a", {"battery": 90}),
+        (0x00DB, 0x2000, "160e740eff", {"temperature": 34.42}),
+        (0x0A8D, 0x000F, "ffffff", {"motion": True}),
+        (0x07F6, 0x1007, "ffffff", {}),
+        (0x2AEB, 0x4818, "ffff", {}),
+        (0x2AEB, 0x484F, "ff", {}),
+        (0x50FB, 0x4851, "ff", {}),
+        (0x50FB, 0x4852, "ffffffff", {}),
+        (0x0784, 0x4A01, "ff", {}),
+        (0x0997, 0x1015, "ff", {}),
+        (0x0711, 0x1010, "ffff", {}),
+        (0x5A5A, 0x101A, "ffff", {}),
+        (0x5A5A, 0x1003, "7f", {}),
+        (0x45C9, 0x4E16, "ff" + "00000000" + "00f15365", {"stabilized": False}),
+        (0x45C9, 0x4E16, "02" + "941b0000" + "00000000", {"profile_id": 2, "mass": 70.6, "stabilized": True}),
+        (0x45C9, 0x4E16, "02" + "ffffffff" + "00f15365", {}),
+        (0x3BD5, 0x6E16, "ff" + "ffffffff" + "ffffffff", {"stabilized": False}),
+        (
+            0x3BD5,
+            0x6E16,
+            "01" + "c4faffff" + "ffffffff",
+            {"profile_id": 1, "mass": 70.8, "stabilized": True},
+        ),
+        (0x51E2, 0x4E16, "90" + "00000005" + "0000ffff", {}),
+        (0x51E2, 0x4E16, "90" + "00001500" + "000000ff", {}),
+        (0x1781, 0x4A14, "ff" * 9, {}),
+        (0x1781, 0x4C15, "ff", {}),
+        (0x44FA, 0x5624, "0100", {}),
+    ],
+)
+def test_what_a_device_does_not_know_is_no_value(product, object_id, data, values):
+    """Of objects with several fields the others stand."""
+    decoded = decode_objects(frames.obj(object_id, bytes.fromhex(data)), model_of(product), strict=False)
+    assert decoded.values == values
+    assert decoded.events == ()

@@ -75,6 +75,12 @@ DECIDED = {
         and d.object_id > 0x4000
         and d.object_id >> 8 != SERVICE_OF_PRESSES.get(d.model)
     ),
+    "0x100E is of every lock, and has more bolts than one": lambda d: (
+        d.object_id == 0x100E and (d.theirs is ABSENT or (d.name == "lock" and d.number & 0b11 == 0b10))
+    ),
+    "a fault is a fault and no smoke": lambda d: (
+        d.object_id == 0x1015 and (d.theirs is ABSENT or (d.name == "smoke" and d.number == 2))
+    ),
     "bit 3 alone is the child lock": lambda d: d.object_id == 0x100E and d.name == "childlock" and d.number > 0b1111,
     "key ids of 8000xxxx are of no kind": lambda d: d.name == "key_id" and d.ours.startswith("key id "),
     "without weight and impedance nothing is stable": lambda d: (
