@@ -32,6 +32,7 @@ from proxy_listener.reads import ReadContext, ReadQueue
 from proxy_listener.state import had_history, single_instance
 from proxy_listener.supervisor import Supervisor
 from proxy_listener.systemd import ServiceManager, Watchdog
+from proxy_listener.web.url import page_url
 
 log = structlog.get_logger()
 
@@ -80,6 +81,7 @@ class Service:
             unlisted=self._shows_unlisted,
             behind=journal.behind,
             reads=lambda: self._reads.ended,
+            page=lambda: page_url(self.config.web),
             read_times=lambda mac: self._reads.times(mac),  # noqa: PLW0108  the reads are made below
             admissions=lambda: self.pipeline.devices.admissions(loop.time()),
         )

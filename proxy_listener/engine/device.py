@@ -287,6 +287,7 @@ class Device:
             product_id=self.product_id,
             counter=self.counter,
             readable=model is not None and model.reader is not None,
+            advertises=self.advertised or self.readings > 0,
             read_interval=self.entry.read if self.entry and model and model.reader else None,
             established=self.established,
             product=model,

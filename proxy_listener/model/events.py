@@ -11,18 +11,20 @@ import attrs
 
 @attrs.frozen
 class EventKind:
-    """``device_class`` is Home Assistant's."""
+    """``device_class`` is Home Assistant's. ``control``: a person causes each event on purpose, to switch something."""
 
     name: str
     types: tuple[str, ...] = ()
     device_class: str | None = None
+    control: bool = False
 
 
-BUTTON = EventKind("button", ("press", "double_press", "long_press"), "button")
-CUBE = EventKind("cube", ("rotate_left", "rotate_right"))
+BUTTON = EventKind("button", ("press", "double_press", "long_press"), "button", control=True)
+CUBE = EventKind("cube", ("rotate_left", "rotate_right"), control=True)
 DIMMER = EventKind(
     "dimmer",
     ("press", "long_press", "rotate_left", "rotate_right", "rotate_left_pressed", "rotate_right_pressed"),
+    control=True,
 )
 RESET = EventKind("device", ("reset",))
 MOTION_DETECTED = EventKind("motion", ("motion_detected",), "motion")

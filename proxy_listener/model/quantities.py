@@ -58,8 +58,9 @@ class Quantity:
 
     For Home Assistant: ``device_class``; ``diagnostic``: its category; ``statistics``: it keeps statistics of the
     number; ``periodic``: the value comes by itself again and again, so after a silence it is not known any more;
-    ``enabled``: shown unless the user hides it. ``flag_class`` is the device class of the flag that some devices send
-    under this name; None where none does.
+    ``enabled``: shown unless the user hides it. ``label`` is its name where that is not the quantity's in words, and
+    ``icon`` its icon where no device class gives one. ``flag_class`` is the device class of the flag that some devices
+    send under this name; None where none does.
     """
 
     name: str
@@ -73,6 +74,8 @@ class Quantity:
     periodic: bool = False
     enabled: bool = True
     flag_class: str | None = None
+    label: str = ""
+    icon: str | None = None
 
     def as_flag(self) -> "Quantity":
         """The flag of the same name, as a leak sensor sends ``moisture``."""
@@ -104,6 +107,8 @@ def _number(
     periodic: bool = False,
     enabled: bool = True,
     flag_class: str | None = None,
+    label: str = "",
+    icon: str | None = None,
 ) -> Quantity:
     return _row(
         Quantity(
@@ -118,16 +123,18 @@ def _number(
             periodic,
             enabled,
             flag_class,
+            label,
+            icon,
         )
     )
 
 
-def _flag(name: str, device_class: str | None = None, *, diagnostic: bool = False) -> Quantity:
-    return _row(Quantity(name, "flag", device_class=device_class, diagnostic=diagnostic))
+def _flag(name: str, device_class: str | None = None, *, diagnostic: bool = False, icon: str | None = None) -> Quantity:
+    return _row(Quantity(name, "flag", device_class=device_class, diagnostic=diagnostic, icon=icon))
 
 
-def _text(name: str, *, diagnostic: bool = False) -> Quantity:
-    return _row(Quantity(name, "text", diagnostic=diagnostic))
+def _text(name: str, *, diagnostic: bool = False, icon: str | None = None) -> Quantity:
+    return _row(Quantity(name, "text", diagnostic=diagnostic, icon=icon))
 
 
 def _duration(name: str, unit: Unit, *, setting: bool = False) -> Quantity:
@@ -152,15 +159,17 @@ HUMIDITY_MIN = _number("humidity_min", PERCENT, 0, 100, "humidity")
 HUMIDITY_MAX = _number("humidity_max", PERCENT, 0, 100, "humidity")
 CONSUMABLE = _number("consumable", PERCENT, 0, 100)
 SCORE = _number("score", PERCENT, 0, 100)
-MASS = _number("mass", KILOGRAMS, 0, 300, "weight")  # the scales end at 150; a suitcase weighs less
-MASS_NON_STABILIZED = _number("mass_non_stabilized", KILOGRAMS, 0, 300, "weight", diagnostic=True)
-IMPEDANCE = _number("impedance", OHMS, 0, 3_000)  # a body is 200 to 1,500
-IMPEDANCE_LOW = _number("impedance_low", OHMS, 0, 3_000)
-IMPEDANCE_HIGH = _number("impedance_high", OHMS, 0, 3_000)
-HEART_RATE = _number("heart_rate", BPM, 20, 250)
+MASS = _number("mass", KILOGRAMS, 0, 300, "weight", label="Weight")  # the scales end at 150; a suitcase weighs less
+MASS_NON_STABILIZED = _number(
+    "mass_non_stabilized", KILOGRAMS, 0, 300, "weight", diagnostic=True, label="Weight non-stabilized"
+)
+IMPEDANCE = _number("impedance", OHMS, 0, 3_000, icon="mdi:omega")  # a body is 200 to 1,500
+IMPEDANCE_LOW = _number("impedance_low", OHMS, 0, 3_000, icon="mdi:omega")
+IMPEDANCE_HIGH = _number("impedance_high", OHMS, 0, 3_000, icon="mdi:omega")
+HEART_RATE = _number("heart_rate", BPM, 20, 250, icon="mdi:heart-pulse")
 COUNTER = _number("counter", NO_UNIT, 0, 254, statistics=False)
 PULSE_COUNT = _number("pulse_count", NO_UNIT, 0, 0xFFFFFFFE, statistics=False)
-PROFILE_ID = _number("profile_id", NO_UNIT, 0, 254, statistics=False)
+PROFILE_ID = _number("profile_id", NO_UNIT, 0, 254, statistics=False, label="Profile ID", icon="mdi:identifier")
 RSSI = _number("signal_strength", DBM, -127, 20, "signal_strength", diagnostic=True, enabled=False)
 IDLE_TIME = _duration("idle_time", SECONDS)
 MOTION_TIME = _duration("motion_time", MINUTES)
@@ -172,9 +181,9 @@ PRESSURE_PRESENT_TIME_SET = _duration("pressure_present_time_set", SECONDS, sett
 PRESSURE_NOT_PRESENT_TIME_SET = _duration("pressure_not_present_time_set", SECONDS, setting=True)
 
 ANTILOCK = _flag("antilock")
-ARMED = _flag("armed")
+ARMED = _flag("armed", icon="mdi:shield-check")
 ASLEEP = _flag("asleep")
-BATTERY_LOW = _flag("battery_low", "battery", diagnostic=True)
+BATTERY_LOW = _flag("battery_low", "battery")
 BED_OCCUPANCY = _flag("bed_occupancy", "occupancy")
 BOTTOM_SUBMERSION = _flag("bottom_submersion", "moisture")
 CHILDLOCK = _flag("childlock")
@@ -184,7 +193,7 @@ DOOR_LEFT_OPEN = _flag("door_left_open", "problem")
 DOOR_STUCK = _flag("door_stuck", "problem")
 DULL_BOLT = _flag("dull_bolt", "lock")
 FAULT = _flag("fault", "problem", diagnostic=True)
-FINGERPRINT = _flag("fingerprint")
+FINGERPRINT = _flag("fingerprint", icon="mdi:fingerprint")
 GAS = _flag("gas", "gas")
 KNOCK_ON_THE_DOOR = _flag("knock_on_the_door")
 LATCH = _flag("latch", "lock")
@@ -207,8 +216,8 @@ WEARING = _flag("wearing")
 CHARGING_STATE = _text("charging_state")
 DETECTOR_STATE = _text("detector_state", diagnostic=True)
 FIRMWARE = _text("firmware", diagnostic=True)
-KEY_ID = _text("key_id")
-LOCK_METHOD = _text("lock_method")
+KEY_ID = _text("key_id", icon="mdi:identifier")
+LOCK_METHOD = _text("lock_method", icon="mdi:key-variant")
 WEIGHING = _text("weighing", diagnostic=True)  # a scale's own time of the weighing: without a zone it is no timestamp
 
 

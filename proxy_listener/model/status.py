@@ -118,6 +118,7 @@ class DeviceStatus:
     counter: int | None
     readable: bool = False  # its model can be read over a connection
     read_interval: float | None = attrs.field(default=None, metadata=INTERNAL)  # seconds between scheduled reads
+    advertises: bool = attrs.field(default=True, metadata=INTERNAL)  # it was heard to send readings by itself
     established: bool = True  # listed, or heard for so long that Home Assistant may be told of it
     product: Model | None = attrs.field(default=None, repr=False, metadata=INTERNAL)  # what it is known to send
 
@@ -166,8 +167,8 @@ class View:
 
     ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
     are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
-    how many did since start. ``admissions``: of devices without an entry. ``read_times``: None for a device that is
-    not read.
+    how many did since start. ``admissions``: of devices without an entry. ``page``: the URL under which other machines
+    reach the page. ``read_times``: None for a device that is not read.
     """
 
     devices: Callable[[], Sequence[DeviceStatus]]
@@ -178,4 +179,5 @@ class View:
     behind: Callable[[], Mapping[str, int]] = dict
     reads: Callable[[], Mapping[str, int]] = dict
     admissions: Callable[[], Admissions] = Admissions
+    page: Callable[[], str | None] = lambda: None
     read_times: Callable[[Address], ReadTimes | None] = lambda _mac: None

@@ -189,5 +189,6 @@ def test_a_device_that_was_only_read_is_available_at_the_start():
     plant = devices(DeviceSettings(MAC), memory=memory)
     assert plant.statuses(10.0)[0].available
     assert plant.statuses(10.0)[0].read_interval == DAY
+    assert not plant.statuses(10.0)[0].advertises
     assert not plant.statuses(10_000.0)[0].available
     assert not devices(DeviceSettings(MAC)).statuses(10.0)[0].available

@@ -13,5 +13,5 @@ def test_internal_fields_are_in_no_document():
     assert status.product.name == status.model
     document = device_document(status, NOW)
     fields = {field.name for field in attrs.fields(DeviceStatus)}
-    assert fields - document.keys() == {"product", "read_interval"}
+    assert fields - document.keys() == {"product", "read_interval", "advertises"}
     assert "product=" not in repr(status)

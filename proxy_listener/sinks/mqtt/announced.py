@@ -21,20 +21,15 @@ class Sent:
 
     quantities: dict[str, Quantity] = attrs.field(factory=dict)
     events: dict[str, list[str]] = attrs.field(factory=dict)
-    advertised: set[str] = attrs.field(factory=set)
 
 
 @attrs.frozen
 class Announced:
-    """What a device's discovery says: quantities and kinds of events by name, and the lifetimes of values.
-
-    ``only_read``: quantities whose lifetime is shorter once the device advertises them.
-    """
+    """What a device's discovery says: quantities and kinds of events by name, and the lifetimes of values."""
 
     quantities: Mapping[str, Quantity] = attrs.field(factory=dict)
     events: Mapping[str, EventKind] = attrs.field(factory=dict)
     lifetimes: Mapping[str, int] = attrs.field(factory=dict)
-    only_read: frozenset[str] = frozenset()
 
 
 def to_announce(device: DeviceStatus, sent: Sent, record: Record) -> Announced:
@@ -50,13 +45,5 @@ def to_announce(device: DeviceStatus, sent: Sent, record: Record) -> Announced:
     for name, types in record.events.items():
         kind = events.get(name) or kind_of(name)
         events[name] = attrs.evolve(kind, types=tuple(dict.fromkeys([*kind.types, *types])))
-    lifetimes: dict[str, int] = {}
-    only_read = set()
-    for name, quantity in quantities.items():
-        advertised = name in record.advertised or name in sent.advertised
-        seconds = lifetime(quantity, intervals_of(device, advertised=advertised))
-        if seconds is not None:
-            lifetimes[name] = seconds
-        if quantity.periodic and device.readable and not advertised:
-            only_read.add(name)
-    return Announced(quantities, events, lifetimes, frozenset(only_read))
+    lasting = {name: lifetime(quantity, intervals_of(device)) for name, quantity in quantities.items()}
+    return Announced(quantities, events, {name: seconds for name, seconds in lasting.items() if seconds is not None})

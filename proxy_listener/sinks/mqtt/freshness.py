@@ -22,9 +22,9 @@ def lifetime(quantity: Quantity, intervals: Iterable[float | None]) -> int | Non
     return int(INTERVALS * min(known)) if quantity.periodic and known else None
 
 
-def intervals_of(device: DeviceStatus, *, advertised: bool) -> tuple[float | None, float | None]:
-    """Of advertisements and of reads. ``advertised``: the quantity was in an advertisement of this device: a plant
-    sensor with old firmware advertises none of those that its model is known for.
+def intervals_of(device: DeviceStatus) -> tuple[float | None, float | None]:
+    """Of advertisements and of reads. A plant sensor with old firmware advertises nothing of what its model is known
+    for, and its values come by reads only.
     """
-    by_air = None if device.sleepy or (device.readable and not advertised) else device.interval
+    by_air = None if device.sleepy or (device.readable and not device.advertises) else device.interval
     return by_air, device.read_interval

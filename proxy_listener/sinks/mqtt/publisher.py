@@ -21,21 +21,19 @@ from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import structlog
 from aiomqtt import ProtocolVersion
 
 from proxy_listener.history import Journal, Row
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt.broker import IN_FLIGHT, Broker, connect
-from proxy_listener.sinks.mqtt.client import ENDED, Lost
+from proxy_listener.sinks.mqtt.client import Lost
+from proxy_listener.sinks.mqtt.outages import Outages
 from proxy_listener.sinks.mqtt.records import Records, read
 from proxy_listener.sinks.mqtt.retained import CLIENT_NOTE, NOTE, Retained, moved
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.sinks.mqtt.states import States
 from proxy_listener.sinks.mqtt.topics import ONLINE, Message, Topics
-
-log = structlog.get_logger()
 
 CURSOR = "mqtt"
 """Name of the journal's cursor."""
@@ -47,33 +45,13 @@ FAR_BEHIND = 1_000
 UPDATE_EVERY = 5.0
 """Seconds between two updates of availability, proxies and discovery."""
 
-RETRY = 1.5
-"""Seconds before another attempt to connect. With the time of an attempt it stays below five seconds after the broker
-is back, so that a person who tries a button meanwhile does not try it twice."""
-
-LONGEST_BACKOFF = 60.0
-"""Seconds at most before another attempt where the broker refuses us or floods us; each doubles them."""
-
-STEADY = 60.0
-"""Seconds that a connection must last for the same cause to be logged again."""
-
 STORAGE_RETRY = 0.5
-
-CAUSES = 8
-"""Most causes of an outage that are logged until a connection lasts."""
-
-SHORT = 5.0
-_AT_ONCE = "it ended the connection after our first messages; its log says why, mostly its ACL does not let us write"
-"""Mosquitto 2.0.11 closes the connection of a client that publishes what its ACL forbids, before it sends the PUBACK
-that refuses it."""
 
 _VERSIONS: Mapping[str, Sequence[ProtocolVersion]] = {
     "auto": (ProtocolVersion.V5, ProtocolVersion.V311),
     "5": (ProtocolVersion.V5,),
     "3.1.1": (ProtocolVersion.V311,),
 }
-_NAMES = {ProtocolVersion.V5: "5", ProtocolVersion.V311: "3.1.1"}
-
 JITTER = (0.3, 2.0)
 SPREAD = 5.0
 STEPS = 20
@@ -101,13 +79,12 @@ class Publisher:
         self._as_of = 0
         self._unsaved = 0
         self._reconnected = False
-        self._causes: set[str] = set()
-        self._logged_connected = False
+        self._outages = Outages(settings)
 
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        versions, backoff = deque(_VERSIONS[self._settings.version]), RETRY
+        versions = deque(_VERSIONS[self._settings.version])
         while True:
             began = loop.time()
             try:
@@ -118,18 +95,12 @@ class Publisher:
                     continue
                 if lost.version == "silent":
                     versions.rotate()
-                lasted = loop.time() - began
-                at_once = str(lost) == ENDED and lasted < SHORT
-                self._log_lost(_AT_ONCE if at_once else str(lost), lasted)
-                if not (lost.refused or at_once):
-                    backoff = RETRY
-            await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311  not for secrets
-            backoff = min(backoff * 2, LONGEST_BACKOFF)
+                await asyncio.sleep(self._outages.lost(lost, loop.time() - began))
 
     async def _session(self, version: ProtocolVersion) -> None:
         """One connection, from beginning to end. It ends by Lost."""
         async with connect(self._settings, self._topics, self._client_id(), version) as broker:
-            self._log_connected(version)
+            self._outages.connected(version, self._cursor.behind)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(broker.ended())
@@ -141,6 +112,7 @@ class Publisher:
         self._states.waited = self._cursor.newest
         await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._to_remove])
         self._to_remove = []
+        self._retained.page = self._view.page()
         self._retained.connected(self._reconnected)
         self._reconnected = True
         await self._snapshot(broker)
@@ -254,22 +226,6 @@ class Publisher:
             id_ = f"proxylistener{secrets.token_hex(4)}"
             self._journal.tables.note(CLIENT_NOTE, id_)
         return id_
-
-    def _log_connected(self, version: ProtocolVersion) -> None:
-        if not self._logged_connected:
-            host, port = self._settings.address
-            log.info("connected to the broker", host=host, port=port, mqtt=_NAMES[version], waiting=self._cursor.behind)
-        self._logged_connected = True
-
-    def _log_lost(self, cause: str, lasted: float) -> None:
-        """Each cause once, until a connection lasts, so that a connection that comes and goes does not fill the log."""
-        if lasted >= STEADY:
-            self._causes.clear()
-        if cause not in self._causes and len(self._causes) < CAUSES:
-            host, port = self._settings.address
-            log.warning("no connection to the broker; readings wait in the history", host=host, port=port, cause=cause)
-            self._causes.add(cause)
-            self._logged_connected = False
 
 
 async def _in_own_task(session: Coroutine[Any, Any, None]) -> None:

@@ -14,12 +14,14 @@ import attrs
 @attrs.define
 class Record:
     """A device or proxy. ``announced`` is the digest of its discovery; ``events`` are those it sent, kind -> types.
-    ``advertised`` are the quantities that a device with a reader was heard to advertise.
+    ``area`` is the room that a device was first in, empty where it was in none, and None before that is known.
+    ``version`` is the firmware that a proxy last had.
     """
 
     announced: str | None = None
     events: dict[str, list[str]] = attrs.field(factory=dict)
-    advertised: list[str] = attrs.field(factory=list)
+    area: str | None = None
+    version: str | None = None
 
 
 @attrs.define
@@ -30,6 +32,7 @@ class Records:
     prefix: str
     devices: dict[str, Record] = attrs.field(factory=dict)
     proxies: dict[str, Record] = attrs.field(factory=dict)
+    service: Record = attrs.field(factory=Record)
 
     def text(self) -> str:
         """The note."""
@@ -47,18 +50,25 @@ def read(text: str | None) -> Records | None:
         return None
     try:
         found = json.loads(text)
-        return Records(str(found["base"]), str(found["prefix"]), _entries(found["devices"]), _entries(found["proxies"]))
+        return Records(
+            str(found["base"]),
+            str(found["prefix"]),
+            _entries(found["devices"]),
+            _entries(found["proxies"]),
+            _record(found.get("service", {"announced": None, "events": {}})),
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _entries(found: dict[str, Any]) -> dict[str, Record]:
-    return {
-        id_: Record(
-            entry["announced"],
-            {kind: list(types) for kind, types in entry["events"].items()},
-            list(entry.get("advertised", ())),
-        )
-        for id_, entry in found.items()
-        if len(id_) == 12 and int(id_, 16) >= 0
-    }
+    return {id_: _record(entry) for id_, entry in found.items() if len(id_) == 12 and int(id_, 16) >= 0}
+
+
+def _record(entry: dict[str, Any]) -> Record:
+    return Record(
+        entry["announced"],
+        {kind: list(types) for kind, types in entry["events"].items()},
+        entry.get("area"),
+        entry.get("version"),
+    )

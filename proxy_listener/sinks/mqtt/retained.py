@@ -17,7 +17,7 @@ from proxy_listener.model.quantities import quantity_of
 from proxy_listener.model.reading import Reading
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus
 from proxy_listener.sinks.mqtt.announced import Announced, Sent, to_announce
-from proxy_listener.sinks.mqtt.discovery import Subject, device_payload, proxy_payload
+from proxy_listener.sinks.mqtt.discovery import Subject, device_payload, proxy_payload, service_payload
 from proxy_listener.sinks.mqtt.records import Record, Records, digest
 from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics, device_id, proxy_state_payload
 
@@ -28,6 +28,10 @@ CLIENT_NOTE = "mqtt client"
 NUMBERS_EVERY = 60.0
 """Seconds between two messages of a proxy of which only the numbers changed."""
 
+SETTLES = 3.0
+"""Seconds before a device whose room is not known is announced. Home Assistant takes its area with the first discovery
+only, and a room is known once every proxy had a second to deliver the device's first frame."""
+
 LEAVE_AFTER = 60.0
 """Seconds after the start in which a proxy of the last run may still be found again, or connected to."""
 
@@ -36,7 +40,7 @@ LEAVE_AFTER = 60.0
 class Retained:
     """``admitted`` tells whether a device without an entry is to be shown. Times are monotonic.
 
-    ``held`` is what the broker acknowledged on this connection, by topic.
+    ``held`` is what the broker acknowledged on this connection, by topic; ``page`` is the URL of the service's page.
     """
 
     topics: Topics
@@ -46,12 +50,14 @@ class Retained:
     started: float
     held: dict[str, str] = attrs.field(factory=dict)
     rooms: tuple[str, ...] = ()
+    page: str | None = None
     _present: set[Address] = attrs.field(factory=set)
     _gone: set[Address] = attrs.field(factory=set)
     _sent: dict[Address, Sent] = attrs.field(factory=dict)
     _announced: dict[Address, Announced] = attrs.field(factory=dict)
     _payloads: dict[Address, tuple[object, str]] = attrs.field(factory=dict)
     _proxies: dict[str, tuple[object, float]] = attrs.field(factory=dict)
+    _new: dict[Address, float] = attrs.field(factory=dict)
     _seen: set[str] = attrs.field(factory=set)
     _announcing: dict[str, Record] = attrs.field(factory=dict)
     _leaving: dict[str, tuple[dict[str, Record], str]] = attrs.field(factory=dict)
@@ -67,7 +73,7 @@ class Retained:
         """Publish everything again with the next messages: Home Assistant or the broker may have lost it."""
         self.held.clear()
         self._proxies.clear()
-        for record in (*self.records.devices.values(), *self.records.proxies.values()):
+        for record in (self.records.service, *self.records.devices.values(), *self.records.proxies.values()):
             if record.announced is not None:
                 record.announced = ""
 
@@ -81,9 +87,6 @@ class Retained:
         for name, value in reading.values.items():
             if name not in known.quantities and name not in sent.quantities:
                 sent.quantities[name] = quantity_of(name, value)
-                new = True
-            if reading.source == "advertisement" and name in known.only_read and name not in sent.advertised:
-                sent.advertised.add(name)
                 new = True
         for event in reading.events:
             types = sent.events.setdefault(event.event, [])
@@ -114,7 +117,8 @@ class Retained:
         expected = [proxy for proxy in proxies if proxy.mac is not None and proxy.state not in NOT_EXPECTED]
         shown = [device for device in devices if device.model and (device.listed or self._is_known(device))]
         self._add_rooms(expected, shown)
-        found = [message for device in shown for message in self._of_device(device)]
+        found = self._of_service()
+        found += [message for device in shown for message in self._of_device(device, now)]
         found += [message for proxy in expected for message in self._of_proxy(proxy, now)]
         return [*found, *self._left({device.mac for device in shown}, {_proxy_id(proxy) for proxy in expected}, now)]
 
@@ -142,32 +146,49 @@ class Retained:
         if len(rooms) != len(self.rooms):
             self.rooms = tuple(sorted(rooms))
 
-    def _of_device(self, device: DeviceStatus) -> list[Message]:
+    def _of_service(self) -> list[Message]:
+        payload = service_payload(self.topics, self.page) if self.discovery != "off" else ""
+        return self._config(self.topics.service_config, payload, self.records.service)
+
+    def _of_device(self, device: DeviceStatus, now: float) -> list[Message]:
         id_ = device_id(device.mac)
         record = self.records.devices.setdefault(id_, Record())
         wanted = self.discovery == "all" or (self.discovery == "listed" and device.listed)
+        if record.area is None:
+            record.area = self._area(device, now)
         payload = self._discovery(device, record)
-        found = self._config(self.topics.device_config(id_), payload if wanted else "", record)
+        found: list[Message] = []
+        if record.area is not None or record.announced is not None or not wanted:
+            found = self._config(self.topics.device_config(id_), payload if wanted else "", record)
         availability = Message(self.topics.availability(id_), ONLINE if device.available else OFFLINE, retain=True)
         return found if self.held.get(availability.topic) == availability.payload else [*found, availability]
+
+    def _area(self, device: DeviceStatus, now: float) -> str | None:
+        """The room that hears a new device best, once all rooms had time to hear it; None until then."""
+        if device.room is None and now - self._new.setdefault(device.mac, now) < SETTLES:
+            return None
+        self._new.pop(device.mac, None)
+        return device.room or (device.heard[0].room if device.heard else "")
 
     def _discovery(self, device: DeviceStatus, record: Record) -> str:
         sent = self._sent.get(device.mac, Sent())
         for name, types in sent.events.items():
             record.events[name] = list(dict.fromkeys([*record.events.get(name, []), *types]))
-        record.advertised = sorted(sent.advertised.union(record.advertised))
         announced = self.describe(device)
         quantities, events = tuple(announced.quantities.values()), tuple(announced.events.values())
-        maker = device.product.maker if device.product else ""
+        firmware = device.values.get("firmware")
         subject = Subject(
             device.mac,
             device.name,
             device.model,
             device.kind,
-            maker,
+            device.product.maker if device.product else "",
             quantities,
             events,
             announced.lifetimes,
+            record.area,
+            str(firmware[0]) if firmware else None,
+            self.page,
         )
         cached = self._payloads.get(device.mac)
         if cached is None or cached[0] != (subject, self.rooms):
@@ -178,11 +199,12 @@ class Retained:
     def _of_proxy(self, proxy: ProxyStatus, now: float) -> list[Message]:
         id_ = _proxy_id(proxy)
         record = self.records.proxies.setdefault(id_, Record())
-        payload = proxy_payload(id_, proxy.name, proxy.room, self.topics) if self.discovery != "off" else ""
-        found = self._config(self.topics.proxy_config(id_), payload, record)
         if proxy.state is ProxyState.CONNECTING and id_ not in self._seen and now - self.started < LEAVE_AFTER:
-            return found  # the broker retains its state of the last run
+            return []  # the broker retains what it was in the last run
         self._seen.add(id_)
+        record.version = proxy.version or record.version
+        payload = proxy_payload(id_, proxy.name, proxy.room, self.topics, version=record.version, page=self.page)
+        found = self._config(self.topics.proxy_config(id_), payload if self.discovery != "off" else "", record)
         key = (proxy.name, proxy.room, proxy.state, proxy.cause, proxy.version, proxy.active)
         last = self._proxies.get(id_)
         if last is None or last[0] != key or now - last[1] >= NUMBERS_EVERY:
@@ -205,6 +227,7 @@ class Retained:
             self._announced.pop(mac, None)
             self._payloads.pop(mac, None)
             self._sent.pop(mac, None)
+            self._new.pop(mac, None)
         self._gone -= devices
         self._present = devices
         for id_, record in self.records.devices.items():
@@ -226,6 +249,8 @@ def moved(old: Records, topics: Topics) -> list[Message]:
         return []
     found = [message for id_, record in old.devices.items() for message in _device_cleared(before, id_, record)]
     found += [message for id_, record in old.proxies.items() for message in _proxy_cleared(before, id_, record)]
+    if old.service.announced is not None:
+        found.append(Message(before.service_config, "", retain=True))
     return [*found, Message(before.bridge, "", retain=True)]
 
 

@@ -14,6 +14,7 @@ payload only: a rename changes no topic, and no name can forge one.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,16 @@ class Topics:
     def birth(self) -> str:
         """Home Assistant's birth message. It is the only topic that is subscribed to."""
         return f"{self.prefix}/status"
+
+    @property
+    def service(self) -> str:
+        """Home Assistant's identifier of this program, another one for each ``base``."""
+        return "proxy_listener_service_" + re.sub(r"[^A-Za-z0-9]+", "_", self.base)
+
+    @property
+    def service_config(self) -> str:
+        """Home Assistant's discovery of this program."""
+        return f"{self.prefix}/device/{self.service}/config"
 
     def proxy(self, id_: str) -> str:
         """State and numbers of a proxy."""

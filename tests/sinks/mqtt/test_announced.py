@@ -12,19 +12,18 @@ PLANT = MODELS[0x0098]
 
 
 def test_a_plant_that_is_read_once_a_day_keeps_its_values_for_three() -> None:
-    """Until it advertises one: then that one has to come with every interval of its model, and the others do not."""
-    plant = device(product=PLANT, readable=True, read_interval=DAY, interval=900.0)
-    found = to_announce(plant, Sent(), Record())
-    assert found.lifetimes == dict.fromkeys(("temperature", "illuminance", "moisture", "conductivity"), 259_200)
-    assert found.only_read == found.lifetimes.keys()
-    found = to_announce(plant, Sent(advertised={"temperature"}), Record(advertised=["moisture"]))
-    assert found.lifetimes == {"temperature": 2700, "moisture": 2700, "illuminance": 259_200, "conductivity": 259_200}
-    assert found.only_read == {"illuminance", "conductivity"}
+    """Once it advertises them, they have to come with every interval of its model."""
+    plant = {"product": PLANT, "readable": True, "read_interval": DAY, "interval": 900.0}
+    periodic = ("temperature", "illuminance", "moisture", "conductivity")
+    found = to_announce(device(**plant, advertises=False), Sent(), Record())
+    assert found.lifetimes == dict.fromkeys(periodic, 259_200)
+    assert to_announce(device(**plant), Sent(), Record()).lifetimes == dict.fromkeys(periodic, 2700)
 
 
 def test_a_plant_that_is_not_read_by_schedule_keeps_its_values() -> None:
     """With ``read = "off"`` a value comes when a person asks for it."""
-    assert to_announce(device(product=PLANT, readable=True, interval=900.0), Sent(), Record()).lifetimes == {}
+    plant = device(product=PLANT, readable=True, interval=900.0, advertises=False)
+    assert to_announce(plant, Sent(), Record()).lifetimes == {}
 
 
 def test_what_came_counts_more_than_what_the_product_is_known_for() -> None:

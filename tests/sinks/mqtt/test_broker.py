@@ -17,7 +17,7 @@ from proxy_listener.history import Journal
 from proxy_listener.model.reading import Event
 from proxy_listener.sinks.mqtt import Settings, run
 from proxy_listener.sinks.mqtt.broker import ANSWER
-from proxy_listener.sinks.mqtt.publisher import LONGEST_BACKOFF
+from proxy_listener.sinks.mqtt.outages import LONGEST_BACKOFF
 
 PUBLISH_OF_268_MB = bytes([0x30, 0xFF, 0xFF, 0xFF, 0x7F])
 PINGRESP = bytes([0xD0, 0x00])

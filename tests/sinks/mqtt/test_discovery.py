@@ -11,7 +11,8 @@ from support.made_status import ID
 
 from proxy_listener.model.models import Model
 from proxy_listener.model.quantities import MOISTURE, QUANTITIES, quantity_of
-from proxy_listener.sinks.mqtt.discovery import component, device_payload, proxy_payload
+from proxy_listener.sinks.mqtt.discovery import component, device_payload, proxy_payload, service_payload
+from proxy_listener.sinks.mqtt.topics import Topics
 
 SENSOR_UNITS = {
     "battery": {"%"},
@@ -112,7 +113,7 @@ def test_the_root_has_what_is_mandatory(model: Model) -> None:
 
 def test_every_component_has_its_platform_and_ids(model: Model) -> None:
     """``p`` and ``unique_id`` each; ``default_entity_id`` in the platform's domain, and never ``object_id``."""
-    components = payload(model)["cmps"].values()
+    components = [entry for entry in payload(model)["cmps"].values() if entry["p"] != "device_automation"]
     assert len({entry["unique_id"] for entry in components}) == len(components)
     for entry in components:
         assert entry["p"] in {"sensor", "binary_sensor", "event"}
@@ -156,6 +157,79 @@ def test_events_have_their_types(model: Model) -> None:
             assert "delayed" in entry["value_template"]
 
 
+def test_what_a_person_operates_has_device_triggers(model: Model) -> None:
+    """One for each type of each button, cube and dimmer, on the event's topic; a delayed event fires none. Types are
+    those that Home Assistant has words for.
+    """
+    found = payload(model)["cmps"]
+    triggers = {key: entry for key, entry in found.items() if entry["p"] == "device_automation"}
+    kinds = [kind for kind in model.events if kind.control]
+    assert triggers.keys() == {f"trigger_{kind.name}_{type_}" for kind in kinds for type_ in kind.types}
+    assert len({(entry["type"], entry["subtype"]) for entry in triggers.values()}) == len(triggers)
+    for kind in kinds:
+        for type_ in kind.types:
+            entry = triggers[f"trigger_{kind.name}_{type_}"]
+            assert entry["automation_type"] == "trigger"
+            assert entry["topic"] == f"proxy-listener/device/{ID}/event/{kind.name}"
+            assert entry["payload"] == type_
+            assert "delayed" in entry["value_template"]
+
+
+def test_a_press_has_home_assistants_words() -> None:
+    """``"Button left" pressed``."""
+    trigger = payload(BY_NAME["XMWXKG01YL"])["cmps"]["trigger_button_left_press"]
+    assert (trigger["type"], trigger["subtype"]) == ("button_short_press", "Button left")
+
+
+def test_a_device_is_reached_through_the_service() -> None:
+    """Not through a proxy: the nearest one changes. Its area, firmware and page are given where they are known."""
+    bare = payload(BY_NAME["HHCCJCY01"])["dev"]
+    assert bare["via_device"] == json.loads(service_payload(TOPICS, None))["dev"]["identifiers"][0]
+    assert not {"suggested_area", "sw_version", "configuration_url"} & bare.keys()
+    full = attrs.evolve(subject(BY_NAME["HHCCJCY01"]), area="Attic", firmware="3.2.2", page="http://pi.local:8099")
+    found = json.loads(device_payload(full, ROOMS, TOPICS))["dev"]
+    assert (found["suggested_area"], found["sw_version"]) == ("Attic", "3.2.2")
+    assert found["configuration_url"] == "http://pi.local:8099/#/device/A4%3AC1%3A38%3A02%3A83%3AF4"
+
+
+def test_the_service_is_a_device_too() -> None:
+    """With its page, and whether it is connected to the broker; another base is another service."""
+    found = json.loads(service_payload(TOPICS, "http://pi.local:8099"))
+    assert found["dev"]["configuration_url"] == "http://pi.local:8099"
+    connected = found["cmps"]["connected"]
+    assert (connected["state_topic"], connected["payload_on"]) == ("proxy-listener/bridge/state", "online")
+    assert "availability" not in found
+    assert TOPICS.service != Topics("house/ble", "homeassistant").service
+    assert re.fullmatch("[a-zA-Z0-9_-]+", Topics("house/b.l.e", "homeassistant").service)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "name", "icon"),
+    [
+        ("mass", "Weight", None),
+        ("mass_non_stabilized", "Weight non-stabilized", None),
+        ("heart_rate", "Heart rate", "mdi:heart-pulse"),
+        ("profile_id", "Profile ID", "mdi:identifier"),
+        ("key_id", "Key id", "mdi:identifier"),
+        ("lock_method", "Lock method", "mdi:key-variant"),
+        ("armed", "Armed", "mdi:shield-check"),
+        ("fingerprint", "Fingerprint", "mdi:fingerprint"),
+        ("impedance_high", "Impedance high", "mdi:omega"),
+        ("temperature", "Temperature", None),
+    ],
+)
+def test_names_and_icons_are_home_assistants(quantity: str, name: str, icon: str | None) -> None:
+    """Those of its own Xiaomi integration, so that an entity looks the same whichever way it came."""
+    found = component(QUANTITIES[quantity])
+    assert (found["name"], found.get("icon")) == (name, icon)
+
+
+def test_a_low_battery_is_no_diagnosis() -> None:
+    """As in Home Assistant's own integration it is shown with the other sensors; the percentage is diagnostic."""
+    assert "entity_category" not in component(QUANTITIES["battery_low"])
+    assert component(QUANTITIES["battery"])["entity_category"] == "diagnostic"
+
+
 def test_only_periodic_values_of_models_that_are_not_sleepy_expire(model: Model) -> None:
     """The values of a sleepy device never expire; others only after three intervals of silence."""
     for key, entry in payload(model)["cmps"].items():
@@ -167,6 +241,7 @@ def test_only_periodic_values_of_models_that_are_not_sleepy_expire(model: Model)
 
 def test_the_signal_strength_is_hidden_at_first(model: Model) -> None:
     rssi = payload(model)["cmps"]["rssi"]
+    assert rssi["name"] == "Signal strength"
     assert (rssi["entity_category"], rssi["enabled_by_default"]) == ("diagnostic", False)
 
 
@@ -211,3 +286,7 @@ def test_a_proxy_is_a_device_too() -> None:
     assert (listening["p"], listening["device_class"]) == ("binary_sensor", "connectivity")
     assert "silent" in found["cmps"]["state"]["options"]
     assert found["state_topic"] == f"proxy-listener/proxy/{ID}/state"
+    assert found["dev"]["via_device"] == TOPICS.service
+    assert "sw_version" not in found["dev"]
+    found = json.loads(proxy_payload(ID, "kitchen-proxy", "Kitchen", TOPICS, version="2026.10.0"))
+    assert found["dev"]["sw_version"] == "2026.10.0"

@@ -26,9 +26,9 @@ def test_what_nothing_repeats_stays() -> None:
 
 
 def test_the_ways_of_a_device() -> None:
-    """A device with a reader is expected to advertise a value only once it did; a sleepy one has no interval."""
-    plant = device(readable=True, read_interval=DAY, interval=900.0)
-    assert intervals_of(plant, advertised=False) == (None, DAY)
-    assert intervals_of(plant, advertised=True) == (900.0, DAY)
-    assert intervals_of(device(interval=3600.0), advertised=False) == (3600.0, None)
-    assert intervals_of(device(sleepy=True), advertised=True) == (None, None)
+    """Where one with a reader was never heard to advertise a value, only reads count; a sleepy one has no interval."""
+    plant = {"readable": True, "read_interval": DAY, "interval": 900.0}
+    assert intervals_of(device(**plant, advertises=False)) == (None, DAY)
+    assert intervals_of(device(**plant)) == (900.0, DAY)
+    assert intervals_of(device(interval=3600.0, advertises=False)) == (3600.0, None)
+    assert intervals_of(device(sleepy=True)) == (None, None)

@@ -9,7 +9,7 @@ from proxy_listener.sinks.mqtt.records import Record, Records, digest, read
 RECORDS = Records(
     "house",
     "homeassistant",
-    {"a4c1380283f4": Record("1f", {"button": ["press"]}, ["temperature"])},
+    {"a4c1380283f4": Record("1f", {"button": ["press"]}, "Attic", "3.2.2")},
     {"a0b1c2d3e4f5": Record()},
 )
 
@@ -23,9 +23,11 @@ def test_a_note_of_an_earlier_version_is_read() -> None:
     """It says less."""
     note = json.loads(RECORDS.text())
     note["devices"]["a4c1380283f4"] = {"announced": "1f", "events": {}}
+    del note["service"]
     found = read(json.dumps(note))
     assert found is not None
     assert found.devices == {"a4c1380283f4": Record("1f")}
+    assert found.service == Record()
 
 
 def test_an_entry_that_is_no_id_makes_no_topic() -> None:

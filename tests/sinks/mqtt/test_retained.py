@@ -18,6 +18,7 @@ from proxy_listener.sinks.mqtt.topics import Message, Topics
 TOPICS = Topics("house", "homeassistant")
 CONFIG = f"homeassistant/device/proxy_listener_{ID}/config"
 AVAILABILITY, STATE = f"house/device/{ID}/availability", f"house/device/{ID}/state"
+SERVICE = "homeassistant/device/proxy_listener_service_house/config"
 PROXY_ID = f"{PROXY_MAC:012x}"
 
 
@@ -34,7 +35,18 @@ def published(
     proxies: list[ProxyStatus] | None = None,
     now: float = 1,
 ) -> dict[str, str]:
-    """What is published now, and acknowledged by the broker: topic -> payload."""
+    """What is published now, and acknowledged by the broker: topic -> payload. Without the service's own discovery."""
+    found = published_all(retained, devices, proxies, now)
+    return {topic: payload for topic, payload in found.items() if topic != SERVICE}
+
+
+def published_all(
+    retained: Retained,
+    devices: list[DeviceStatus] | None = None,
+    proxies: list[ProxyStatus] | None = None,
+    now: float = 1,
+) -> dict[str, str]:
+    """The same with it."""
     messages = retained.messages([device()] if devices is None else devices, proxies or [], now)
     assert all(message.retain for message in messages)
     retained.acknowledged(messages)
@@ -54,6 +66,51 @@ def test_a_device_is_announced_once() -> None:
     assert found[AVAILABILITY] == "online"
     assert {"temperature", "humidity", "battery", "room", "rssi"} == json.loads(found[CONFIG])["cmps"].keys()
     assert published(retained) == {}
+
+
+def test_the_service_is_announced_before_its_devices() -> None:
+    """They name it as what they are reached through. Once, and again over a restart only with another page."""
+    retained = house(page="http://pi.local:8099")
+    assert next(iter(published_all(retained))) == SERVICE
+    assert SERVICE not in published_all(retained)
+    assert SERVICE not in published_all(restarted(retained, page="http://pi.local:8099"))
+    assert SERVICE in published_all(restarted(retained, page="http://attic.local:8099"))
+    assert published_all(restarted(retained, discovery="off"))[SERVICE] == ""
+
+
+def test_the_area_is_the_first_room_and_stays() -> None:
+    """Home Assistant takes it when it first sees the device; a move afterwards would only repeat the discovery."""
+    retained = house(rooms=("Attic", "Bedroom"))
+    found = published(retained, [device(room="Attic")])
+    assert json.loads(found[CONFIG])["dev"]["suggested_area"] == "Attic"
+    assert published(retained, [device(room="Bedroom")]) == {}
+    assert published(restarted(retained, rooms=("Attic", "Bedroom")), [device(room="Bedroom")]).keys() == {AVAILABILITY}
+
+
+def test_a_device_is_announced_when_its_room_is_known() -> None:
+    """Or after three seconds: then the room that hears it best is its area, and without one it has none."""
+    retained = house()
+    assert published(retained, [device(room=None)], now=1).keys() == {AVAILABILITY}
+    assert published(retained, [device(room=None)], now=3.9) == {}
+    found = published(retained, [device(room="Bedroom")], now=3.9)
+    assert json.loads(found[CONFIG])["dev"]["suggested_area"] == "Bedroom"
+    for heard, area in ((device().heard, "Kitchen"), ([], None)):
+        retained = house()
+        published(retained, [device(room=None, heard=heard)], now=1)
+        found = published(retained, [device(room=None, heard=heard)], now=4)
+        assert json.loads(found[CONFIG])["dev"].get("suggested_area") == area
+
+
+def test_the_firmware_is_in_the_discovery() -> None:
+    """Of a device that was read, and of a proxy; the proxy's is remembered while it is not connected."""
+    found = json.loads(published(house(), [device(values={"firmware": ("3.2.2", NOW)})])[CONFIG])
+    assert found["dev"]["sw_version"] == "3.2.2"
+    retained = house()
+    config = f"homeassistant/device/proxy_listener_proxy_{PROXY_ID}/config"
+    found = json.loads(published(retained, [], [proxy()])[config])
+    assert found["dev"]["sw_version"] == "2026.10.0"
+    away = proxy(version=None, state=ProxyState.UNREACHABLE)
+    assert config not in published(restarted(retained), [], [away])
 
 
 def test_availability_follows_the_device() -> None:
@@ -113,29 +170,22 @@ def test_a_device_of_which_nothing_is_known_is_announced_by_its_values() -> None
     retained.record(reading(values={"pressure_level": 3}, events=(Event("button", "press"),)))
     found = json.loads(published(retained, [door])[CONFIG])
     assert found["dev"]["manufacturer"] == "Shelly"
-    assert found["cmps"].keys() == {"opening", "illuminance", "pressure_level", "event_button", "room", "rssi"}
+    entities = {key for key, entry in found["cmps"].items() if entry["p"] != "device_automation"}
+    assert entities == {"opening", "illuminance", "pressure_level", "event_button", "room", "rssi"}
     assert found["cmps"]["opening"]["p"] == "binary_sensor"
     assert found["cmps"]["illuminance"]["unit_of_measurement"] == "lx"
 
 
-def test_a_plant_is_announced_again_when_it_advertises_a_value_for_the_first_time() -> None:
-    """Its value is expected more often from then on, also after a restart; the same reading by a read says nothing."""
+def test_a_plant_is_announced_again_when_it_advertises_its_values() -> None:
+    """They are expected more often from then on."""
     plant = {"product": MODELS[0x0098], "readable": True, "read_interval": 86_400.0, "interval": 900.0}
     retained = house()
-    retained.record(reading(source="read", room="Bedroom"))
-
-    def expires(found: dict[str, str]) -> int:
-        return int(json.loads(found[CONFIG])["cmps"]["temperature"]["expire_after"])
-
-    assert expires(published(retained, [device(**plant)])) == 259_200
-    assert not retained.record(reading(source="read", room="Bedroom"))
-    assert retained.record(reading(room="Bedroom"))
-    assert expires(published(retained, [device(**plant)])) == 2700
+    found = published(retained, [device(**plant, advertises=False)])
+    assert json.loads(found[CONFIG])["cmps"]["temperature"]["expire_after"] == 259_200
+    assert retained.lifetime(MAC, "temperature") == 259_200
+    found = published(retained, [device(**plant)])
+    assert json.loads(found[CONFIG])["cmps"]["temperature"]["expire_after"] == 2700
     assert retained.lifetime(MAC, "temperature") == 2700
-    assert not retained.record(reading(room="Bedroom"))
-    after = restarted(retained)
-    assert published(after, [device(**plant)]).keys() == {AVAILABILITY}
-    assert after.lifetime(MAC, "temperature") == 2700
 
 
 def test_the_form_of_a_value_counts_more_than_what_the_model_promises() -> None:
@@ -252,6 +302,7 @@ def test_other_topics_in_the_configuration_clear_the_old_ones() -> None:
         STATE,
         f"house/proxy/{PROXY_ID}/state",
         f"homeassistant/device/proxy_listener_proxy_{PROXY_ID}/config",
+        SERVICE,
         "house/bridge/state",
     }
     assert moved(retained.records, TOPICS) == []
