@@ -78,8 +78,9 @@ DECIDED = {
     "0x100E is of every lock, and has more bolts than one": lambda d: (
         d.object_id == 0x100E and (d.theirs is ABSENT or (d.name == "lock" and d.number & 0b11 == 0b10))
     ),
+    "a byte of all ones is no value": lambda d: d.ours is ABSENT and d.theirs == 0xFF and d.data.endswith(b"\xff"),
     "a fault is a fault and no smoke": lambda d: (
-        d.object_id == 0x1015 and (d.theirs is ABSENT or (d.name == "smoke" and d.number == 2))
+        d.object_id == 0x1015 and (d.theirs is ABSENT or (d.name == "smoke" and d.number >= 2))
     ),
     "bit 3 alone is the child lock": lambda d: d.object_id == 0x100E and d.name == "childlock" and d.number > 0b1111,
     "key ids of 8000xxxx are of no kind": lambda d: d.name == "key_id" and d.ours.startswith("key id "),
