@@ -17,14 +17,13 @@ from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.secret import Secret
 
+_MESH = {0x29: "mesh PB-ADV", 0x2A: "mesh message", 0x2B: "mesh beacon"}
 _STRUCTURES = {
     0x01: "flags",
     0x08: "short name",
     0x09: "complete name",
     SERVICE_DATA_16: "service data",
-    0x29: "mesh PB-ADV",
-    0x2A: "mesh message",
-    0x2B: "mesh beacon",
+    **_MESH,
     MANUFACTURER_DATA: "manufacturer data",
 }
 _ASSIGNED = frozenset({*range(0x01, 0x32), 0x3D, MANUFACTURER_DATA})
@@ -71,7 +70,7 @@ def examine(data: bytes, address: Address | None = None, keys: Sequence[Secret] 
 
 def _draw(drawing: Drawing, data: bytes) -> None:
     ours = any(_ours(key, payload) for key, payload in payloads(data))
-    if not ours and not _is_advertisement(data):
+    if not ours and not _is_advertisement(data) and (_is_payload(data) or not _begins_advertisement(data)):
         FORMATS[_uuid_of(data)].draw(drawing, data, 0)
         return
     at = 0
@@ -89,10 +88,10 @@ def _draw(drawing: Drawing, data: bytes) -> None:
             name = _STRUCTURES.get(kind, f"structure 0x{kind:02X}")
             drawing.add("advertisement", at, data[at:after], name, _foreign(kind, data[at + 2 : after]))
         at = after
+    if at < len(data):
+        drawing.add("advertisement", at, data[at:], "cut off" if any(data[at:]) else "padding")
     if not ours:
-        if at < len(data):
-            drawing.add("advertisement", at, data[at:], "padding")
-        raise StopDrawing(Outcome.NOT_OURS, "a whole advertisement, without service data of a format that is decoded")
+        raise StopDrawing(Outcome.NOT_OURS, "an advertisement, without a payload of a format that is decoded")
 
 
 def _ours(key: int, payload: bytes) -> bool:
@@ -108,6 +107,23 @@ def _is_advertisement(data: bytes) -> bool:
     return 0 < at <= len(data) and not any(data[at:])
 
 
+def _begins_advertisement(data: bytes) -> bool:
+    """Its first structure is whole and of an assigned type; the others may be cut off."""
+    return len(data) > 1 and 0 < data[0] < len(data) and data[1] in _ASSIGNED
+
+
+def _is_payload(data: bytes) -> bool:
+    """It can be read as the service data of a format."""
+    try:
+        form = FORMATS[_uuid_of(data)]
+        frame = form.parse(data, None)
+        if frame.body and frame.scheme == "plain":
+            form.read(frame.body, frame.model, True)
+    except DecodeError:
+        return False
+    return True
+
+
 def _foreign(kind: int, data: bytes) -> str:
     """What a structure that is not decoded is known to be."""
     number = int.from_bytes(data[:2], "little")
@@ -116,7 +132,7 @@ def _foreign(kind: int, data: bytes) -> str:
     if kind == MANUFACTURER_DATA and len(data) >= 2:
         name = "Apple iBeacon" if data[:4] == b"\x4c\x00\x02\x15" else _FOREIGN_COMPANIES.get(number)
         return ", ".join(filter(None, (f"company 0x{number:04X}", name, "not decoded")))
-    return ""
+    return "not decoded" if kind in _MESH else ""
 
 
 def _uuid_of(data: bytes) -> int:

@@ -103,7 +103,11 @@ FOREIGN = {
     "02011a1aff4c000215" + "00" * 20 + "c5": "company 0x004C, Apple iBeacon, not decoded",
     "020106" + "0a16d2fc4000c4025d08" + "01": "0xFCD2, BTHome v2, not decoded",
     "0201060fff8f030a103d0c000aa4288ccf0481": "company 0x038F, Xiaomi, not decoded",
-    "172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "",
+    "172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "not decoded",
+    "020106172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "not decoded",
+    "02010615" + "16cdfd88104a91118d2d5801043a01ae0102015c00": "0xFDCD, Qingping, not decoded",
+    "02010603039cfe0716fdcd": "",  # cut off in its last structure
+    "02010617ff4c000215": "",  # cut off; as service data alone it has as many bytes as HHCCJCY10's
 }
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.oracle
 
 MAC = 0xA4C1380283F4
 KEYS = {"v4/v5": bytes(range(16)), "legacy": bytes(range(12))}
-FRAMES_EACH = 12
+FRAMES_EACH = 40
 
 ABSENT = object()
 
@@ -79,6 +79,9 @@ DECIDED = {
         d.object_id == 0x100E and (d.theirs is ABSENT or (d.name == "lock" and d.number & 0b11 == 0b10))
     ),
     "a byte of all ones is no value": lambda d: d.ours is ABSENT and d.theirs == 0xFF and d.data.endswith(b"\xff"),
+    "a thermometer's largest and smallest number are no temperature": lambda d: (
+        d.object_id in {0x000A, 0x2000} and d.name == "temperature" and d.ours is ABSENT
+    ),
     "a fault is a fault and no smoke": lambda d: (
         d.object_id == 0x1015 and (d.theirs is ABSENT or (d.name == "smoke" and d.number >= 2))
     ),
