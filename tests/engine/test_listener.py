@@ -11,7 +11,7 @@ from support.listening import MAC, Air
 
 from proxy_listener.engine.kept import open_kept
 from proxy_listener.engine.memory import KeptFrame
-from proxy_listener.formats import find_ours
+from proxy_listener.formats import find_company, find_ours
 from proxy_listener.model.advertisement import COMPANY
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.outcome import Outcome
@@ -23,6 +23,7 @@ from proxy_listener.simulator import frames
 
 LYWSDCGQ, LYWSD03MMC, HHCCJCY01 = 0x01AA, 0x055B, 0x0098
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
+MANUFACTURER = COMPANY | 0x038F
 IPHONE = bytes.fromhex("02011a0aff4c001005411c9ee1a2020af5")
 
 
@@ -67,12 +68,16 @@ def test_advertisements_filtered_at_the_edge_are_counted_as_foreign():
     assert spared.listener.outcomes == air.listener.outcomes
 
 
-@given(st.binary(max_size=64))
+@given(st.binary(max_size=64) | st.binary(max_size=40).map(lambda data: frames.advertisement(data, MANUFACTURER)))
 def test_the_edge_filters_only_foreign_payloads(data):
     """Also from the address of a listed device, whose frames are known."""
     air = Air(DeviceSettings(mac=MAC))
     air.say(plain(1))
-    assert find_ours(data) or air.listener.hear("kitchen", MAC, 0, -70, data, 0.0, 1001.0) is Outcome.NOT_OURS
+    assert (
+        find_ours(data)
+        or find_company(data)
+        or air.listener.hear("kitchen", MAC, 0, -70, data, 0.0, 1001.0) is Outcome.NOT_OURS
+    )
 
 
 def test_an_address_first_heard_without_our_service_data_can_send_a_frame_later():
@@ -349,9 +354,6 @@ def test_a_battery_that_may_be_a_counter_is_held_once_however_many_proxies_hear_
     assert [reading.values for reading in air.readings] == [{"battery": 100}]
     assert air.status().values["battery"][0] == 100
     assert air.status().heard_age == 0.0
-
-
-MANUFACTURER = COMPANY | 0x038F
 
 
 def air_with_manufacturer_data(payload: bytes, before: bytes = b"") -> tuple[Air, Outcome]:

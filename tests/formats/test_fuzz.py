@@ -18,13 +18,14 @@ from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.xiaomi.models import MODELS, model_of
 from proxy_listener.formats.xiaomi.objects import rows_of
-from proxy_listener.model.advertisement import parse_mac, payloads
+from proxy_listener.model.advertisement import COMPANY, parse_mac, payloads
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.quantities import QUANTITIES
 from proxy_listener.model.secret import Secret
 from proxy_listener.simulator import frames
 
 VECTORS = Path(__file__).parent.parent / "data" / "xiaomi.json"
+REPORTS = VECTORS.with_name("reports.json")
 KEY, LEGACY_KEY = bytes(range(16)), bytes(range(12))
 MAC = 0xA4C1380283F4
 STEPS = 400
@@ -32,7 +33,11 @@ STEPS = 400
 
 
 def seeds():
-    """(payload, address, key): the public vectors."""
+    """(payload, address, key): the public vectors and reports."""
+    for case in json.loads(REPORTS.read_text()):
+        for advert in case["capture"]:
+            key = case["bindkeys"].get(advert["mac"])
+            yield bytes.fromhex(advert["data"]), parse_mac(advert["mac"]), Bindkey(Secret(key)) if key else None
     for case in json.loads(VECTORS.read_text()):
         key = Bindkey(Secret(case["bindkey"])) if case["bindkey"] else None
         for advert in case["adverts"]:
@@ -91,7 +96,8 @@ class Structured:
             capability=rng.choice((None, 0x08, 0x28)),
             io=rng.choice((b"", b"\x01", b"\x01\x00")),
         )
-        return frames.advertisement(data), MAC, self.keys[key]
+        uuid = 0xFE95 if rng.random() < 0.8 else COMPANY | 0x038F
+        return frames.advertisement(data, uuid), MAC, self.keys[key]
 
     def scale(self):
         rng = self.rng

@@ -11,7 +11,7 @@ from proxy_listener.formats import RARE, find_company, find_ours
 from proxy_listener.formats.xiaomi.hhcc import UUID as TUYA
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
 from proxy_listener.formats.xiaomi.miscale import BODY_COMPOSITION, WEIGHT_SCALE
-from proxy_listener.model.advertisement import ForeignFilter
+from proxy_listener.model.advertisement import COMPANY, ForeignFilter
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.receive import Receiver
@@ -179,6 +179,8 @@ SENSOR = [
     frames.advertisement(frames.frame(0x01AA, counter, frames.obj(0x1004, b"\xd7\x00"), mac=MAC, version=4))
     for counter in range(3)
 ]
+LOCK = frames.advertisement(frames.frame(0x0197, 7, frames.obj(0x100A, b"\x5a"), mac=MAC, version=4), COMPANY | 0x038F)
+"""A frame in manufacturer data."""
 
 
 def heard_with(messages, *, filtered):
@@ -198,7 +200,7 @@ ADVERTISEMENT = st.fixed_dictionaries(
         "address": st.sampled_from([MAC, MAC + 1]),
         "rssi": st.integers(-127, 20),
         "address_type": st.integers(0, 1),
-        "data": st.sampled_from([IPHONE, EDDYSTONE, *SENSOR, b"\x16\x95", bytes(256)]) | st.binary(max_size=62),
+        "data": st.sampled_from([IPHONE, EDDYSTONE, *SENSOR, LOCK, b"\x16\x95", bytes(256)]) | st.binary(max_size=62),
     }
 )
 
@@ -207,6 +209,12 @@ ADVERTISEMENT = st.fixed_dictionaries(
 def test_foreign_advertisements_are_counted_as_if_they_had_been_heard(messages):
     """By the proxy and by the listener. The readings are the same with and without the filter."""
     assert heard_with(messages, filtered=True) == heard_with(messages, filtered=False)
+
+
+def test_a_frame_in_manufacturer_data_is_not_foreign():
+    """The filter lets it pass, and it is read."""
+    _, _, readings = heard_with([[{**GOOD, "address": MAC, "data": LOCK}]], filtered=True)
+    assert readings == [(MAC, 7, {"battery": 90})]
 
 
 def test_foreign_advertisements_are_counted_once_for_a_message():

@@ -132,6 +132,41 @@ KEYS_AND_KNOB: Mapping[int, ObjectRow] = {
 }
 """PTX-X6: the ids that are kinds of a press elsewhere are its four keys and its knob."""
 
+
+def keys_and_knob(knob: Mapping[int, str], first_key: int) -> Mapping[int, ObjectRow]:
+    """LeMesh K4, ZXFANS F2: the number of a press is a key (from ``first_key`` on), or what was done with the knob."""
+
+    def row(kind: str, turns: Mapping[int, str]) -> ObjectRow:
+        def meaning(data: bytes) -> tuple[Values, Events]:
+            if (turn := turns.get(data[0])) is not None:
+                return {}, (Event(DIMMER, turn),)
+            key = data[0] - first_key + 1
+            return {}, (Event("button", kind, {"button": key} if key > 0 else {}),)
+
+        return function(meaning, 1)
+
+    return {
+        0x560C: row("press", knob),
+        0x560D: row("double_press", {}),
+        0x560E: row("long_press", {1: "long_press"} if first_key > 1 else {}),
+    }
+
+
+KNOB_K4 = keys_and_knob(
+    {1: "press", 6: "rotate_right", 7: "rotate_left", 8: "rotate_right_pressed", 9: "rotate_left_pressed"}, first_key=2
+)
+KNOB_F2 = keys_and_knob({5: "rotate_right", 6: "rotate_left"}, first_key=1)
+
+
+def keys_by_service(*services: int) -> Mapping[int, ObjectRow]:
+    """PTX wall switches: each key is a MIoT service of its own."""
+    return {
+        0x4000 + service * 1024 + 512 + number: always("button", kind, button=key)
+        for key, service in enumerate(services, 1)
+        for number, kind in ((12, "press"), (14, "long_press"))
+    }
+
+
 TIMERS: Mapping[int, ObjectRow] = {
     0x4A19: always("timer", "timer_1_over"),
     0x4E19: always("timer", "timer_2_over"),

@@ -13,6 +13,8 @@ const FLAGS = {
   opening: ["closed", "open"], door: ["closed", "open"], lock: ["locked", "unlocked"], motion: ["still", "motion"],
   occupancy: ["free", "occupied"], moisture: ["dry", "wet"], smoke: ["clear", "smoke"], gas: ["clear", "gas"],
   light: ["dark", "light"], battery_low: ["fine", "low"], asleep: ["awake", "asleep"],
+  fault: ["none", "fault"], antilock: ["on", "off"], childlock: ["on", "off"],
+  square_bolt: ["out", "in"], dull_bolt: ["out", "in"], latch: ["out", "in"],
 };
 
 // Quantities that are listed first, in this order.
