@@ -11,30 +11,50 @@ from proxy_listener.formats.xiaomi import hhcc, mibeacon, miscale
 from proxy_listener.formats.xiaomi.mibeacon_drawing import draw
 from proxy_listener.formats.xiaomi.models import PRODUCTS, model_of
 from proxy_listener.formats.xiaomi.objects import read_objects
-from proxy_listener.model.advertisement import COMPANY
+from proxy_listener.model.advertisement import COMPANY, Address
+from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.models import Model
+from proxy_listener.model.outcome import Outcome
 
 __all__ = ["FORMATS", "MIBEACON", "PRODUCTS", "unknown_product"]
+
+XIAOMI = COMPANY | 0x038F
+"""Some locks send their frames as manufacturer data: docs/protocol/mibeacon.md#manufacturer-data."""
+
+
+def _of_known_product(data: bytes) -> bool:
+    """Whether bytes that nothing marks as MiBeacon have the id of a product that is known."""
+    return len(data) > 3 and model_of(data[2] | data[3] << 8).known
+
+
+def _parse_manufacturer_data(data: bytes, address: Address | None) -> mibeacon.MibeaconFrame:
+    """Manufacturer data -> its frame. Xiaomi's phones and others put anything else in theirs, so an unknown product is
+    NOT_A_FRAME.
+    """
+    if len(data) < 5 or not _of_known_product(data):
+        raise DecodeError(Outcome.NOT_A_FRAME, "manufacturer data of another kind")
+    return mibeacon.parse_frame(data, address)
+
 
 MIBEACON = Format(
     "MiBeacon",
     mibeacon.parse_frame,
     read_objects,
     draw,
-    mibeacon.of_known_product,
+    _of_known_product,
     mibeacon.open_frame,
 )
 
 IN_MANUFACTURER_DATA = attrs.evolve(
     MIBEACON,
     name="MiBeacon in manufacturer data",
-    parse=mibeacon.parse_manufacturer_data,
-    fits=mibeacon.of_known_product,
+    parse=_parse_manufacturer_data,
+    fits=_of_known_product,
 )
 
 FORMATS: Mapping[int, Format[Any]] = {
     mibeacon.UUID: MIBEACON,
-    COMPANY | mibeacon.COMPANY: IN_MANUFACTURER_DATA,
+    XIAOMI: IN_MANUFACTURER_DATA,
     miscale.WEIGHT_SCALE: miscale.FORMAT_V1,
     miscale.BODY_COMPOSITION: miscale.FORMAT_V2,
     hhcc.UUID: hhcc.FORMAT,

@@ -40,8 +40,6 @@ from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.outcome import Outcome
 
 UUID: Final = 0xFE95
-COMPANY: Final = 0x038F
-"""Xiaomi. Some locks send their frames as manufacturer data: docs/protocol/mibeacon.md#manufacturer-data."""
 
 ENCRYPTED: Final = 1 << 3
 HAS_MAC: Final = 1 << 4
@@ -222,20 +220,6 @@ def _any_frame(data: bytes, address: Address | None) -> MibeaconFrame:
             frame.start = _start_of_plain(data, start, wide=wide)
             frame.body = data[frame.start :]
     return frame
-
-
-def of_known_product(data: bytes) -> bool:
-    """Whether bytes that nothing marks as MiBeacon have the id of a product that is known."""
-    return len(data) > 3 and model_of(data[2] | data[3] << 8).known
-
-
-def parse_manufacturer_data(data: bytes, address: Address | None) -> MibeaconFrame:
-    """Manufacturer data -> its frame. Xiaomi's phones and others put anything else in theirs, so an unknown product is
-    NOT_A_FRAME.
-    """
-    if len(data) < 5 or not of_known_product(data):
-        raise DecodeError(Outcome.NOT_A_FRAME, "manufacturer data of another kind")
-    return parse_frame(data, address)
 
 
 def _check_version(control: int, product_id: int) -> None:
