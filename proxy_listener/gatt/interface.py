@@ -143,12 +143,16 @@ class LogProgress:
         return self.stored + self.known + self.skipped
 
     def add(self, time: float, values: Mapping[str, Value], interval: float) -> None:
-        """Store an entry, unless one within half an interval of it is stored: a device's clock drifts."""
+        """Store an entry, unless one within half an interval of it is stored: a device's clock drifts.
+
+        So a device that invents entries cannot have more stored than two for each interval.
+        """
         at = bisect_left(self.times, time - interval / 2)
         if at < len(self.times) and self.times[at] < time + interval / 2:
             self.known += 1
         else:
             self.stored += 1
+            self.times.insert(at, time)
             self.store(time, values)
 
     def report(self) -> LogReport:

@@ -188,7 +188,7 @@ class RecordDownload:
             self._divisor = await read_divisor(gatt, self._product, log)
         if self._next is None:
             self._next = await self._start(gatt, log)
-        elif self._next > log.newest + 1:
+        elif not log.newest - LOG_LIMIT < self._next <= log.newest + 1:
             raise RefusedError("history: the device began a new log meanwhile")
         progress.wanted = progress.done + log.newest + 1 - self._next
         notify(progress.done, progress.wanted)

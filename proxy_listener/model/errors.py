@@ -45,7 +45,7 @@ class GattError(ProxyListenerError):
 
     Causes: ``no_slot``, ``refused``, ``timeout``, ``connection_lost``, ``bad_handle``, ``not_connected``, ``error``,
     ``proxy_gone``, ``no_answer`` (the proxy said nothing at all to a request to connect), ``refused_answer`` (the
-    device answered, and the answer is no measurement).
+    device answered, and the answer is no measurement), ``excess`` (the proxy sent more than any device has).
     """
 
     def __init__(self, cause: str, detail: str) -> None:

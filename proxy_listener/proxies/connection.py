@@ -15,37 +15,25 @@ import structlog
 from aioesphomeapi.core import (
     APIConnectionError,
     BluetoothConnectionDroppedError,
-    BluetoothGATTAPIError,
     TimeoutAPIError,
 )
 from aioesphomeapi.model import BluetoothProxyFeature
 
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import GattError
-from proxy_listener.proxies.handle_cache import CLIENT_CONFIGURATION, HandleCache, handle_table
+from proxy_listener.proxies.client import connection_of
+from proxy_listener.proxies.handle_cache import CLIENT_CONFIGURATION, HandleCache
+from proxy_listener.proxies.link_errors import failed, gatt_error, lost, refused, unanswered
 from proxy_listener.proxies.proxy import Proxy
-from proxy_listener.proxies.subscription import Subscription
+from proxy_listener.proxies.services import list_services
+from proxy_listener.proxies.subscription import LONGEST_VALUE, Subscription, too_long
 from proxy_listener.proxies.timing import GattTiming
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-_INVALID_HANDLE, _NOT_CONNECTED = 1, -1
-"""ATT's error code, and ESPHome's own for an operation without a link."""
-
 _NOTIFY_ON, _NOTIFY_OFF = b"\x01\x00", b"\x00\x00"
 """Bluetooth Core, volume 3, part G, 3.3.3.3."""
-
-_REASONS = {
-    0x08: "supervision timeout",
-    0x13: "the device hung up",
-    0x16: "the proxy hung up",
-    0x22: "link layer timeout",
-    0x3E: "the device did not take the connection",
-    133: "status 133, the device could not be reached",
-}
-"""HCI reasons (Bluetooth Core, volume 1, part F), and Bluedroid's catch-all. The client library reads these codes as
-ATT errors and calls 8 "Insufficient authorization"."""
 
 
 @asynccontextmanager
@@ -80,7 +68,8 @@ class GattConnection:
         self._table = dict(handles.get(address))
         self._timing = timing
         self._one_at_a_time = asyncio.Lock()
-        self._states: list[tuple[bool, int]] = []
+        self._first: tuple[bool, int] | None = None
+        self._code = 0
         self._ended = asyncio.Event()
         self._ended_at = 0.0
         self._asked = False
@@ -107,16 +96,19 @@ class GattConnection:
             raise GattError("no_answer", "the proxy did not answer: its stream may have another holder") from None
         except APIConnectionError as error:
             raise self._named(error) from None
-        connected, code = self._states[0]
+        connected, code = self._first or (False, 0)
         if not connected:
-            raise _refusal(code)
+            raise refused(code)
         if not self.cached:
             await self._discover()
 
     async def read(self, characteristic: str) -> bytes:
         """The characteristic's value."""
         handle = self._handle(characteristic)
-        return bytes(await self._operate(lambda: self._client.bluetooth_gatt_read(self._address, handle)))
+        value = bytes(await self._operate(lambda: self._client.bluetooth_gatt_read(self._address, handle)))
+        if len(value) > LONGEST_VALUE:
+            raise too_long(len(value))
+        return value
 
     async def write(self, characteristic: str, data: bytes, response: bool) -> None:
         """Write ``data``; with ``response``, return when the device confirmed it."""
@@ -186,14 +178,16 @@ class GattConnection:
 
         The answer to a needless request would come later, and the next connection would take it for its own end.
         """
-        if not self._states:
+        if self._first is None:
             self._client.bluetooth_device_disconnect_no_wait(self._address)
         elif not self._ended.is_set():
             with suppress(TimeoutAPIError):
                 await self._client.bluetooth_device_disconnect(self._address, self._timing.disconnect)
 
     def _changed(self, connected: bool, _mtu: int, code: int) -> None:
-        self._states.append((connected, code))
+        # The first and the last are enough: a node may send states without end.
+        self._first = self._first or (connected, code)
+        self._code = code
         if not connected and not self._ended.is_set():
             self._ended_at = asyncio.get_running_loop().time()
             self._ended.set()
@@ -252,10 +246,16 @@ class GattConnection:
         return False
 
     async def _discover(self) -> None:
-        services = await self._operate(
-            lambda: self._client.bluetooth_gatt_get_services(self._address), self._timing.services
-        )
-        self._table = handle_table(services.services)
+        link = connection_of(self._client)
+        if link is None:
+            raise GattError("proxy_gone", "the session with the proxy ended")
+        seconds = self._timing.services
+        found = await self._operate(lambda: list_services(link, self._address, seconds), seconds)
+        if found.lost:
+            raise self._loss()
+        if found.error is not None:
+            raise self._checked(gatt_error(found.error))
+        self._table = found.table
         if not self._table:
             raise GattError("error", "the device has no characteristics")
         self._handles.put(self._address, self._table)
@@ -274,35 +274,21 @@ class GattConnection:
             async with self._one_at_a_time, asyncio.timeout(limit or self._timing.operation):
                 return await operation()
         except TimeoutError:
-            raise GattError("timeout", "the device did not answer") from None
+            raise unanswered() from None
         except APIConnectionError as error:
             raise self._named(error) from None
 
     def _named(self, error: APIConnectionError) -> GattError:
         """The library's error as one of our causes."""
-        if isinstance(error, BluetoothConnectionDroppedError):
-            return self._loss()
-        if isinstance(error, TimeoutAPIError):
-            return GattError("timeout", "the device did not answer")
-        if not isinstance(error, BluetoothGATTAPIError):
-            return GattError("proxy_gone", "the session with the proxy ended")
-        code = error.error.error
-        if code == _NOT_CONNECTED:
-            return GattError("not_connected", "the proxy has no link to the device")
-        if code == _INVALID_HANDLE:
+        return self._loss() if isinstance(error, BluetoothConnectionDroppedError) else self._checked(failed(error))
+
+    def _checked(self, error: GattError) -> GattError:
+        if error.cause == "bad_handle":
             self.distrust()
-            return GattError("bad_handle", "the device does not know the handle")
-        return GattError("error", f"the device refused with GATT error {code}")
+        return error
 
     def _loss(self) -> GattError:
-        code = self._states[-1][1] if self._states else 0
-        return GattError("connection_lost", f"link lost: {_REASONS.get(code, f'reason {code}')}")
-
-
-def _refusal(code: int) -> GattError:
-    if code == 0:
-        return GattError("no_slot", "no free connection slot")
-    return GattError("refused", _REASONS.get(code, f"status {code}"))
+        return lost(self._code)
 
 
 def _nothing() -> None:

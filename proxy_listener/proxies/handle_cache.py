@@ -44,17 +44,15 @@ class HandleCache:
         self._save(_name(address), None)
 
 
-def handle_table(services: Iterable[BluetoothGATTService]) -> dict[str, int]:
-    """UUID -> handle of what a device says it has; the first where a UUID occurs twice."""
-    table: dict[str, int] = {}
+def add_handles(table: dict[str, int], services: Iterable[BluetoothGATTService]) -> None:
+    """Add UUID -> handle of what a device says it has; the first where a UUID occurs twice."""
     for characteristic in (each for service in services for each in service.characteristics):
         if len(table) >= HANDLES:
-            break
+            return
         table.setdefault(characteristic.uuid, characteristic.handle)
         for descriptor in characteristic.descriptors:
             if descriptor.uuid == _CLIENT_CONFIGURATION_UUID:
                 table.setdefault(characteristic.uuid + CLIENT_CONFIGURATION, descriptor.handle)
-    return table
 
 
 def _name(address: Address) -> str:

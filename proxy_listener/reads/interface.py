@@ -42,6 +42,10 @@ class ReadTiming:
     quick: float = 5.0
     """A connection that is refused within this was too early (Bluedroid's status 133); the device may be in range."""
 
+    hang: float = 10.0
+    """A connection that took longer than this and brought nothing hung: a read takes 3 to 6 s, and a proxy gives up a
+    connect request after 20."""
+
     rest: float = 2.0
     """Between two connections of one download."""
 

@@ -93,7 +93,7 @@ class DueCheck:
         # Ranking costs as much as all the rest, and if every device is due nearly every proxy is in use.
         if not any(heard.proxy in self._free and heard.proxy not in self._pool.reading for heard in status.heard):
             return None
-        situation = self._pool.situation(entry, status.heard, hearing(proxies, status.heard), now)
+        situation = self._pool.situation(entry, status.heard, hearing(proxies, status.heard), now, scheduled=True)
         candidates = rank(situation, patient=waited < self._patience)
         route = chosen(candidates)
         return None if route is None else DueRead(reader, route.proxy, candidates)

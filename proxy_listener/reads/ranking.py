@@ -13,6 +13,7 @@ from proxy_listener.model.advertisement import PUBLIC, Address
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import NOT_EXPECTED, Heard, ProxyState, ProxyStatus
 from proxy_listener.model.timing import NEVER
+from proxy_listener.reads.failures import PROBED_AFTER, Failures
 
 LATELY = 180.0
 """Seconds within which a proxy must have heard the device; habluetooth uses 195 s for connectable devices."""
@@ -20,21 +21,19 @@ LATELY = 180.0
 FAILURE_COST, FAILURE_COST_LIMIT = 12.0, 36.0
 """dB per recent failure: about one wall. Three walls at most, otherwise a proxy would never be chosen again."""
 
-FAILURE_HALF_LIFE = 1_800.0
-"""Seconds in which a failure's cost halves."""
-
 WORTH_WAITING = 20.0
 """dB. If the free proxy is worse than the busy one by this much, connecting through it mostly fails."""
 
-_PREFERRED, _PLAIN, _AVOIDED = 0, 1, 2
+_PREFERRED, _PLAIN, _AVOIDED, _HUNG = 0, 1, 2, 3
 
 
 @attrs.frozen
 class Candidate:
     """One proxy that might read a device.
 
-    ``busy``: eligible, but not now. ``standing``: 0 preferred, 1, 2 avoided; it comes before the score. ``rssi``:
-    smoothed, dBm, None if it has not heard the device. ``failures``: recent ones with this device, decaying.
+    ``busy``: eligible, but not now. ``standing``: 0 preferred, 1, 2 avoided, 3 hung lately; it comes before the
+    score. ``rssi``: smoothed, dBm, None if it has not heard the device. ``failures``: recent ones with this device,
+    decaying.
     """
 
     proxy: str
@@ -53,32 +52,12 @@ class Candidate:
     reason: str
 
 
-class Failures:
-    """Recent failures per proxy and device; a success resets them."""
-
-    def __init__(self) -> None:
-        self._noted: dict[tuple[str, Address], tuple[float, float]] = {}
-
-    def add(self, proxy: str, mac: Address, now: float) -> None:
-        """A read of the device through ``proxy`` failed."""
-        self._noted[proxy, mac] = (self.weight(proxy, mac, now) + 1, now)
-
-    def clear(self, proxy: str, mac: Address) -> None:
-        """A read of the device through ``proxy`` succeeded."""
-        self._noted.pop((proxy, mac), None)
-
-    def weight(self, proxy: str, mac: Address, now: float) -> float:
-        """The number of recent failures; each loses half of its weight every half hour."""
-        weight, noted = self._noted.get((proxy, mac), (0.0, now))
-        return float(weight * 0.5 ** ((now - noted) / FAILURE_HALF_LIFE))
-
-
 @attrs.frozen
 class Situation:
     """What is ranked: one device and the proxies now.
 
     ``reading``: proxies through which a read runs. ``tried``: proxies that this read has tried, and the error of each.
-    ``unheard``: seconds in which the device was connected to us and did not advertise.
+    ``unheard``: seconds in which the device was connected to us and did not advertise. ``scheduled``: no person waits.
     """
 
     settings: DeviceSettings
@@ -89,6 +68,7 @@ class Situation:
     failures: Failures
     now: float
     unheard: float = 0.0
+    scheduled: bool = False
 
 
 _NONE_TRIED: Mapping[str, str] = {}
@@ -135,9 +115,10 @@ class ProxyPool:
         *,
         tried: Mapping[str, str] = _NONE_TRIED,
         unheard: float = 0.0,
+        scheduled: bool = False,
     ) -> Situation:
         """What to rank for one device."""
-        return Situation(settings, heard, proxies, self.reading, tried, self.failures, now, unheard)
+        return Situation(settings, heard, proxies, self.reading, tried, self.failures, now, unheard, scheduled)
 
 
 def hearing(proxies: Mapping[str, ProxyStatus], heard: Sequence[Heard]) -> list[ProxyStatus]:
@@ -189,7 +170,7 @@ def _candidate(proxy: ProxyStatus, heard: Heard | None, situation: Situation) ->
         eligible=not out,
         busy=bool(busy),
         chosen=False,
-        standing=_standing(proxy.name, situation.settings),
+        standing=_standing(proxy.name, situation),
         score=None if heard is None else heard.rssi - min(failures * FAILURE_COST, FAILURE_COST_LIMIT),
         rssi=None if heard is None else heard.rssi,
         heard_age=None if heard is None else heard.age,
@@ -201,7 +182,11 @@ def _candidate(proxy: ProxyStatus, heard: Heard | None, situation: Situation) ->
     )
 
 
-def _standing(proxy: str, settings: DeviceSettings) -> int:
+def _standing(proxy: str, situation: Situation) -> int:
+    settings = situation.settings
+    hung = situation.failures.hung(proxy, settings.mac, situation.now)
+    if hung is not None and not (situation.scheduled and hung >= PROBED_AFTER):
+        return _HUNG
     if proxy in settings.avoid:
         return _AVOIDED
     return _PREFERRED if proxy in settings.prefer else _PLAIN
@@ -214,6 +199,8 @@ def _unfit(proxy: ProxyStatus, heard: Heard | None, situation: Situation) -> str
         return f"not among the device's only = {', '.join(only)}"
     if proxy.name in situation.tried:
         return f"tried just now: {situation.tried[proxy.name]}"
+    if why := situation.failures.distrusted(proxy.name, situation.now):
+        return f"not used for reads for an hour: {why}"
     if proxy.state is not ProxyState.LIVE:
         return f"its stream is not live ({proxy.state}): {proxy.cause}" if proxy.cause else f"it is {proxy.state}"
     if not proxy.active:
@@ -275,10 +262,14 @@ def _advantage(candidate: Candidate, eligible: int) -> str:
         return "preferred by the configuration"
     if eligible == 1:
         return "the only one that can"
+    if candidate.standing == _HUNG:
+        return "reads through all others hung, too"
     return f"best of {eligible} that can connect"
 
 
 def _behind(candidate: Candidate, first: Candidate) -> str:
+    if candidate.standing == _HUNG > first.standing:
+        return "a read through it hung; a scheduled read tries it again"
     if candidate.standing > first.standing:
         return "avoided by the configuration" if candidate.standing == _AVOIDED else f"{first.proxy} is preferred"
     lead = _score(first) - _score(candidate)

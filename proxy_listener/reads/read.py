@@ -76,6 +76,7 @@ class Read:
         self._repeated: set[str] = set()
         self._candidates = candidates
         self._reserved = chosen(candidates)
+        self._scheduled = self._reserved is not None
         self._via: Candidate | None = None
         self._fruitless = 0
         self._started = now()
@@ -144,7 +145,9 @@ class Read:
     def _rank(self, heard: Sequence[Heard], proxies: Sequence[ProxyStatus], patient: bool, started: float) -> None:
         """Rank these proxies. Until the choice began, this read may have been connected, and the device silent."""
         unheard = started - self._started
-        situation = self._pool.situation(self._settings, heard, proxies, now(), tried=self._tried, unheard=unheard)
+        situation = self._pool.situation(
+            self._settings, heard, proxies, now(), tried=self._tried, unheard=unheard, scheduled=self._scheduled
+        )
         self._candidates = rank(situation, patient=patient)
 
     async def _attempt(self, route: Candidate) -> None:
@@ -159,7 +162,7 @@ class Read:
         except GattError as error:
             self._failed(route, error, now() - started, progress=self._brought > before)
         else:
-            self._pool.failures.clear(route.proxy, self._mac)
+            self._pool.failures.clear(route.proxy, self._mac, now())
             self._attempts.append(Attempt(route.proxy, True, "", "read", now() - started))
         finally:
             self._pool.release(route.proxy, self._mac)
@@ -212,6 +215,8 @@ class Read:
     def _failed(self, route: Candidate, error: GattError, seconds: float, *, progress: bool) -> None:
         self._attempts.append(Attempt(route.proxy, False, error.cause, str(error), seconds))
         self._on_progress(Progress(f"failed: {error}", route.proxy))
+        if error.cause == "excess":
+            self._distrust(route.proxy, str(error))
         if progress:
             self._fruitless = 0
             return
@@ -221,8 +226,14 @@ class Read:
             return
         if error.cause not in PROXY_ONLY:
             self._pool.failures.add(route.proxy, self._mac, now())
+            if seconds >= self._timing.hang:
+                self._pool.failures.add_hang(route.proxy, self._mac, now())
         if not self._brought:
             self._tried[route.proxy] = str(error)
+
+    def _distrust(self, proxy: str, why: str) -> None:
+        self._pool.failures.distrust(proxy, why, now())
+        log.warning("proxy is not used for reads for an hour", proxy=proxy, mac=mac_text(self._mac), why=why)
 
     def _store(self, at: float, values: Mapping[str, Value]) -> None:
         self._record("history", at, values)

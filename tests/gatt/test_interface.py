@@ -20,6 +20,16 @@ def test_an_entry_near_a_stored_one_is_known(time, known):
     assert (progress.known, progress.stored, progress.done) == (int(known), int(not known), 1)
 
 
+def test_invented_entries_are_bounded():
+    """Of 10,000 entries a second apart no more than two an hour are stored, in whatever order they come."""
+    stored = []
+    progress = LogProgress(0.0, lambda at, _values: stored.append(at))
+    for second in range(10_000):
+        progress.add(float(second * 7919 % 10_000), {"moisture": 21}, HOUR)
+    assert 2 <= len(stored) <= 2 * 10_000 // HOUR + 1
+    assert progress.done == 10_000
+
+
 def test_a_download_is_complete_when_all_entries_are_handled():
     """The end of the log is not enough while an entry is missing."""
     progress = LogProgress(0.0, lambda *_: None, wanted=3, stored=1, skipped=1, complete=True)

@@ -1,6 +1,7 @@
 """Connections through a real client and a node that behaves as ESPHome's firmware does: every way they end."""
 
 import asyncio
+import sys
 import time
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from support.faulty_node import FaultyNode, faster
 from proxy_listener.gatt import miflora, miflora_log
 from proxy_listener.model.errors import GattError
 from proxy_listener.node import firmware as generations
+from proxy_listener.node.air import GattService
 from proxy_listener.node.firmware import Feature
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.connection import connection
@@ -34,10 +36,27 @@ class Air:
     def __init__(self, *sensors):
         self.sensors = {sensor.mac: sensor for sensor in sensors}
         self.opened = asyncio.Event()
+        self.boundless = False
 
     async def open(self, address, address_type, lost, notified):
         self.opened.set()
-        return await self.sensors[address].open(lost, notified)
+        link = await self.sensors[address].open(lost, notified)
+        return BoundlessLink(link) if self.boundless else link
+
+
+class BoundlessLink:
+    """A link over which there is more than any device has."""
+
+    mtu = 23
+
+    def __init__(self, link):
+        self.close = link.close
+
+    async def services(self):
+        return [GattService(number, number) for number in range(2000)]
+
+    async def read(self, handle):
+        return bytes(513)
 
 
 @attrs.define
@@ -299,3 +318,30 @@ async def test_an_unknown_characteristic():
         with pytest.raises(GattError, match="no characteristic") as caught:
             await link.read("0000dead-0000-1000-8000-00805f9b34fb")
         assert caught.value.cause == "error"
+
+
+async def test_services_without_end():
+    """A proxy that lists too many services: the connection fails with that cause, and keeps no handles."""
+    async with room() as house:
+        house.air.boundless = True
+        assert "more than 1024" in str(await fails(house, "excess"))
+        assert house.notes == {}
+        assert house.taken == []
+
+
+async def test_a_value_that_no_device_has():
+    """A value of more than 512 bytes fails the read with that cause."""
+    async with room() as house:
+        async with house.connect() as link:
+            await values(link)
+        house.air.boundless = True
+        assert "513 bytes" in str(await fails(house, "excess"))
+
+
+async def test_states_without_end():
+    """A node that reports the link's state without end costs no memory: the first and the last are kept."""
+    async with room() as house, house.connect() as link:
+        before = sys.getsizeof(vars(link)) + sum(map(sys.getsizeof, vars(link).values()))
+        for code in range(1000):
+            link._changed(True, 23, code % 100)
+        assert sys.getsizeof(vars(link)) + sum(map(sys.getsizeof, vars(link).values())) <= before + 64

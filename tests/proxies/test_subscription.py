@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from proxy_listener.model.errors import GattError
-from proxy_listener.proxies.subscription import QUEUED, Subscription
+from proxy_listener.proxies.subscription import LONGEST_VALUE, QUEUED, Subscription
 
 
 def loss():
@@ -45,3 +45,16 @@ async def test_a_flood_is_bounded():
     assert values[0] == b"\x00\x00"
     assert values[QUEUED - 1] == (QUEUED - 1).to_bytes(2, "little")
     assert values[QUEUED] is None
+
+
+async def test_a_value_that_no_device_has():
+    """What came before a value that is too long is still read; then the read fails, and nothing more is kept."""
+    subscription = Subscription(asyncio.Event(), loss)
+    subscription.put(7, bytearray(LONGEST_VALUE))
+    subscription.put(7, bytearray(LONGEST_VALUE + 1))
+    subscription.put(7, bytearray(1))
+    assert len(await subscription.next(1.0)) == LONGEST_VALUE
+    for _ in range(2):
+        with pytest.raises(GattError, match="a value of 513 bytes") as caught:
+            await subscription.next(1.0)
+        assert caught.value.cause == "excess"

@@ -8,9 +8,9 @@ from support.ranked import proxy
 
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import Heard, ProxyState
+from proxy_listener.model.timing import DAY
+from proxy_listener.reads.failures import FAILURE_HALF_LIFE, PROBED_AFTER, Failures
 from proxy_listener.reads.ranking import (
-    FAILURE_HALF_LIFE,
-    Failures,
     Situation,
     able,
     chosen,
@@ -142,7 +142,7 @@ def test_failures_of_one_device_cost_others_nothing_and_a_success_forgives():
     failures.add("kitchen", MAC + 1, 1000.0)
     assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
     failures.add("kitchen", MAC, 1000.0)
-    failures.clear("kitchen", MAC)
+    failures.clear("kitchen", MAC, 1000.0)
     assert chosen(rank(around(three(), THREE, failures=failures))).proxy == "kitchen"
 
 
@@ -213,3 +213,40 @@ def test_only_a_free_proxy_is_ever_chosen(manner, state, taken):
     ranked = rank(around([one], {"bed": -60.0}, reading=reading))
     assert (chosen(ranked) is not None) == free(one, reading)
     assert any(candidate.eligible for candidate in ranked) == able(one, DeviceSettings(MAC))
+
+
+def hung(*macs, at=0.0):
+    failures = Failures()
+    for mac in macs:
+        failures.add_hang("kitchen", mac, at)
+    return failures
+
+
+def test_a_hang_weighs_more_than_any_signal():
+    """A read on demand goes through the weakest proxy rather than through one that hung; alone, that one is used."""
+    ranked = rank(around(three(), THREE | {"kitchen": -40.0, "hall": -95.0}, failures=hung(MAC)))
+    assert [candidate.proxy for candidate in ranked] == ["cellar", "hall", "kitchen"]
+    assert reasons(ranked)["kitchen"] == "a read through it hung; a scheduled read tries it again"
+    assert chosen(rank(around([proxy("kitchen")], THREE, failures=hung(MAC)))).proxy == "kitchen"
+
+
+def test_a_hang_is_probed_by_schedule():
+    """An hour after it a scheduled read tries the strongest again; one on demand does not, for a day."""
+    failures = hung(MAC)
+    for now, scheduled, best in (
+        (PROBED_AFTER - 1, True, "hall"),
+        (PROBED_AFTER, True, "kitchen"),
+        (PROBED_AFTER, False, "hall"),
+        (DAY, False, "kitchen"),
+    ):
+        ranked = rank(around(three(), THREE, failures=failures, now=now, scheduled=scheduled))
+        assert chosen(ranked).proxy == best, (now, scheduled)
+
+
+def test_a_distrusted_proxy_reads_nothing():
+    """A proxy that sent more than any device has is no candidate for any device, and says why."""
+    failures = Failures()
+    failures.distrust("kitchen", "it listed too much", 1000.0)
+    ranked = rank(around(three(), THREE, failures=failures, settings=DeviceSettings(MAC + 1)))
+    assert chosen(ranked).proxy == "hall"
+    assert reasons(ranked)["kitchen"] == "not used for reads for an hour: it listed too much"

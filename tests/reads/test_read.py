@@ -277,3 +277,26 @@ async def test_other_rooms_hear_on_during_a_read():
         await house.all_heard("cellar", 0xAABBCCDDEEFF, sent)
         assert sent > 20
         assert deaf > 0
+
+
+async def test_a_proxy_that_lists_services_without_end():
+    """Reads of any device go through other proxies for an hour; the first read goes on through the next best."""
+    async with plant_house(ROOMS, plants=2) as house:
+        house.airs["kitchen"].always = "boundless"
+        report = await house.reads.read_now(PLANT, LIVE, ignore)
+        assert tried(report) == [("kitchen", "excess"), ("hall", "")]
+        assert tried(await house.reads.read_now(PLANT + 1, LIVE, ignore)) == [("hall", "")]
+        kitchen = next(each for each in house.reads.explain(PLANT + 1) if each.proxy == "kitchen")
+        assert kitchen.reason.startswith("not used for reads for an hour: the proxy listed more than")
+
+
+async def test_a_room_that_hung_is_not_waited_for_again():
+    """The read after one that hung goes through another room at once, and no person's read tries the first again."""
+    async with plant_house(ROOMS) as house:
+        house.start_reads(hang=0.0)
+        house.airs["kitchen"].faults = ["absent"]
+        assert tried(await house.reads.read_now(PLANT, LIVE, ignore)) == [("kitchen", "refused"), ("hall", "")]
+        house.rssi["kitchen"] = -20.0
+        for _ in range(2):
+            assert tried(await house.reads.read_now(PLANT, LIVE, ignore)) == [("hall", "")]
+        assert house.airs["kitchen"].opens == 1

@@ -15,7 +15,7 @@ from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState, ProxyState
 from proxy_listener.node import firmware as generations
-from proxy_listener.node.air import OpenError
+from proxy_listener.node.air import GattService, OpenError
 from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
@@ -82,6 +82,8 @@ class FaultyLink:
         self.operations = 0
 
     async def services(self):
+        if self.fault == "boundless":
+            return [GattService(number, number) for number in range(2000)]
         return await self.link.services()
 
     async def read(self, handle):
