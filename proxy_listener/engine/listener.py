@@ -51,7 +51,7 @@ NO_QUANTITIES: frozenset[str] = frozenset()
 
 
 class Advert(NamedTuple):
-    """One advertisement that holds service data of ours. ``time``: wall seconds, ``heard``: monotonic seconds."""
+    """One advertisement that holds a payload of ours. ``time``: wall seconds, ``heard``: monotonic seconds."""
 
     proxy: str
     address: Address
@@ -128,7 +128,7 @@ class Listener:
         return outcome
 
     def count_foreign(self, count: int) -> None:
-        """So many advertisements held no service data of ours: they are only counted."""
+        """So many advertisements held no payload of ours: they are only counted."""
         self.outcomes[_NOT_OURS] += count
 
     def _read(self, form: Format[Any], device: Device | None, advert: Advert, uuid: int, payload: bytes) -> Outcome:

@@ -40,6 +40,8 @@ HOURS = range(-12, 15)
 """Whole hours that a time zone is ahead of UTC."""
 
 TEMPERATURE_LIMITS = (-40.0, 85.0)
+ALL_BITS = -1
+"""A temperature with all bits set was not measured; as a number it would be -0.01 °C."""
 MILLIVOLTS = range(1_500, 3_801)
 """The range in which a device on lithium coin cells works, with a margin."""
 
@@ -159,8 +161,9 @@ def parse_live(data: bytes, refused: list[str]) -> dict[str, Value]:
         return {}
     hundredths, humidity = struct.unpack_from("<hB", data)
     temperature = hundredths / 100
+    warm = hundredths != ALL_BITS and TEMPERATURE_LIMITS[0] <= temperature <= TEMPERATURE_LIMITS[1]
     fields: list[tuple[str, Value, bool]] = [
-        ("temperature", temperature, TEMPERATURE_LIMITS[0] <= temperature <= TEMPERATURE_LIMITS[1]),
+        ("temperature", temperature, warm),
         ("humidity", humidity, humidity <= 100),
     ]
     if len(data) == 5:

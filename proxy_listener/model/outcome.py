@@ -11,7 +11,7 @@ from enum import IntEnum, unique
 class Outcome(IntEnum):
     """What became of an advertisement. ``str()`` gives the word used in counts, JSON and metrics."""
 
-    NOT_OURS = 0  # no service data of ours in it
+    NOT_OURS = 0  # no payload of ours in it
     DECODED = 1  # became a reading
     REPEAT = 2  # another copy of a frame that is known
     LATE = 3  # became a reading, but a newer frame of the device was already known

@@ -45,7 +45,7 @@ def _ignore(_status: ProxyStatus) -> None:
 class Fleet:
     """Builds proxies and runs them. ``state``: the state directory, for what is known of nodes from earlier runs.
 
-    With ``foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
+    With ``foreign``, advertisements without a payload of ours are counted there and do not come to ``hear``.
     """
 
     def __init__(

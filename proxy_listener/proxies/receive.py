@@ -37,7 +37,7 @@ _NOT_OURS, _REFUSED, _LAST = int(Outcome.NOT_OURS), int(Outcome.REFUSED), max(Ou
 class Receiver:
     """Counts what one proxy hears and passes it on, over its sessions.
 
-    With ``foreign``, advertisements without service data of ours are counted there and do not come to ``hear``.
+    With ``foreign``, advertisements without a payload of ours are counted there and do not come to ``hear``.
     """
 
     def __init__(

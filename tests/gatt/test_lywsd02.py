@@ -119,6 +119,7 @@ def test_what_is_no_time(data):
         ("", {}, ["live values: 0 bytes, expected 3 or 5"]),
         ("c30a", {}, ["live values: 2 bytes, expected 3 or 5"]),
         ("c30aff", {"temperature": 27.55}, ["live values: humidity 255 is out of range"]),
+        ("ffff36", {"humidity": 54}, ["live values: temperature -0.01 is out of range"]),
         ("ff7f36", {"humidity": 54}, ["live values: temperature 327.67 is out of range"]),
         ("c30a360000", {"temperature": 27.55, "humidity": 54}, ["live values: voltage 0.0 is out of range"]),
     ],

@@ -474,6 +474,7 @@ _ROWS = (
     other(0x7EE9, "vchon.sensor_ht.mbs20", "Thermometer and hygrometer"),
     # Of public reports: docs/protocol/xiaomi-devices.md#products-seen-in-reports-only.
     other(0x0197, "Zelkova", "Door Lock", BATTERY),
+    other(0x0919, "XMZNMS05LM", "Door Lock"),
     other(0x1D87, "loock.lock.s50f", "Smart Door Lock S50F"),
     other(0x3B94, "soocare.toothbrush.2501", "Smart Toothbrush T501"),
 )
