@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.made_status import reading as made_reading
+from support.waiting import until
 
 from proxy_listener.history import Journal
 from proxy_listener.model.reading import as_json
@@ -41,9 +42,7 @@ async def sink_to(path):
 async def written(journal, path, lines):
     """Until the file at the path has so many lines."""
     await journal.flush()
-    async with asyncio.timeout(5):
-        while not path.exists() or path.read_bytes().count(b"\n") < lines:  # noqa: ASYNC110  a file has no event
-            await asyncio.sleep(0.005)
+    await until(lambda: path.exists() and path.read_bytes().count(b"\n") >= lines)
 
 
 async def test_one_line_a_reading_in_order(tmp_path):
@@ -85,7 +84,7 @@ async def test_a_full_disk_leaves_whole_lines_and_is_logged_once(tmp_path, redir
                 for number in range(2, 5):
                     journal.append(reading(number))
                 await journal.flush()
-                await settled(logged)
+                await until(lambda: logged)
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             journal.append(reading(5))
@@ -107,13 +106,6 @@ def stdout_to(path, mode):
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-
-
-async def settled(logged):
-    """Until the log has an entry."""
-    async with asyncio.timeout(5):
-        while not logged:  # noqa: ASYNC110  a log has no event
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -215,6 +207,6 @@ async def test_a_path_that_cannot_be_written(path, tmp_path):
         async with sink_to(path) as (journal, _):
             journal.append(reading(1))
             await journal.flush()
-            await settled(logged)
+            await until(lambda: logged)
             journal.append(reading(2))
     assert [entry["event"] for entry in logged] == ["JSON lines cannot be written"]

@@ -4,18 +4,29 @@ import asyncio
 import json
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import tomlkit
+from support.waiting import PATIENCE, until
 
 from proxy_listener.history import Feed
 from proxy_listener.model.reading import Reading
 from proxy_listener.service import Service
 from proxy_listener.simulator.house import House
 
-PATIENCE = 20.0
+__all__ = [
+    "PATIENCE",
+    "lines_of",
+    "readings_of",
+    "running_process",
+    "standing_house",
+    "stored",
+    "take",
+    "until",
+    "write_configuration",
+]
 
 
 def write_configuration(path: Path, house: House) -> Path:
@@ -65,12 +76,6 @@ async def running_process(directory: Path, *arguments: str) -> AsyncIterator[asy
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  nothing signals what is waited for
-            await asyncio.sleep(0.01)
 
 
 async def lines_of(process: asyncio.subprocess.Process, count: int) -> list[dict]:

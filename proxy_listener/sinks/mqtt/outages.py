@@ -44,7 +44,7 @@ class Outages:
         self._backoff = RETRY
 
     def connected(self, version: ProtocolVersion, waiting: int) -> None:
-        """A connection was made, and so many rows wait for it."""
+        """The broker acknowledged a message on a new connection, and so many rows wait for it."""
         if not self._told:
             name = _NAMES[version]
             log.info("connected to the broker", host=self._host, port=self._port, mqtt=name, waiting=waiting)

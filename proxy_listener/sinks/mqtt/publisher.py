@@ -93,24 +93,24 @@ class Publisher:
                 if lost.version == "refused" and len(versions) > 1:
                     versions.popleft()
                     continue
-                if lost.version == "silent":
+                if lost.version == "silent" and not self._reconnected:
                     versions.rotate()
                 await asyncio.sleep(self._outages.lost(lost, loop.time() - began))
 
     async def _session(self, version: ProtocolVersion) -> None:
         """One connection, from beginning to end. It ends by Lost."""
         async with connect(self._settings, self._topics, self._client_id(), version) as broker:
-            self._outages.connected(version, self._cursor.behind)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(broker.ended())
-                    tasks.create_task(self._publish(broker))
+                    tasks.create_task(self._publish(broker, version))
             except BaseExceptionGroup as group:
                 raise _one_of(group) from None
 
-    async def _publish(self, broker: Broker) -> None:
-        self._states.waited = self._cursor.newest
+    async def _publish(self, broker: Broker, version: ProtocolVersion) -> None:
+        self._states.waited, waiting = self._cursor.newest, self._cursor.behind
         await broker.publish([Message(self._topics.bridge, ONLINE, retain=True), *self._to_remove])
+        self._outages.connected(version, waiting)
         self._to_remove = []
         self._retained.page = self._view.page()
         self._retained.connected(self._reconnected)

@@ -43,15 +43,7 @@ async def sink(path: Path, broker: FakeBroker, **settings: object) -> AsyncItera
 async def tried(loop: SkippingLoop, broker: FakeBroker, count: int, wait: float = RETRIED) -> None:
     """Until the client has connected so often, and each time within ``wait`` seconds of the loop's clock."""
     for number in range(len(broker.levels) + 1, count + 1):
-        coming = asyncio.create_task(broker.connected(number))
-        skipped = 0.0
-        while not coming.done():
-            await asyncio.wait({coming}, timeout=0)
-            await asyncio.to_thread(lambda: None)  # the client connects in a thread
-            if not coming.done() and skipped < wait:
-                loop.skip(0.1)
-                skipped += 0.1
-        await coming
+        await loop.skip_until(lambda number=number: len(broker.levels) >= number, wait + 1)  # type: ignore[misc]
 
 
 def test_a_silent_broker_is_one_log_line(tmp_path: Path) -> None:

@@ -115,6 +115,20 @@ async def test_a_broker_that_hangs_up_on_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: 
     assert broker.levels == [5, 4]
 
 
+async def test_a_version_that_worked_is_kept_over_an_outage(tmp_path: Path) -> None:
+    """A broker that is going down, or a relay before it, may hang up as one does that does not know the version."""
+    async with FakeBroker().serving() as broker, opened(tmp_path / "h.db") as journal, running(journal, broker):
+        await press(journal, 0, 1)
+        await broker.until(1)
+        broker.hangs_up_on = 5
+        broker.drop()
+        await broker.connected(2)
+        broker.hangs_up_on = None
+        await press(journal, 1, 2)
+        await broker.until(2)
+    assert broker.levels == [5, 5, 5]
+
+
 async def test_a_refused_topic_is_logged_once_and_stops_nothing(tmp_path: Path) -> None:
     """With an ACL without Home Assistant's topics, everything else arrives."""
     with structlog.testing.capture_logs() as logs:
