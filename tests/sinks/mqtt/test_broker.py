@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import resource
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import structlog
 from support.fake_broker import FakeBroker
-from support.made_status import proxy, reading, view
+from support.made_status import ID, device, proxy, reading, view
 from support.skipping_loop import SkippingLoop, run_skipping
 
 from proxy_listener.history import Journal
 from proxy_listener.model.reading import Event
+from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt import Settings, run
 from proxy_listener.sinks.mqtt.broker import ANSWER
 from proxy_listener.sinks.mqtt.outages import LONGEST_BACKOFF
@@ -22,15 +25,16 @@ from proxy_listener.sinks.mqtt.outages import LONGEST_BACKOFF
 PUBLISH_OF_268_MB = bytes([0x30, 0xFF, 0xFF, 0xFF, 0x7F])
 PINGRESP = bytes([0xD0, 0x00])
 PUBLISH_QOS_2 = bytes([0x34, 7, 0, 1, 0x78, 0, 1, 0, 0x79])
+HOUSE = view(proxies=[proxy()])
 RETRIED = 5.0
 """Seconds within which a broker that answers again is connected to."""
 
 
 @contextlib.asynccontextmanager
-async def sink(path: Path, broker: FakeBroker, **settings: object) -> AsyncIterator[Journal]:
+async def sink(path: Path, broker: FakeBroker, *, view: View = HOUSE, **settings: object) -> AsyncIterator[Journal]:
     journal = Journal(path / "h.db")
     journal.cursor("mqtt")
-    task = asyncio.create_task(run(Settings(port=broker.port, **settings), journal, view(proxies=[proxy()])))
+    task = asyncio.create_task(run(Settings(port=broker.port, **settings), journal, view))
     try:
         yield journal
     finally:
@@ -143,3 +147,26 @@ def test_a_refused_password_is_tried_ever_more_rarely(tmp_path: Path) -> None:
 
     times = run_skipping(test)
     assert times[-1] - times[-2] > 0.7 * LONGEST_BACKOFF
+
+
+def test_a_value_leaves_the_published_state_when_it_becomes_too_old(tmp_path: Path) -> None:
+    """Without any further reading, and from the first message on after a start."""
+    shown = view([device(interval=900.0)], [])
+
+    def states(broker: FakeBroker) -> list[set[str]]:
+        return [json.loads(payload).keys() & {"temperature", "battery"} for payload in broker.payloads(f"{ID}/state")]
+
+    async def test(loop: SkippingLoop) -> None:
+        async with FakeBroker().serving() as broker:
+            async with sink(tmp_path, broker, view=shown) as journal:
+                values = {"temperature": 21.3, "battery": 87}
+                journal.append(reading(time=time.time() - 2699.5, values=values))
+                assert await journal.flush()
+                await loop.skip_until(lambda: {"temperature", "battery"} in states(broker), 20)
+                await loop.skip_until(lambda: states(broker)[-1] == {"battery"}, 10_000)
+            broker.published.clear()
+            async with sink(tmp_path, broker, view=shown):
+                await loop.skip_until(lambda: states(broker), 20)
+                assert states(broker)[0] == {"battery"}
+
+    run_skipping(test)
