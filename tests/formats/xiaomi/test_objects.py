@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Implausible, i16, layout, sets, shortest, u8, u16
@@ -165,6 +165,20 @@ def test_an_object_that_is_longer_than_its_row_is_read_by_its_first_bytes(behind
     for strict in (True, False):
         decoded = decode_objects(payload, LYWSD03MMC, strict=strict)
         assert decoded == ({"battery": 100, "temperature": 25.8}, (), NOTHING_SKIPPED)
+
+
+@given(st.data(), st.sampled_from([1, 4, 20]))
+def test_every_object_is_read_by_its_first_bytes_where_more_follow(data, more):
+    """Of each row of each model: a byte or a time behind it changes nothing, unless that length is a row of its own."""
+    model = data.draw(st.sampled_from([STRANGER, *MODELS.values()]))
+    object_id, row = data.draw(st.sampled_from(sorted(rows_of(model).items())))
+    length = data.draw(st.sampled_from(sorted(row.lengths)))
+    behind = length + more
+    assume(not any(length < other <= behind for other in row.lengths))
+    known = data.draw(st.binary(min_size=length, max_size=length))
+    longer = frames.obj(object_id, known + data.draw(st.binary(min_size=more, max_size=more)))
+    expected = decode_objects(frames.obj(object_id, known), model, strict=False)
+    assert decode_objects(longer, model, strict=False) == expected
 
 
 def test_a_list_that_is_cut_off():
