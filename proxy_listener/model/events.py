@@ -88,8 +88,8 @@ LOCK_ERROR = EventKind(
         "another",
     ),
 )
-DOORBELL = EventKind("doorbell", ("ring",), "doorbell")
-TIMER = EventKind("timer", ("timer_1_over", "timer_2_over"))
+DOORBELL = EventKind("doorbell", ("ring",), "doorbell", control=True)
+TIMER = EventKind("timer", ("timer_1_over", "timer_2_over"), control=True)
 FINGERPRINT_READ = EventKind(
     "fingerprint",
     (
