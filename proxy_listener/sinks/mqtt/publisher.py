@@ -76,6 +76,7 @@ class Publisher:
         )
         self._states = States(self._topics, settings.history, self._retained.lifetime)
         self._updating = asyncio.Lock()
+        self._announced: set[Address] = set()
         self._as_of = 0
         self._unsaved = 0
         self._reconnected = False
@@ -169,14 +170,16 @@ class Publisher:
             latest = self._journal.reader.latest(device.mac)
             if device.established and rows and (latest or device.mac not in self._states.by_device):
                 self._retained.describe(device)
+                self._retained.add_rooms([rows[-1].reading.room])
                 changed.append(self._states.restore(rows[-1].reading, latest, as_of, time.time()))
             self._as_of = as_of
         await _in_portions(broker, changed)
 
     async def _update_regularly(self, broker: Broker) -> None:
         while True:
+            announced, self._announced = self._announced, set()
             await self._update(broker)
-            await self._publish_states(broker, self._states.outdated(time.time()))
+            await self._publish_states(broker, announced.union(self._states.outdated(time.time())))
             await asyncio.sleep(UPDATE_EVERY)
 
     async def _publish_states(self, broker: Broker, macs: Iterable[Address]) -> None:
@@ -192,6 +195,7 @@ class Publisher:
             for portion in _portions(messages, size):
                 await broker.publish(portion)
                 self._retained.acknowledged(portion)
+                self._announced |= self._states.announced(portion)
                 await asyncio.sleep(spread * len(portion) / len(messages))
             if messages:
                 self._journal.tables.note(NOTE, self._retained.records.text())

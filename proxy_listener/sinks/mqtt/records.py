@@ -26,13 +26,17 @@ class Record:
 
 @attrs.define
 class Records:
-    """Devices and proxies that have retained topics below ``base`` and ``prefix``, by their ids."""
+    """Devices and proxies that have retained topics below ``base`` and ``prefix``, by their ids.
+
+    ``rooms``: what the room of a device may be, as their discovery says it.
+    """
 
     base: str
     prefix: str
     devices: dict[str, Record] = attrs.field(factory=dict)
     proxies: dict[str, Record] = attrs.field(factory=dict)
     service: Record = attrs.field(factory=Record)
+    rooms: list[str] = attrs.field(factory=list)
 
     def text(self) -> str:
         """The note."""
@@ -56,6 +60,7 @@ def read(text: str | None) -> Records | None:
             _entries(found["devices"]),
             _entries(found["proxies"]),
             _record(found.get("service", {"announced": None, "events": {}})),
+            [str(room) for room in found.get("rooms", [])],
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

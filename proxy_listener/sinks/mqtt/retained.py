@@ -49,7 +49,6 @@ class Retained:
     admitted: Callable[[Address], bool]
     started: float
     held: dict[str, str] = attrs.field(factory=dict)
-    rooms: tuple[str, ...] = ()
     page: str | None = None
     _present: set[Address] = attrs.field(factory=set)
     _gone: set[Address] = attrs.field(factory=set)
@@ -57,10 +56,17 @@ class Retained:
     _announced: dict[Address, Announced] = attrs.field(factory=dict)
     _payloads: dict[Address, tuple[object, str]] = attrs.field(factory=dict)
     _proxies: dict[str, tuple[object, float]] = attrs.field(factory=dict)
+    _rooms: set[str] = attrs.field(factory=set)
+    _rooms_settled: bool = False
     _new: dict[Address, float] = attrs.field(factory=dict)
     _seen: set[str] = attrs.field(factory=set)
     _announcing: dict[str, Record] = attrs.field(factory=dict)
     _leaving: dict[str, tuple[dict[str, Record], str]] = attrs.field(factory=dict)
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        """What the room of a device may be. Home Assistant refuses another one."""
+        return tuple(self.records.rooms)
 
     def connected(self, again: bool) -> None:
         """A new connection. ``again``: this run had one before, so the broker may have lost what it retained."""
@@ -79,9 +85,8 @@ class Retained:
 
     def record(self, reading: Reading) -> bool:
         """Remember which quantities and events a device sends. True where its discovery does not say so yet."""
-        new = reading.mac not in self._sent or reading.room not in self.rooms
-        if reading.room not in self.rooms:
-            self.rooms = tuple(sorted({*self.rooms, reading.room}))
+        new = reading.mac not in self._sent or reading.room not in self.records.rooms
+        self.add_rooms([reading.room])
         sent = self._sent.setdefault(reading.mac, Sent())
         known = self._announced.get(reading.mac, Announced())
         for name, value in reading.values.items():
@@ -116,7 +121,9 @@ class Retained:
         """What the broker does not hold yet."""
         expected = [proxy for proxy in proxies if proxy.mac is not None and proxy.state not in NOT_EXPECTED]
         shown = [device for device in devices if device.model and (device.listed or self._is_known(device))]
-        self._add_rooms(expected, shown)
+        self.add_rooms([*(proxy.room for proxy in expected), *(device.room for device in shown if device.room)])
+        if not self._rooms_settled and now - self.started >= LEAVE_AFTER:
+            self._rooms_settled, self.records.rooms = True, sorted(self._rooms)
         found = self._of_service()
         found += [message for device in shown for message in self._of_device(device, now)]
         found += [message for proxy in expected for message in self._of_proxy(proxy, now)]
@@ -140,11 +147,13 @@ class Retained:
             return True
         return device.established and (bool(device.values) or device.mac in self._sent)
 
-    def _add_rooms(self, proxies: Sequence[ProxyStatus], devices: Sequence[DeviceStatus]) -> None:
-        """Rooms are only added while the service runs: a device may still be where no proxy is any more."""
-        rooms = {*self.rooms, *(proxy.room for proxy in proxies), *(device.room for device in devices if device.room)}
-        if len(rooms) != len(self.rooms):
-            self.rooms = tuple(sorted(rooms))
+    def add_rooms(self, rooms: Iterable[str]) -> None:
+        """Rooms are only added while the service runs: a device may still be where no proxy is any more. Those of the
+        last run stay for a minute, or each start would announce every device anew.
+        """
+        self._rooms.update(rooms)
+        if not self._rooms.issubset(self.records.rooms):
+            self.records.rooms = sorted(self._rooms.union(self.records.rooms))
 
     def _of_service(self) -> list[Message]:
         payload = service_payload(self.topics, self.page) if self.discovery != "off" else ""

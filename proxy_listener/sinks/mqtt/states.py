@@ -7,7 +7,7 @@ value that is older than its lifetime: Home Assistant takes each message as news
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -71,6 +71,13 @@ class States:
                 fresh[name] = value
                 state.until = min(state.until, until)
         return Message(self.topics.state(device_id(mac)), state_payload(state.newest, state.time, fresh), retain=True)
+
+    def announced(self, messages: Iterable[Message]) -> set[Address]:
+        """The devices whose discovery is among the messages. Home Assistant does not know their values that expire
+        until the next state comes.
+        """
+        topics = {message.topic for message in messages}
+        return {mac for mac in self.by_device if self.topics.device_config(device_id(mac)) in topics}
 
     def outdated(self, now: float) -> list[Address]:
         """The devices whose published state holds a value that is too old by now."""

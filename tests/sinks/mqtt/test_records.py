@@ -11,6 +11,8 @@ RECORDS = Records(
     "homeassistant",
     {"a4c1380283f4": Record("1f", {"button": ["press"]}, "Attic", "3.2.2")},
     {"a0b1c2d3e4f5": Record()},
+    Record("2e"),
+    ["Attic", "Kitchen"],
 )
 
 
@@ -23,7 +25,7 @@ def test_a_note_of_an_earlier_version_is_read() -> None:
     """It says less."""
     note = json.loads(RECORDS.text())
     note["devices"]["a4c1380283f4"] = {"announced": "1f", "events": {}}
-    del note["service"]
+    del note["service"], note["rooms"]
     found = read(json.dumps(note))
     assert found is not None
     assert found.devices == {"a4c1380283f4": Record("1f")}

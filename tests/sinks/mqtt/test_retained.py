@@ -80,11 +80,11 @@ def test_the_service_is_announced_before_its_devices() -> None:
 
 def test_the_area_is_the_first_room_and_stays() -> None:
     """Home Assistant takes it when it first sees the device; a move afterwards would only repeat the discovery."""
-    retained = house(rooms=("Attic", "Bedroom"))
+    retained = house(Records("house", "homeassistant", rooms=["Attic", "Bedroom"]))
     found = published(retained, [device(room="Attic")])
     assert json.loads(found[CONFIG])["dev"]["suggested_area"] == "Attic"
     assert published(retained, [device(room="Bedroom")]) == {}
-    assert published(restarted(retained, rooms=("Attic", "Bedroom")), [device(room="Bedroom")]).keys() == {AVAILABILITY}
+    assert published(restarted(retained), [device(room="Bedroom")]).keys() == {AVAILABILITY}
 
 
 def test_a_device_is_announced_when_its_room_is_known() -> None:
@@ -217,6 +217,20 @@ def test_a_new_room_is_an_option_before_it_is_a_state() -> None:
     published(retained)
     assert retained.record(reading(room="Attic"))
     assert "Attic" in json.loads(published(retained)[CONFIG])["cmps"]["room"]["options"]
+
+
+def test_a_start_announces_no_device_again_because_a_room_is_not_found_yet() -> None:
+    """Home Assistant forgets a device's values at each discovery that has changed. Rooms of the last run stay for a
+    minute, and then those that neither a proxy nor a device has are no options any more.
+    """
+    retained = house()
+    published(retained, proxies=[proxy(), proxy(mac=PROXY_MAC + 1, room="Cellar")])
+    assert retained.rooms == ("Bedroom", "Cellar", "Kitchen")
+    after = restarted(retained)
+    assert CONFIG not in published(after, [device(room=None)], [], now=1)
+    assert CONFIG not in published(after, [device(room=None)], [proxy()], now=59)
+    found = published(after, [device(room=None)], [proxy()], now=60)
+    assert json.loads(found[CONFIG])["cmps"]["room"]["options"] == ["Kitchen"]
 
 
 def test_the_topics_of_a_device_that_leaves_are_cleared() -> None:

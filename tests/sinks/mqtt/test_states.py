@@ -111,6 +111,15 @@ def test_a_state_is_published_again_when_a_value_in_it_becomes_too_old() -> None
     assert states.outdated(NOW + 86_400) == []
 
 
+def test_a_discovery_is_followed_by_the_state() -> None:
+    """It tells which devices were announced."""
+    states = States(TOPICS)
+    states.messages(row(1), NOW)
+    states.messages(row(2, mac=MAC + 1), NOW)
+    announced = Message(TOPICS.device_config(ID), "{}", retain=True)
+    assert states.announced([announced, Message(TOPICS.bridge, "online")]) == {MAC}
+
+
 def test_a_snapshot_holds_no_value_that_became_too_old_meanwhile() -> None:
     """After the service was stopped for a day, Home Assistant would show yesterday's temperature as today's."""
     states = States(TOPICS, lifetime=lambda _mac, name: 2700 if name == "temperature" else None)
