@@ -160,6 +160,9 @@ _ERRORS = {
     25: "the_door_was_forced_open",
 }
 
+_NO_ERROR = (0, 0xFF)
+"""Where no family lists them: nothing is wrong, and no value."""
+
 _ERRORS_TWO_BATTERIES = {
     **{code: name for code, name in _ERRORS.items() if code not in {20, 21, 22}},
     **dict.fromkeys((20, 21), "the_battery_is_low"),
@@ -254,6 +257,8 @@ def _error(family: Family) -> Meaning:
     def meaning(data: bytes) -> tuple[Values, Events]:
         code = data[0] if len(data) == 1 else _cut(family.error, data)["code"]
         kind = family.errors.get(code)
+        if kind is None and code in _NO_ERROR:
+            raise Implausible("error", f"code {code}")
         return {}, (Event("error", kind) if kind else Event("error", "another", {"code": code}),)
 
     return meaning

@@ -56,3 +56,11 @@ def test_a_method_that_is_not_listed_does_not_hide_the_lock():
     """The state is told, the method by its number."""
     values, _ = said(LOCKS["XMZNMS09LM"][0x4A14], bytes.fromhex("0000e32b8463026301"))
     assert (values["lock"], values["lock_method"]) == (True, "method 99")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("XMZNMS09LM", "65598463ff"), ("XMZNMS09LM", "00"), ("XMZNMS03OD", "ff00000000")]
+)
+def test_no_error_is_made_of_a_code_that_says_nothing(name, data):
+    """All bits set is no value, and 0 is that nothing is wrong."""
+    assert said(LOCKS[name][0x4A07], bytes.fromhex(data)) is None
