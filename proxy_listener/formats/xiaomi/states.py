@@ -1,4 +1,4 @@
-"""States whose bytes are not a plain layout: motion and how long ago, minutes of one or four bytes, kettles, resets;
+"""States whose bytes are not a plain layout: motion and how long ago, minutes of one to four bytes, kettles, resets;
 the codes of smoke and gas detectors.
 
 Each function takes the data of one object, without its header, and gives values and events; Implausible for bytes that
@@ -101,7 +101,7 @@ def kettle(data: bytes) -> tuple[Values, Events]:
 
 
 def minutes(name: str) -> Meaning:
-    """One byte or four: firmware sends either (ES3 four, ES5BB one)."""
+    """One byte, two or four: firmware sends any of them (ES5BB one, XMOSB01XS two, ES3 four)."""
 
     def meaning(data: bytes) -> tuple[Values, Events]:
         minutes = int.from_bytes(data, "little")

@@ -62,7 +62,9 @@ DECIDED = {
         d.name == "motion" and d.object_id in {0x1017, 0x4818} and d.ours is (d.number == 0)
     ),
     "idle_time holds the seconds": lambda d: d.name == "idle_time" and d.theirs is ABSENT and d.ours == d.number,
-    "durations of four bytes": lambda d: d.name.startswith("duration_") and len(d.data) == 4 and d.ours == d.number,
+    "durations of two and four bytes": lambda d: (
+        d.name.startswith("duration_") and len(d.data) in {2, 4} and d.ours == d.number
+    ),
     "0x1007 is lux or a flag on every model": lambda d: (
         d.object_id == 0x1007 and d.name in {"illuminance", "light"} and d.theirs is ABSENT
     ),
