@@ -15,15 +15,32 @@ whether a frame is accepted, once, and *order* decides only what it may change.
 not authenticated, and one authentic frame has 1,536 x 256 x 2 variants that all decrypt. The newest identities are in
 memory, all others in the history's unique index, which ``known`` asks. So a recorded frame is never accepted again. A
 counter above every one that ever went to history needs no query, so the disk has no part in the usual frame. ``hi`` is
-the highest counter accepted; at or below it a frame is late. A device that restarted sends only late frames: when
-``hi`` has been silent for 120 s and two late frames came with rising counters, and not in the one burst in which a
-stalled proxy delivers its backlog, the second of them becomes ``hi``.
+the highest counter accepted; at or below it a frame is late, unless the device restarted. Late, restarted, and recorded
+where no proxy heard it: these look alike, and a wrong answer costs more for a lock than for a button. So when a counter
+below ``hi`` becomes ``hi`` depends on the kind of device (:class:`Restart`):
+
+==========  =====================================================  ====================================================
+device      counter below 256                                      other counter
+==========  =====================================================  ====================================================
+button      at once, if ``hi`` was silent for 10 s and no proxy's  as other devices
+            delay explains the frame
+lock,       as other devices                                       ``hi`` silent for 120 s, and a frame 30 min after
+door, leak                                                         the first of the rising counters
+other       ``hi`` silent for 120 s, and the second of two rising  the same
+            counters, not in one burst (a stalled proxy's backlog)
+==========  =====================================================  ====================================================
 
 **Plain and legacy frames.** A counter of eight bits comes round in nine minutes, so identity is (counter, body), and
-lasts for 300 s after the frame was last heard.
+lasts for 300 s after the frame was last heard. Anyone can send such a frame with any counter, so the time of hearing
+decides which of two is newer. The counter decides only within 5 s and 16 steps, where rooms overtake each other; such a
+late frame fires its events all the same.
 
 **Frames without a counter** (Mi scales, HHCCJCY10). Identity is the payload, and lasts for 600 s after it was last
 heard.
+
+**Unchanged values.** A counter that comes round within 300 s keeps its frames known for as long as the values stay. So
+a known frame that proves nothing is a reading again 15 minutes after its last one, if it is ``steady``: it holds only
+values that last, no event and no weighing.
 
 **Products whose counter never moves.** A changed value is accepted when it has been heard for 2 s and nothing
 contradicted it; an unchanged value becomes a reading every 15 minutes.
@@ -60,9 +77,22 @@ within 0.2 s; a later copy may be a replay from somewhere else."""
 LATE_EVENT_COUNT, LATE_EVENT_SECONDS = 16, 5.0
 """An event that another room's frame overtook still fires, if by so few counters and so little time."""
 
+LOW_COUNTER = 256
+"""A device whose counter restarted at zero stays below it for its first frames."""
+
+NEW_BATTERY = 10.0
+"""Seconds: nobody changes a battery in less."""
+
 RESTART_SILENCE = 120.0
 RESTART_SPACING = 0.2
 """A proxy's backlog comes in one burst, a restarted device at its own pace."""
+
+RESTART_SHOWN = 1800.0
+"""Seconds for which the restart of a lock, door or leak sensor has to show itself: who recorded such a device out of
+range of every proxy has some minutes of it."""
+
+EXPECTED_AHEAD = 64
+"""Counters that the next frame may have: so many frames are lost where reception is poor."""
 
 PLAIN_TTL = 300.0
 PLAIN_DIGESTS = 4
@@ -71,6 +101,7 @@ UNCOUNTED_KEPT = 256
 NEWEST_KEPT = 64
 HOLD = 2.0
 HEARTBEAT = 900.0
+"""An unchanged value is a row this often, so that a plot has no gap in which the device was heard."""
 
 REPEATABLE_SECONDS = UNCOUNTED_TTL
 REPEATABLE_KEPT = 1024
@@ -90,6 +121,20 @@ def _tenths(heard: float) -> int:
 
 def _apart(now: int, then: int) -> int:
     return (now - then + _HALF) % _ROUND - _HALF
+
+
+ROW_STEP = 8
+"""Seconds by which the times of rows are kept, in one byte each: 34 minutes, and none is asked for that is older than a
+heartbeat and the time for which a frame stays known."""
+
+
+def _row_time(heard: float) -> int:
+    return int(heard // ROW_STEP) % 256
+
+
+def _since_row(now: int, row: int) -> int:
+    """Seconds, a step more at most."""
+    return ((now - row) % 256 + 1) * ROW_STEP
 
 
 IsKnown: TypeAlias = Callable[[bytes], bool]
@@ -129,6 +174,21 @@ NEW, ACCEPTED = Verdict.NEW, Verdict.LATE
 REPEAT = Judgement(Verdict.REPEAT)
 REPLAY = Judgement(Verdict.REPLAY, age=float("inf"))
 HELD = Judgement(Verdict.HELD)
+
+
+class Restart(NamedTuple):
+    """When a counter below the highest is a restart. ``at_once``: a low one is, by its first frame. ``shown``: seconds
+    from the first frame of another sequence to the one that is believed.
+    """
+
+    at_once: bool
+    shown: float
+
+
+BUTTON_RESTART = Restart(at_once=True, shown=RESTART_SPACING)
+STRICT_RESTART = Restart(at_once=False, shown=RESTART_SHOWN)
+USUAL_RESTART = Restart(at_once=False, shown=RESTART_SPACING)
+"""A press that does not fire is worse than an old one that does; of a lock it is the other way round."""
 
 
 class Authenticated:
@@ -180,7 +240,11 @@ class Authenticated:
         """The identity of a frame: see the module's head."""
         return key_id + counter.to_bytes(4, "big") + tag
 
-    def judge(self, counter: int, identity: bytes, heard: float) -> Judgement:
+    def expects(self, counter: int) -> bool:
+        """Whether a frame with this counter is one of the next few, or was just overtaken by another."""
+        return -LATE_EVENT_COUNT <= counter - self.hi <= EXPECTED_AHEAD and self.hi >= 0
+
+    def judge(self, counter: int, identity: bytes, heard: float, restart: Restart = USUAL_RESTART) -> Judgement:
         """What a verified frame is. It counts as accepted from now on, unless it is a repeat or a replay."""
         within = int.from_bytes(identity[4:], "big")
         if counter > self._top:
@@ -194,14 +258,28 @@ class Authenticated:
         self._remember(within, heard)
         if counter > self.hi:
             return self._advance(counter, heard)
-        if heard - self.hi_heard >= RESTART_SILENCE:
-            if not 0 <= self._late_counter < counter:
-                self._late_counter, self._late_heard = counter, heard
-            elif heard - self._late_heard >= RESTART_SPACING:
-                self._epoch += 1
-                return self._advance(counter, heard)
+        if self._restarted(counter, heard, restart):
+            self._epoch += 1
+            return self._advance(counter, heard)
         fires = counter >= self.hi - LATE_EVENT_COUNT and heard - self.hi_heard < LATE_EVENT_SECONDS
         return Judgement(Verdict.LATE, self._epoch << 32 | counter, fires)
+
+    def _restarted(self, counter: int, heard: float, restart: Restart) -> bool:
+        silent, low = heard - self.hi_heard, counter < LOW_COUNTER
+        if restart.at_once and low and silent >= NEW_BATTERY and not self._delayed(counter, heard):
+            return True
+        if silent < RESTART_SILENCE:
+            return False
+        if 0 <= self._late_counter < counter:
+            return heard - self._late_heard >= (RESTART_SPACING if low else restart.shown)
+        self._late_counter, self._late_heard = counter, heard
+        return False
+
+    def _delayed(self, counter: int, heard: float) -> bool:
+        """Whether a proxy may have delayed this frame: one that followed it was heard for the first time lately."""
+        followed = [(within >> 32, first) for within, first in zip(self._newest, self._first_heard, strict=True)]
+        following, first = min((one for one in followed if one[0] > counter), default=(ANY, NEVER))
+        return following - counter <= EXPECTED_AHEAD and heard - first <= REPLAY_AFTER
 
     def _advance(self, counter: int, heard: float) -> Judgement:
         self.hi, self.hi_heard = counter, heard
@@ -225,19 +303,20 @@ class Authenticated:
 class Plain:
     """The plain and legacy frames of one device: 256 counters, each with the digests of what it carried lately.
 
-    The newest digest of each counter lies in two arrays of 1 kB, whose times are whole tenths of a second; further ones
-    (two payloads under one counter) in a dict. A dict alone would not do: a sensor that steps every two seconds keeps
-    150 of them alive, and a device may take 10 kB.
+    The newest digest of each counter lies in two arrays of 1 kB, whose times are whole tenths of a second, and when it
+    last became a reading in one of 256 bytes. Further ones (two payloads under one counter) lie in a dict. A dict alone
+    would not do: a sensor that steps every two seconds keeps 150 of them alive, and a device may take 10 kB.
     """
 
-    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_more", "_order")
+    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_more", "_order", "_rows")
 
     ttl = PLAIN_TTL
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * 256
         self._heard = array("i", [UNHEARD]) * 256
-        self._more: dict[tuple[int, int], float] = {}
+        self._rows = bytearray(256)
+        self._more: dict[tuple[int, int], tuple[float, float]] = {}
         self._last = 0
         self._last_heard = NEVER
         self._order = 0
@@ -247,20 +326,16 @@ class Plain:
         """The identity of a frame: see the module's head."""
         return b"P" + bytes((counter,)) + digest.to_bytes(4, "big")
 
-    def judge(self, counter: int, digest: int, heard: float) -> Judgement:
+    def judge(self, counter: int, digest: int, heard: float, steady: bool = False) -> Judgement:
         """What a decoded frame is; ``digest`` is the CRC-32 of its body."""
-        if self.touch(counter, digest, heard):
+        if self.touch(counter, digest, heard) and not (steady and self._row_due(counter, digest, heard)):
             return REPEAT
         self._remember(counter, digest, heard)
         ahead = (counter - self._last) % 256
-        if heard - self._last_heard > PLAIN_TTL:
-            self._order += 256 + ahead
-        elif ahead < 128:
-            self._order += ahead
-        else:
-            behind = 256 - ahead
-            fires = behind <= LATE_EVENT_COUNT and heard - self._last_heard < LATE_EVENT_SECONDS
-            return Judgement(Verdict.LATE, self._order - behind, fires)
+        behind = 256 - ahead
+        if behind <= LATE_EVENT_COUNT and heard - self._last_heard < LATE_EVENT_SECONDS:
+            return Judgement(Verdict.LATE, self._order - behind, fires=True)
+        self._order += ahead
         self._last, self._last_heard = counter, heard
         return _new(Judgement, (NEW, self._order, True, 0.0))
 
@@ -276,24 +351,31 @@ class Plain:
             if age > 0:
                 self._heard[counter] = now
             return True
-        last = self._more.get((counter, digest))
-        if last is None or (heard - last > PLAIN_TTL and not unbroken):
+        last, row = self._more.get((counter, digest), (NEVER, NEVER))
+        if row == NEVER or (heard - last > PLAIN_TTL and not unbroken):
             return False
-        self._more[counter, digest] = max(heard, last)
+        self._more[counter, digest] = max(heard, last), row
         return True
+
+    def _row_due(self, counter: int, digest: int, heard: float) -> bool:
+        """Whether a known frame became a reading so long ago that it is to be one again."""
+        if self._digests[counter] == digest:
+            return _since_row(_row_time(heard), self._rows[counter]) >= HEARTBEAT
+        return heard - self._more[counter, digest][1] >= HEARTBEAT
 
     def _remember(self, counter: int, digest: int, heard: float) -> None:
         now = _tenths(heard)
         age = _apart(now, self._heard[counter])
         if self._heard[counter] != UNHEARD and age <= PLAIN_TTL * 10 and self._digests[counter] != digest:
-            same = sorted((last, key) for key, last in self._more.items() if key[0] == counter)
+            same = sorted((last, key) for key, (last, _) in self._more.items() if key[0] == counter)
             if len(same) >= PLAIN_DIGESTS - 1:
                 del self._more[same[0][1]]
-            self._more[counter, self._digests[counter]] = heard - age / 10
-            self._more = {key: last for key, last in self._more.items() if heard - last <= PLAIN_TTL}
+            since_row = _since_row(_row_time(heard), self._rows[counter])
+            self._more[counter, self._digests[counter]] = heard - age / 10, heard - since_row
+            self._more = {key: times for key, times in self._more.items() if heard - times[0] <= PLAIN_TTL}
         if self._more:
             self._more.pop((counter, digest), None)
-        self._digests[counter], self._heard[counter] = digest, now
+        self._digests[counter], self._heard[counter], self._rows[counter] = digest, now, _row_time(heard)
 
     def restore(self, identity: bytes, heard: float, late: bool, last: float) -> None:
         """A row of the history, oldest first; it counts as ``last`` heard then."""
@@ -304,19 +386,20 @@ class Plain:
 
 
 class Uncounted:
-    """The frames of one device that has no counter: its last 256 payloads, in a ring of two arrays of 1 kB.
+    """The frames of one device that has no counter: its last 256 payloads, in a ring of arrays of 2.3 kB.
 
     A scale sends ten different unstable weights a second while somebody stands on it, and another room may deliver all
     of them minutes later: with the last eight only, they would be accepted twice.
     """
 
-    __slots__ = ("_digests", "_heard", "_next", "_order")
+    __slots__ = ("_digests", "_heard", "_next", "_order", "_rows")
 
     ttl = UNCOUNTED_TTL
 
     def __init__(self) -> None:
         self._digests = array("I", [0]) * UNCOUNTED_KEPT
         self._heard = array("i", [UNHEARD]) * UNCOUNTED_KEPT
+        self._rows = bytearray(UNCOUNTED_KEPT)
         self._next = 0
         self._order = 0
 
@@ -325,9 +408,9 @@ class Uncounted:
         """The identity of a frame: see the module's head."""
         return b"U" + digest.to_bytes(4, "big")
 
-    def judge(self, counter: int, digest: int, heard: float) -> Judgement:
+    def judge(self, counter: int, digest: int, heard: float, steady: bool = False) -> Judgement:
         """What a decoded payload is; ``digest`` is the CRC-32 of all its bytes."""
-        if self.touch(counter, digest, heard):
+        if self.touch(counter, digest, heard) and not (steady and self._row_due(digest, heard)):
             return REPEAT
         self._remember(digest, heard)
         self._order += 1
@@ -349,6 +432,10 @@ class Uncounted:
             self._heard[at] = now
         return True
 
+    def _row_due(self, digest: int, heard: float) -> bool:
+        """Whether a known payload became a reading so long ago that it is to be one again."""
+        return _since_row(_row_time(heard), self._rows[self._digests.index(digest)]) >= HEARTBEAT
+
     def restore(self, identity: bytes, _heard: float, _late: bool, last: float) -> None:
         """A row of the history, oldest first; it counts as ``last`` heard then."""
         self._remember(int.from_bytes(identity[1:], "big"), last)
@@ -358,7 +445,7 @@ class Uncounted:
             at = self._digests.index(digest)
         except ValueError:
             at, self._next = self._next, (self._next + 1) % UNCOUNTED_KEPT
-        self._digests[at], self._heard[at] = digest, _tenths(heard)
+        self._digests[at], self._heard[at], self._rows[at] = digest, _tenths(heard), _row_time(heard)
 
 
 class Constant:
@@ -381,7 +468,7 @@ class Constant:
         """The identity of a frame: see the module's head."""
         return b"C" + digest.to_bytes(4, "big")
 
-    def judge(self, _counter: int, digest: int, heard: float) -> Judgement:
+    def judge(self, _counter: int, digest: int, heard: float, _steady: bool = False) -> Judgement:
         """What a decoded frame is; ``digest`` is the CRC-32 of its body."""
         if digest == self._digest:
             self._changed = None

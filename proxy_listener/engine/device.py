@@ -12,6 +12,7 @@ from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams
 from proxy_listener.engine.plausibility import FailedTags, JumpFilter, SentTwice, TwoSenders
 from proxy_listener.engine.routing import Routes
 from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
+from proxy_listener.formats.format import Frame
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Value
@@ -32,6 +33,10 @@ VERIFIED = KeyState.VERIFIED
 WRONG_FAILURES, WRONG_SECONDS = 20, 600.0
 """A key is wrong after so many failures in a row over so long. Two failures raise false alarms in Home Assistant
 (core#113833), because bit errors do get through (docs/protocol/mibeacon-encryption.md#when-a-key-is-wrong)."""
+
+DOUBT_INTERVALS = 2
+"""A key that has verified is wrong after so many of its model's intervals without a good frame; of a sleepy model after
+a day. Until then the failures may be forged: docs/protocol/threats.md#r9."""
 
 KEY_RETIRES = DAY
 """Seconds after the newest bindkey first verified in which the older ones are still tried."""
@@ -67,6 +72,7 @@ class Device:
         "_failed_since",
         "_failures",
         "_key_since",
+        "_sent_twice",
         "_started",
         "address",
         "admitted",
@@ -87,7 +93,6 @@ class Device:
         "readings",
         "reads",
         "routes",
-        "sent_twice",
         "serial",
         "streams",
         "trust",
@@ -123,10 +128,10 @@ class Device:
         self.old_firmware = False
         self.copies: dict[bytes, Copy] = {}
         self.routes = Routes()
-        self.failed_tags = FailedTags()
+        self.failed_tags: FailedTags | None = None
         self.two_senders = TwoSenders()
         self.jumps = JumpFilter()
-        self.sent_twice = SentTwice()
+        self._sent_twice: SentTwice | None = None
         self.streams = Streams(begin)
         self.values: dict[str, tuple[Value, float]] = {}
         self.written: dict[str, tuple[object, int]] = {}
@@ -144,6 +149,7 @@ class Device:
             # Bytes that were believed without this key, or under another, prove nothing now.
             self.flush()
             self.copies.clear()
+            self.failed_tags = None
         if not self.keys:
             self.key = KeyState.MISSING if self.key in {KeyState.MISSING, KeyState.WRONG} else KeyState.NOT_NEEDED
         elif not any(key.id in self._key_since for key in self.keys):
@@ -178,6 +184,11 @@ class Device:
             keys = keys[:1]
         return tuple(key for key in keys if key.scheme == scheme and (padded or not key.padded))
 
+    def expects(self, frame: Frame, keys: tuple[Bindkey, ...]) -> bool:
+        """Whether its counter is one of the next few. A legacy frame has no tag that could be guessed."""
+        counter = frame.counter or 0
+        return frame.scheme != "ccm" or any(self.streams.authenticated(key.id).expects(counter) for key in keys)
+
     def key_verified(self, key_id: bytes, heard: float) -> bool:
         """A frame verified under this bindkey. True if the key's state changed by it."""
         self._key_since.setdefault(key_id, heard)
@@ -192,10 +203,19 @@ class Device:
         self._failures += 1
         if self.key is KeyState.WRONG or self._failures < WRONG_FAILURES:
             return False
-        if heard - self._failed_since < WRONG_SECONDS:
+        if heard - self._failed_since < self._doubted_after():
             return False
         self.key = KeyState.WRONG
         return True
+
+    def tags_guessed(self) -> None:
+        """Forged frames came in a flood: failures prove nothing about the key."""
+        self._failures = 0
+
+    def _doubted_after(self) -> float:
+        if self.model is None or not any(key.id in self._key_since for key in self.keys):
+            return WRONG_SECONDS
+        return DAY if self.model.sleepy else max(WRONG_SECONDS, DOUBT_INTERVALS * self.model.interval)
 
     def restore(self, identity: bytes, heard: float, late: bool, last: float) -> None:
         """A row of the history, oldest first. ``heard``: monotonic seconds of its first copy; ``last``: until when it
@@ -218,10 +238,20 @@ class Device:
                 copy.flush()
 
     def stale(self, values: Mapping[str, Value], stream: object, order: int) -> frozenset[str]:
-        """The quantities that a newer frame of the same stream already wrote."""
+        """The quantities of a late frame that a newer frame of the same stream already wrote. What the history or a
+        read brought counts as newer.
+        """
+        nothing = (stream, order + 1)
         return frozenset(
-            name for name in values if (last := self.written.get(name)) and last[0] is stream and last[1] > order
+            name
+            for name in values
+            if name in self.values and (last := self.written.get(name, nothing))[0] is stream and last[1] > order
         )
+
+    def sent_twice(self, values: Mapping[str, Value], unsure: frozenset[str]) -> dict[str, Value]:
+        """The values without those that wait for a second frame."""
+        self._sent_twice = self._sent_twice or SentTwice()
+        return self._sent_twice.believed(values, unsure, self.values)
 
     def write(
         self, values: Mapping[str, Value], stale: frozenset[str], time: float, stream: object, order: int

@@ -29,7 +29,7 @@ def open_kept(listener: Listener, device: Device, kept: KeptFrame) -> Reading:
     listener.require_content(found, model)
     values, events, _ = found
     if model.unsure:
-        values = device.sent_twice.believed(values, model.unsure, device.values)
+        values = device.sent_twice(values, model.unsure)
     authentic = frame.scheme == "ccm"
     identity = Authenticated.identity(key.id, frame.counter or 0, frame.tag) if authentic else b""
     if authentic:

@@ -14,11 +14,23 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from proxy_listener.engine.dedup import ACCEPTED, FOREVER, NEW, REPLAY_AFTER, SAME_MOMENT, Judgement, Verdict
+from proxy_listener.engine.dedup import (
+    ACCEPTED,
+    FOREVER,
+    HEARTBEAT,
+    NEW,
+    REPLAY_AFTER,
+    SAME_MOMENT,
+    USUAL_RESTART,
+    Judgement,
+    Verdict,
+)
 from proxy_listener.engine.device import Copy, Device
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.newcomers import Sign
+from proxy_listener.engine.plausibility import FailedTags, restart_of
 from proxy_listener.formats import FORMATS, RARE, find_company, find_ours
+from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.format import Format, Frame
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
 from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, payloads
@@ -48,6 +60,9 @@ _NOT_OURS, _REPEAT = int(NOT_OURS), int(REPEAT)
 """The two indexes that are counted most: a plain number is the quicker index."""
 
 NO_QUANTITIES: frozenset[str] = frozenset()
+
+ONCE = frozenset({"mass", "impedance", "stabilized", "weighing"})
+"""Quantities of a weighing, which happens once: a scale that goes on sending it makes no further one."""
 
 
 class Advert(NamedTuple):
@@ -102,10 +117,11 @@ class Listener:
                     outcome = REPLAY if heard - copy.first > REPLAY_AFTER else REPEAT
                     self.outcomes[outcome] += 1
                     return outcome
-                device.heard = heard
-                device.routes.note(proxy, rssi, heard, copy.serial, address_type)
-                self.outcomes[_REPEAT] += 1
-                return REPEAT
+                if heard - copy.first < HEARTBEAT:
+                    device.heard = heard
+                    device.routes.note(proxy, rssi, heard, copy.serial, address_type)
+                    self.outcomes[_REPEAT] += 1
+                    return REPEAT
         if (SERVICE_DATA_16 not in data or find_ours(data) is None) and (
             RARE not in data or find_company(data) is None
         ):
@@ -173,16 +189,17 @@ class Listener:
         keys = device.keys_in_force(frame.scheme, heard, padded=frame.model.legacy)
         if not keys or form.open is None:
             return Outcome.DOWNGRADED
-        if device.failed_tags.exhausted(proxy, heard):
-            if device.failed_tags.report_due(heard):
-                self.devices.notify("guessing", device, proxy)
-            return Outcome.GUESSING
+        if device.failed_tags is not None:
+            untried = self._untried(device, device.failed_tags, frame, keys, advert, payload)
+            if untried is not None:
+                return untried
         for key in keys:
             body = form.open(frame, payload, address, key)
             if body is not None:
                 break
         else:
-            device.failed_tags.count(proxy, heard)
+            device.failed_tags = device.failed_tags or FailedTags(heard)
+            device.failed_tags.count(proxy, heard, payload, len(keys), expected=device.expects(frame, keys))
             if device.key_failed(heard):
                 self.devices.notify("key_wrong", device)
             return Outcome.WRONG_BINDKEY
@@ -192,6 +209,26 @@ class Listener:
         if frame.scheme == "legacy":
             return self._claimed(device, advert, frame, found, body, "encrypted")
         return self._authenticated(device, advert, frame, found, key.id)
+
+    def _untried(
+        self,
+        device: Device,
+        tags: FailedTags,
+        frame: Frame,
+        keys: tuple[Bindkey, ...],
+        advert: Advert,
+        payload: bytes,
+    ) -> Outcome | None:
+        """Why a frame is not tried, where tags failed before."""
+        proxy, _, _, _, _, _, heard = advert
+        if tags.failed(payload, heard):
+            return Outcome.WRONG_BINDKEY
+        if not tags.exhausted(proxy, heard, payload, expected=device.expects(frame, keys)):
+            return None
+        device.tags_guessed()
+        if tags.report_due(heard):
+            self.devices.notify("guessing", device, proxy)
+        return Outcome.GUESSING
 
     def _keep(self, device: Device, advert: Advert, model: Model, uuid: int, payload: bytes) -> Outcome:
         """An encrypted frame of a device without a bindkey is kept until there is one."""
@@ -210,7 +247,8 @@ class Listener:
         self.require_content(found, frame.model)
         heard, counter, stream = advert.heard, frame.counter or 0, device.streams.authenticated(key_id)
         identity = stream.identity(key_id, counter, frame.tag)
-        judgement = stream.judge(counter, identity, heard)
+        restart = USUAL_RESTART if counter > stream.hi else restart_of(frame.model, found)
+        judgement = stream.judge(counter, identity, heard, restart)
         if judgement.verdict > ACCEPTED:
             if judgement.age <= SAME_MOMENT:
                 self._alive(device, advert, device.serial)
@@ -229,7 +267,8 @@ class Listener:
         device.flush()
         stream = device.streams.claimed(counted=counter is not None, constant=model.constant)
         place, digest = counter or 0, crc32(body)
-        judgement = stream.judge(place, digest, heard)
+        values, events, _ = found
+        judgement = stream.judge(place, digest, heard, not events and ONCE.isdisjoint(values))
         new = judgement.verdict <= ACCEPTED
         if stream.ttl:
             copy = Copy(heard, heard, stream.ttl, device.serial + new, stream, place, digest, heard)
@@ -254,15 +293,15 @@ class Listener:
             device.counter = counter
         self._alive(device, advert, device.serial)
         if model.unsure:
-            values = device.sent_twice.believed(values, model.unsure, device.values)
+            values = device.sent_twice(values, model.unsure)
             if not values and not events:
                 return Outcome.HELD
         device.readings += 1
         stale = NO_QUANTITIES
         if late:
             stale = device.stale(values, stream, judgement.order)
-        elif trust == "claimed":
-            stale = device.jumps.jumped(values, heard)
+        if trust == "claimed":
+            stale |= device.jumps.jumped(values, heard)
         device.write(values, stale, time, stream, judgement.order)
         self._locate(device, heard)
         room = self.devices.room(device.routes.nearest or proxy)

@@ -6,16 +6,24 @@ a frame is tried, which values are not believed yet, whether two senders use the
 remembers, because anyone can send in a device's name.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
+from proxy_listener.engine.dedup import BUTTON_RESTART, STRICT_RESTART, USUAL_RESTART, Restart
+from proxy_listener.formats.layout import Found
+from proxy_listener.model.models import Model
 from proxy_listener.model.rate import TokenBucket
 from proxy_listener.model.reading import Value
 from proxy_listener.model.timing import NEVER
 
-RATE, BURST = 10.0, 50.0
-"""Failed tags a second, and at once, per device and proxy. A tag of 32 bits is guessed within 12 h at the rate that one
-proxy could push, and within 13 years at this one: docs/protocol/threats.md#r6."""
+EXPECTED = (10.0, 50.0)
+OTHER = (3.0, 20.0)
+"""Failed tags a second, and at once, per device: of frames whose counter is one of the expected next few, and of all
+others. A tag of 32 bits is guessed within 10 years in the mean at 13 a second (docs/protocol/threats.md#r6)."""
+
+QUIET = 10.0
+"""Seconds after which a proxy's last failed tag is forgiven."""
 
 REPORT_AGAIN = 600.0
 """Seconds between two reports about one device, however often a flood comes and goes: docs/protocol/threats.md#r9."""
@@ -24,29 +32,60 @@ PROXIES = 128
 """Proxies that are told apart; beyond it the one that failed longest ago is forgotten. Nodes can be renamed without
 end."""
 
+FAILED_KEPT = 256
+FAILED_SECONDS = 2.0
+"""Frames with a failed tag whose copies are not tried again: eight rooms hear each forged frame within this time."""
+
+HEARD_KEPT = 2048
+"""Frames, each by proxy, that are known to be heard again: half a second of 400 a second that eight rooms hear."""
+
 
 class FailedTags:
-    """Rate limit of one device's frames with a wrong tag, by proxy: what one proxy uses up costs the others nothing."""
+    """Rate limit of one device's frames with a wrong tag, over all proxies, so that guesses do not add up over them.
 
-    __slots__ = ("_buckets", "_reported")
+    The last half of each budget is for proxies without a failed tag in the last 10 s, and for frames that a proxy hears
+    again. So a flood that only some rooms hear, or that one node invents, costs the other rooms nothing; and devices
+    repeat each frame, which halves a forger's rate. Frames that verify cost nothing.
+    """
 
-    def __init__(self) -> None:
-        self._buckets: dict[str, TokenBucket] = {}
+    __slots__ = ("_expected", "_failed", "_heard", "_last", "_other", "_reported")
+
+    def __init__(self, heard: float) -> None:
+        self._expected, self._other = TokenBucket(*EXPECTED, heard), TokenBucket(*OTHER, heard)
+        self._last: dict[str, float] = {}
+        self._failed: dict[bytes, float] = {}
+        self._heard: dict[int, None] = {}
         self._reported = NEVER
 
-    def exhausted(self, proxy: str, heard: float) -> bool:
-        """Whether this proxy brought more failed tags than bit errors explain: its frames are not tried."""
-        bucket = self._buckets.get(proxy)
-        return bucket is not None and not bucket.available(heard)
+    def failed(self, payload: bytes, heard: float) -> bool:
+        """Whether this is a copy of a frame that failed a moment ago."""
+        return heard - self._failed.get(payload, NEVER) <= FAILED_SECONDS
 
-    def count(self, proxy: str, heard: float) -> None:
-        """The tag of a frame of this proxy failed."""
-        bucket = self._buckets.get(proxy)
-        if bucket is None:
-            if len(self._buckets) >= PROXIES:
-                del self._buckets[min(self._buckets, key=lambda name: self._buckets[name].filled)]
-            bucket = self._buckets[proxy] = TokenBucket(RATE, BURST, heard)
-        bucket.spend()
+    def exhausted(self, proxy: str, heard: float, payload: bytes, *, expected: bool) -> bool:
+        """Whether more tags failed than bit errors explain: this proxy's frames with such counters are not tried."""
+        bucket, burst = (self._expected, EXPECTED[1]) if expected else (self._other, OTHER[1])
+        last_half = self._heard_again(proxy, payload) or heard - self._last.get(proxy, NEVER) >= QUIET
+        return bucket.level(heard) < (1.0 if last_half else burst / 2)
+
+    def _heard_again(self, proxy: str, payload: bytes) -> bool:
+        copy = hash((payload, proxy))
+        if copy in self._heard:
+            return True
+        self._heard[copy] = None
+        if len(self._heard) > HEARD_KEPT:
+            del self._heard[next(iter(self._heard))]
+        return False
+
+    def count(self, proxy: str, heard: float, payload: bytes, keys: int, *, expected: bool) -> None:
+        """The tag of this frame failed under so many keys."""
+        (self._expected if expected else self._other).spend(keys)
+        if proxy not in self._last and len(self._last) >= PROXIES:
+            del self._last[min(self._last, key=self._last.__getitem__)]
+        self._last[proxy] = heard
+        self._failed.pop(payload, None)
+        self._failed[payload] = heard
+        if len(self._failed) > FAILED_KEPT:
+            del self._failed[next(iter(self._failed))]
 
     def report_due(self, heard: float) -> bool:
         """Whether a person is told of the flood now."""
@@ -54,6 +93,33 @@ class FailedTags:
             return False
         self._reported = heard
         return True
+
+
+GUARDS = frozenset(
+    {
+        *("antilock", "armed", "childlock", "device_forcibly_removed", "door", "door_left_open", "dull_bolt", "error"),
+        *("fingerprint", "gas", "key_id", "latch", "lock", "lock_method", "opening", "square_bolt"),
+        *("bottom_submersion", "moisture", "smoke", "top_splash"),
+    }
+)
+"""Quantities and kinds of events of locks, doors, and sensors of leaks, smoke and gas."""
+
+_GUARD_KIND = re.compile(r"\b(lock|door|safe|leak|flood|smoke|gas)\b", re.IGNORECASE)
+"""Of a model whose quantities are not known beforehand, its kind says it."""
+
+_PRESSED = ("button", "cube", "dimmer")
+
+
+def restart_of(model: Model, found: Found) -> Restart:
+    """How readily the duplicate rule takes a lower counter of such a device as a restart."""
+    values, fired, _ = found
+    events = [event.event for event in fired] + [kind.name for kind in model.events]
+    names = {*events, *values, *(quantity.name for quantity in model.quantities)}
+    if not names.isdisjoint(GUARDS) or _GUARD_KIND.search(model.kind):
+        return STRICT_RESTART
+    if model.buttons is not None or any(event.startswith(_PRESSED) for event in events):
+        return BUTTON_RESTART
+    return USUAL_RESTART
 
 
 class Limit(NamedTuple):
@@ -74,6 +140,7 @@ _Point: TypeAlias = tuple[float, float]
 """A value, and when it was heard."""
 
 NOTHING: frozenset[str] = frozenset()
+NONE_JUMPED: Mapping[str, _Point] = {}
 
 
 class JumpFilter:
@@ -87,7 +154,7 @@ class JumpFilter:
 
     def __init__(self) -> None:
         self._believed: dict[str, _Point] = {}
-        self._jumped: dict[str, _Point] = {}
+        self._jumped: Mapping[str, _Point] = NONE_JUMPED
 
     def jumped(self, values: Mapping[str, Value], heard: float) -> frozenset[str]:
         """Which of these values, heard now, are not to be believed yet."""
@@ -102,10 +169,10 @@ class JumpFilter:
         before, point = self._believed.get(name), (value, heard)
         if before is None or _near(before, point, limit) or _near(self._jumped.get(name), point, limit):
             self._believed[name] = point
-            if self._jumped:
-                self._jumped.pop(name, None)
+            if name in self._jumped:
+                self._jumped = {other: jump for other, jump in self._jumped.items() if other != name}
             return True
-        self._jumped[name] = point
+        self._jumped = {**self._jumped, name: point}
         return False
 
 
@@ -143,10 +210,13 @@ NEAR = 16
 """Counters between two frames of one sequence, at most: fewer frames are lost between two rooms."""
 
 APART = 5.0
-"""Seconds between two alternations that count: a stalled proxy delivers its backlog in one burst."""
+"""Seconds between two returns that count: a stalled proxy delivers its backlog in one burst."""
 
-ALTERNATIONS = 3
-AT_ONCE = 60.0
+RETURNS = 3
+RETURNS_WITHIN = 3600.0
+"""So many returns within an hour are a second sender; a damaged frame with a good checksum is one of them."""
+
+AT_ONCE = 300.0
 """Seconds after which a sequence that was left is over: a restarted device leaves its old sequence for good."""
 
 CONFLICT_AGAIN = 3600.0
@@ -155,18 +225,23 @@ CONFLICT_AGAIN = 3600.0
 class TwoSenders:
     """Detects two senders under one address by the 8-bit counters of its claimed frames, in order of arrival.
 
-    A device counts upward. A second sender has a counter of its own, and the two are heard in alternation::
+    A device counts upward. A second sender has a counter of its own, and the device returns to its sequence again and
+    again::
 
-        10  200  11  201  12  202
+        10  200  11  201  12  202     both have a sequence
+        10  11  90  12  13  130  14   single frames: returns from a higher counter
+
+    A single frame with a lower counter may come from a stalled proxy, and says nothing.
     """
 
-    __slots__ = ("_alternated", "_alternations", "_here", "_left", "_left_heard", "_reported")
+    __slots__ = ("_backlog", "_here", "_left", "_left_heard", "_reported", "_returned", "_returns")
 
     def __init__(self) -> None:
         self._here = -1
         self._left = -1
-        self._left_heard = self._alternated = self._reported = NEVER
-        self._alternations = 0
+        self._left_heard = self._returned = self._reported = NEVER
+        self._returns = 0
+        self._backlog = False
 
     def detected(self, counter: int, heard: float) -> bool:
         """Note a new frame. True where it reveals a second sender; once an hour at most."""
@@ -174,12 +249,12 @@ class TwoSenders:
             self._here = counter
             return False
         back = self._left >= 0 and heard - self._left_heard <= AT_ONCE and _follows(self._left, counter)
-        if not back:
-            self._alternations = 0
-        elif heard - self._alternated >= APART:
-            self._alternations, self._alternated = self._alternations + 1, heard
+        if back and not self._backlog and heard - self._returned >= APART:
+            self._returns = self._returns + 1 if heard - self._returned <= RETURNS_WITHIN else 1
+            self._returned = heard
+        self._backlog = not back and (counter - self._here) % 256 >= 128
         self._here, self._left, self._left_heard = counter, self._here, heard
-        if self._alternations < ALTERNATIONS or heard - self._reported < CONFLICT_AGAIN:
+        if self._returns < RETURNS or heard - self._reported < CONFLICT_AGAIN:
             return False
         self._reported = heard
         return True

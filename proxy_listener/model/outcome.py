@@ -22,7 +22,7 @@ class Outcome(IntEnum):
     UNKNOWN_OBJECT = 8  # a frame of which no object is known
     NO_BINDKEY = 9  # encrypted, and no bindkey for the device
     WRONG_BINDKEY = 10  # encrypted, and no bindkey of the device verifies it
-    GUESSING = 11  # more failed tags from one proxy for one device than bit errors explain; not tried
+    GUESSING = 11  # more failed tags of one device than bit errors explain; not tried
     DOWNGRADED = 12  # plain, or of another scheme, in the name of a device that has a bindkey
     IMPLAUSIBLE = 13  # a value outside its physical range
     NOT_ADMITTED = 14  # an unlisted device that is not admitted yet

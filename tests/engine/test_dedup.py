@@ -1,5 +1,8 @@
 """The four duplicate rules alone: cases that the truth table does not reach through the listener."""
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,11 +93,49 @@ def test_a_fifth_payload_under_one_counter_pushes_out_the_one_longest_unheard():
     assert rule.judge(7, 0, 6.0).verdict is Verdict.NEW
 
 
-def test_a_plain_counter_that_steps_back_by_less_than_half_a_turn_is_late_until_300_seconds_have_passed():
+@pytest.mark.parametrize(
+    ("counter", "after", "verdict"),
+    [
+        pytest.param(184, 4.9, Verdict.LATE, id="overtaken"),
+        pytest.param(184, 5.1, Verdict.NEW, id="so-long-after-the-time-decides"),
+        pytest.param(183, 1.0, Verdict.NEW, id="rooms-overtake-by-fewer-counters"),
+        pytest.param(73, 1.0, Verdict.NEW, id="half-a-turn-ahead-is-no-order"),
+    ],
+)
+def test_of_plain_frames_the_time_of_hearing_decides_but_for_an_instant(counter, after, verdict):
+    """Anyone can invent a counter; every one of these frames fires."""
     rule = Plain()
-    assert rule.judge(200, 1, 0.0).verdict is Verdict.NEW
-    assert rule.judge(150, 2, 299.0).verdict is Verdict.LATE
-    assert rule.judge(149, 3, 301.0).verdict is Verdict.NEW
+    rule.judge(200, 1, 0.0)
+    judged = rule.judge(counter, 2, after)
+    assert (judged.verdict, judged.fires) == (verdict, True)
+
+
+@pytest.mark.parametrize("rule", [Plain(), Uncounted(), Constant()], ids=["plain", "uncounted", "constant"])
+@pytest.mark.parametrize("pace", [0.1, 1.0, 20.0])
+def test_36b_an_unchanged_value_is_a_row_every_fifteen_minutes_whatever_the_identity(rule, pace):
+    """No gap in which the device is heard is longer, and where nothing steps no two rows are nearer."""
+    rule = type(rule)()
+    rows = [n * pace for n in range(int(14_400 / pace)) if rule.judge(7, 1, n * pace, True).verdict is Verdict.NEW]
+    gaps = [later - row for row, later in pairwise([*rows, 14_400.0])]
+    assert max(gaps) <= 900.0
+    assert min(gaps[:-1]) > 880.0
+
+
+@pytest.mark.parametrize("pace", [0.5, 1.0, 1.1])
+def test_36c_a_plain_counter_that_comes_round_in_less_than_five_minutes_leaves_no_gap(pace):
+    """Every frame is known for as long as the value stays, and it is a row all the same."""
+    rule = Plain()
+    rows = [
+        n * pace for n in range(int(14_400 / pace)) if rule.judge(n % 256, 1, n * pace, True).verdict is Verdict.NEW
+    ]
+    assert max(later - row for row, later in pairwise([*rows, 14_400.0])) <= 900.0
+
+
+def test_an_event_is_no_row_again_however_long_it_is_repeated():
+    """Only steady values are."""
+    for rule in (Plain(), Uncounted()):
+        verdicts = [rule.judge(7, 1, float(second)).verdict for second in range(0, 7200, 10)]
+        assert verdicts == [Verdict.NEW] + [Verdict.REPEAT] * 719
 
 
 def test_the_order_of_plain_frames_rises_over_the_wrap_of_their_counter():
@@ -154,7 +195,7 @@ def test_frames_restored_from_rows_count_as_heard_at_the_start():
     constant.restore(Constant.identity(0, 99), -10.0, False, 0.0)
     assert plain.judge(7, 99, 299.0).verdict is Verdict.REPEAT
     assert plain.judge(6, 97, 299.0).verdict is Verdict.REPEAT
-    assert plain.judge(6, 98, 1.0).verdict is Verdict.LATE
+    assert plain.judge(6, 98, 1.0).verdict is Verdict.NEW
     assert uncounted.judge(0, 99, 599.0).verdict is Verdict.REPEAT
     assert constant.judge(0, 99, 1.0).verdict is Verdict.REPEAT
 

@@ -8,7 +8,7 @@ from proxy_listener.engine.listener import Listener
 from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.model.history import KnownFrame
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.model.reading import Reading
+from proxy_listener.model.reading import Reading, Value
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus
 from proxy_listener.simulator import frames
@@ -23,6 +23,7 @@ class SetMemory:
         self.rows: dict[int, list[KnownFrame]] = defaultdict(list)
         self.identities: set[tuple[int, bytes]] = set()
         self.sealed: list[bytes] = []
+        self.values: dict[int, dict[str, tuple[Value, float]]] = defaultdict(dict)
         self.unlisted: dict[int, float] = {}
         self.models: dict[int, int] = {}
         self.asked = 0
@@ -39,7 +40,7 @@ class SetMemory:
         return self.rows[mac][-64:]
 
     def latest(self, mac):
-        return {}
+        return self.values[mac]
 
     def model(self, mac):
         return model_of(self.models[mac]) if mac in self.models else None
@@ -57,6 +58,8 @@ class SetMemory:
 
     def append(self, reading: Reading) -> None:
         self.rows[reading.mac].append(KnownFrame(reading.identity, reading.trust, reading.time, reading.late))
+        fresh = {name: (value, reading.time) for name, value in reading.values.items() if name not in reading.stale}
+        self.values[reading.mac].update(fresh)
         if reading.trust == "authenticated":
             self.identities.add((reading.mac, reading.identity))
 
