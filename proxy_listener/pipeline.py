@@ -46,7 +46,7 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
     "key_missing": ("warning", "sends encrypted frames and has no bindkey; they are kept until it is entered"),
     "guessing": (
         "warning",
-        "more frames with a wrong tag than bit errors explain: some of its frames are dropped, so that no tag is guessed",
+        "more frames with a wrong tag than bit errors explain: some of its frames are dropped, lest one be guessed",
     ),
     "conflict": (
         "warning",

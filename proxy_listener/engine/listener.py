@@ -113,15 +113,15 @@ class Listener:
             copy = device.copies.get(data)
             if copy is not None and heard - copy.last <= copy.ttl:
                 copy.last = heard
-                if copy.stream is None and heard - copy.first > SAME_MOMENT:
-                    outcome = REPLAY if heard - copy.first > REPLAY_AFTER else REPEAT
-                    self.outcomes[outcome] += 1
-                    return outcome
-                if heard - copy.first < HEARTBEAT:
+                if heard - copy.first <= SAME_MOMENT or (copy.stream is not None and heard - copy.first < HEARTBEAT):
                     device.heard = heard
                     device.routes.note(proxy, rssi, heard, copy.serial, address_type)
                     self.outcomes[_REPEAT] += 1
                     return REPEAT
+                if copy.stream is None:
+                    outcome = REPLAY if heard - copy.first > REPLAY_AFTER else REPEAT
+                    self.outcomes[outcome] += 1
+                    return outcome
         if (SERVICE_DATA_16 not in data or find_ours(data) is None) and (
             RARE not in data or find_company(data) is None
         ):
