@@ -66,7 +66,8 @@ class GattConnection:
         self._address = address
         self._handles = handles
         self._table = dict(handles.get(address))
-        self._timing = timing
+        self._timing = timing.stretched(proxy.round_trip)
+        self._unhurried = timing
         self._one_at_a_time = asyncio.Lock()
         self._first: tuple[bool, int] | None = None
         self._code = 0
@@ -197,10 +198,7 @@ class GattConnection:
 
         A proxy that is asked to connect to a device with a link says yes, and the state of that link is not known.
         """
-        slots = await self._slots()
-        if slots is None:
-            return
-        free, limit, allocated = slots
+        free, limit, allocated = await self._measured_slots()
         self._free_before = free
         if self._address in allocated or (free < limit and not allocated):
             with suppress(APIConnectionError):
@@ -209,7 +207,18 @@ class GattConnection:
             if (slots := await self._slots()) is not None:
                 self._free_before = slots[0]
 
-    async def _slots(self) -> tuple[int, int, list[int]] | None:
+    async def _measured_slots(self) -> tuple[int, int, list[int]]:
+        """As :meth:`_slots`; the time that the answer takes stretches the waits of this connection."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        slots = await self._slots(self._timing.first)
+        if slots is None:
+            raise GattError("no_answer", f"the proxy did not answer within {self._timing.first:.0f} s")
+        self._proxy.measured(clock() - began)
+        self._timing = self._unhurried.stretched(self._proxy.round_trip)
+        return slots
+
+    async def _slots(self, seconds: float | None = None) -> tuple[int, int, list[int]] | None:
         """Ask the proxy for its free slots, their limit and the allocated addresses. None where it does not answer."""
         answer: asyncio.Future[tuple[int, int, list[int]]] = asyncio.get_running_loop().create_future()
 
@@ -222,7 +231,7 @@ class GattConnection:
         except APIConnectionError as error:
             raise self._named(error) from None
         try:
-            async with asyncio.timeout(self._timing.slots):
+            async with asyncio.timeout(seconds or self._timing.slots):
                 return await answer
         except TimeoutError:
             return None

@@ -122,6 +122,11 @@ class Proxy:
         """Seconds that the node takes to answer, as its session measured; 0 while not known."""
         return self._session.round_trip if self._session is not None else 0.0
 
+    def measured(self, seconds: float) -> None:
+        """An answer of the node took so long."""
+        if self._session is not None:
+            self._session.measured(seconds)
+
     @property
     def connecting(self) -> bool:
         """Set while a connection to a device is opened (:mod:`proxy_listener.proxies.connection`): the proxy does not

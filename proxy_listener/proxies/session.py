@@ -42,6 +42,8 @@ from proxy_listener.proxies.timing import ProxyTiming
 _NEWEST_WINS = (2026, 7)
 """ESPHome 2026.7.0 (esphome#17423): the newest subscriber takes the stream."""
 _RELEASE = re.compile(r"(\d{4})\.(\d{1,2})(?:\.|$)", re.ASCII)
+_HANDSHAKE_TRIPS = 3
+"""Round trips of a handshake: hello and login, DeviceInfo, DeviceCapabilities; Noise takes one more."""
 _SLOTS = 16
 """Allocated addresses that are kept; an ESP32 has nine slots at most."""
 _SUSPENDED = 2.0
@@ -128,10 +130,17 @@ class ProxySession:
         self._socket = limit_socket(self.client, self._limited)
         left = self._timing.attempt - (self._clock() - began)
         async with limits.handshaking(slow=slow), asyncio.timeout(left if slow else self._timing.handshake):
-            return await handshake(self.client)
+            began = self._clock()
+            node = await handshake(self.client)
+            self.measured((self._clock() - began) / _HANDSHAKE_TRIPS)
+            return node
 
     def _limited(self, sock: socket.socket) -> socket.socket:
         return LimitedSocket(sock, self._timing.flood_rate * ADVERTISEMENT, self._clock, self._bench)
+
+    def measured(self, seconds: float) -> None:
+        """An answer of the node took so long. One quick answer at most halves the round trip: waits depend on it."""
+        self.round_trip = max(seconds, self.round_trip / 2)
 
     def moved(self) -> None:
         """The node has another address now: cancel a dial to the old one."""

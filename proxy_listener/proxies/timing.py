@@ -84,3 +84,12 @@ class GattTiming:
     its own (docs/protocol/esphome-proxy.md#double-disconnect-report)."""
 
     slots: float = 1.0
+    first: float = 8.0
+    """For the first question of a connection, whose answer shows how long a round trip to the proxy takes. A proxy that
+    does not answer it in this time cannot be read through."""
+
+    def stretched(self, round_trip: float) -> "GattTiming":
+        """The same for a proxy that takes so long to answer. The waits without a request stay as they are."""
+        waits = ("connect", "services", "operation", "disconnect", "slots", "first")
+        longer: dict[str, float] = {name: getattr(self, name) + round_trip for name in waits}
+        return attrs.evolve(self, **longer, release=self.release + 2 * round_trip)

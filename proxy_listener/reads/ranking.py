@@ -11,7 +11,7 @@ import attrs
 
 from proxy_listener.model.advertisement import PUBLIC, Address
 from proxy_listener.model.settings import DeviceSettings
-from proxy_listener.model.status import NOT_EXPECTED, Heard, ProxyState, ProxyStatus
+from proxy_listener.model.status import INTERNAL, NOT_EXPECTED, Heard, ProxyState, ProxyStatus
 from proxy_listener.model.timing import NEVER
 from proxy_listener.reads.failures import PROBED_AFTER, Failures
 
@@ -33,7 +33,7 @@ class Candidate:
 
     ``busy``: eligible, but not now. ``standing``: 0 preferred, 1, 2 avoided, 3 hung lately; it comes before the
     score. ``rssi``: smoothed, dBm, None if it has not heard the device. ``failures``: recent ones with this device,
-    decaying.
+    decaying. ``round_trip``: seconds that the proxy takes to answer.
     """
 
     proxy: str
@@ -50,6 +50,7 @@ class Candidate:
     slots_limit: int | None
     failures: float
     reason: str
+    round_trip: float = attrs.field(default=0.0, metadata=INTERNAL)
 
 
 @attrs.frozen
@@ -179,6 +180,7 @@ def _candidate(proxy: ProxyStatus, heard: Heard | None, situation: Situation) ->
         slots_limit=proxy.slots_limit,
         failures=failures,
         reason=out or busy,
+        round_trip=proxy.round_trip,
     )
 
 

@@ -40,6 +40,10 @@ lost in its first moments, which is also how a late report of the end of the las
 PROXY_ONLY = ("no_slot", "proxy_gone")
 """Causes that say nothing about the link between the proxy and the device."""
 
+CONNECTING, READING = 4, 12
+"""Round trips to the proxy, at most: from the first question to an open link, and to the live values, with a login.
+Each of them can take as long as the network does, so the limits grow with what a round trip was measured to take."""
+
 
 class Read:
     """One read. The caller holds the device's lock, and has reserved the proxy chosen in ``candidates``, if any."""
@@ -74,6 +78,7 @@ class Read:
         self._attempts: list[Attempt] = []
         self._tried: dict[str, str] = {}
         self._repeated: set[str] = set()
+        self._unanswered: set[str] = set()
         self._candidates = candidates
         self._reserved = chosen(candidates)
         self._scheduled = self._reserved is not None
@@ -103,6 +108,8 @@ class Read:
                 break
             route = await self._choose()
             if route is None:
+                if await self._ask_again():
+                    continue
                 break
             await self._attempt(route)
             if self._fruitless >= self._timing.fruitless:
@@ -142,6 +149,15 @@ class Read:
                 waited = True
             await asyncio.sleep(self._timing.poll)
 
+    async def _ask_again(self) -> bool:
+        """All routes failed: whether one is left on which a single request went unanswered. It is tried once more."""
+        again, self._unanswered = self._unanswered - self._repeated, set()
+        if again:
+            self._repeated |= again
+            self._tried = {proxy: error for proxy, error in self._tried.items() if proxy not in again}
+            await asyncio.sleep(self._timing.rest)
+        return bool(again)
+
     def _rank(self, heard: Sequence[Heard], proxies: Sequence[ProxyStatus], patient: bool, started: float) -> None:
         """Rank these proxies. Until the choice began, this read may have been connected, and the device silent."""
         unheard = started - self._started
@@ -173,7 +189,7 @@ class Read:
     async def _connect(self, route: Candidate) -> None:
         self._on_progress(Progress("connecting", route.proxy))
         async with AsyncExitStack() as stack:
-            async with _limit(self._timing.live):
+            async with _limit(self._timing.live + READING * route.round_trip):
                 gatt = await stack.enter_async_context(
                     self._context.connect(route.proxy, self._mac, route.address_type)
                 )
@@ -199,6 +215,8 @@ class Read:
 
     async def _fetch_log(self, gatt: Gatt, download: Download, route: Candidate) -> None:
         def fetched(done: int, total: int) -> None:
+            # With each entry: after a kill the download continues there.
+            self._keep_covered()
             self._on_progress(Progress("fetching the log", route.proxy, done, total))
 
         async with _limit(self._timing.log):
@@ -208,7 +226,7 @@ class Read:
         if self._reader.set_clock is None:
             return
         self._on_progress(Progress("setting the clock", route.proxy))
-        async with _limit(self._timing.live):
+        async with _limit(self._timing.live + READING * route.round_trip):
             self._clock = await self._reader.set_clock(gatt, self._target)
         self._record("read", self._context.wall(), {"clock_drift": self._clock.after})
 
@@ -221,13 +239,16 @@ class Read:
             self._fruitless = 0
             return
         self._fruitless += 1 if self._brought else 0
-        if error.cause in RETRIED and seconds < self._timing.quick and route.proxy not in self._repeated:
+        quick = self._timing.quick + CONNECTING * route.round_trip
+        if error.cause in RETRIED and seconds < quick and route.proxy not in self._repeated:
             self._repeated.add(route.proxy)
             return
         if error.cause not in PROXY_ONLY:
             self._pool.failures.add(route.proxy, self._mac, now())
-            if seconds >= self._timing.hang:
+            if seconds >= self._timing.hang + CONNECTING * route.round_trip:
                 self._pool.failures.add_hang(route.proxy, self._mac, now())
+            elif error.cause == "timeout":
+                self._unanswered.add(route.proxy)
         if not self._brought:
             self._tried[route.proxy] = str(error)
 

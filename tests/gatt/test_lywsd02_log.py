@@ -53,6 +53,10 @@ class Connector:
     client: APIClient
     features: int
     connecting: bool = False
+    round_trip: float = 0.0
+
+    def measured(self, seconds):
+        self.round_trip = seconds
 
 
 class Kept(dict):

@@ -3,12 +3,13 @@
 import asyncio
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import attrs
 import pytest
 from aioesphomeapi import APIClient
 from support.faulty_node import FaultyNode, faster
+from support.slow_network import slow_network
 
 from proxy_listener.gatt import miflora, miflora_log
 from proxy_listener.model.errors import GattError
@@ -67,6 +68,10 @@ class Connector:
     client: APIClient
     features: int
     connecting: bool = False
+    round_trip: float = 0.0
+
+    def measured(self, seconds):
+        self.round_trip = seconds
 
 
 class Kept(dict):
@@ -103,24 +108,25 @@ def plant(mac=PLANT):
 
 
 @asynccontextmanager
-async def room(firmware=NEW, *, subscribe=True):
+async def room(firmware=NEW, *, subscribe=True, delay=0.0):
     sensor, notes = plant(), Kept()
     air = Air(sensor, plant(OTHER))
     node = FaultyNode(NodeSettings("kitchen-proxy", 0xA0B1C2D3E4F5), firmware, air, NODE)
     await node.start()
-    client = APIClient("127.0.0.1", node.port, "")
-    try:
-        await client.connect(login=True)
-        info = await client.device_info()
-        features = info.bluetooth_proxy_feature_flags_compat(client.api_version)
-        if subscribe:
-            client.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
-            await client.device_info()
-        proxy = Connector("kitchen-proxy", client, features)
-        yield Room(node, proxy, sensor, notes, HandleCache(notes.get, notes.save), air)
-    finally:
-        await client.disconnect(force=True)
-        await node.power_off()
+    async with slow_network(node.port, delay) if delay else nullcontext(node.port) as port:
+        client = APIClient("127.0.0.1", port, "")
+        try:
+            await client.connect(login=True)
+            info = await client.device_info()
+            features = info.bluetooth_proxy_feature_flags_compat(client.api_version)
+            if subscribe:
+                client.subscribe_bluetooth_le_raw_advertisements(lambda _batch: None)
+                await client.device_info()
+            proxy = Connector("kitchen-proxy", client, features)
+            yield Room(node, proxy, sensor, notes, HandleCache(notes.get, notes.save), air)
+        finally:
+            await client.disconnect(force=True)
+            await node.power_off()
 
 
 async def values(link):
@@ -345,3 +351,22 @@ async def test_states_without_end():
         for code in range(1000):
             link._changed(True, 23, code % 100)
         assert sys.getsizeof(vars(link)) + sum(map(sys.getsizeof, vars(link).values())) <= before + 64
+
+
+@pytest.mark.parametrize("firmware", [OLD, NEW])
+async def test_a_network_slower_than_any_wait(firmware):
+    """A round trip takes longer than an operation may: it is measured, waits grow by it, and the slot is free after."""
+    async with room(firmware, delay=0.25) as house:
+        for _ in range(2):
+            async with house.connect() as link:
+                assert (await values(link))["moisture"] == 21
+            assert house.taken == []
+            assert house.proxy.round_trip >= 0.5 > FAST.operation
+
+
+async def test_a_proxy_that_does_not_answer():
+    """Where the first question is not answered no connection is requested: no_answer, and nothing is on air."""
+    async with room() as house:
+        house.node.freeze()
+        await fails(house, "no_answer", timing=attrs.evolve(FAST, first=0.1))
+        assert not house.air.opened.is_set()

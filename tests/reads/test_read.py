@@ -300,3 +300,21 @@ async def test_a_room_that_hung_is_not_waited_for_again():
         for _ in range(2):
             assert tried(await house.reads.read_now(PLANT, LIVE, ignore)) == [("hall", "")]
         assert house.airs["kitchen"].opens == 1
+
+
+async def test_one_unanswered_request_where_there_is_one_route():
+    """The only route, on which a request was not answered, is tried once more: the read succeeds."""
+    async with plant_house({"kitchen": -60.0}) as house:
+        house.airs["kitchen"].faults = ["hang"]
+        report = await house.reads.read_now(PLANT, LIVE, ignore)
+        await good(house, report, "kitchen")
+        assert tried(report) == [("kitchen", "timeout"), ("kitchen", "")]
+
+
+async def test_a_sensor_that_never_answers_where_there_is_one_route():
+    """It is asked once more, and not again."""
+    async with plant_house({"kitchen": -60.0}) as house:
+        house.airs["kitchen"].always = "hang"
+        report = await house.reads.read_now(PLANT, LIVE, ignore)
+        assert tried(report) == [("kitchen", "timeout")] * 2
+        assert report.detail == "every route failed"

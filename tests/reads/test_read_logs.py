@@ -5,7 +5,7 @@ import time
 from random import Random
 
 import pytest
-from support.plant_house import LOG, PLANT, ROOMS, ignore, plant_house, tried
+from support.plant_house import LOG, PLANT, ROOMS, Notes, ignore, plant_house, tried
 
 from proxy_listener.reads import LogReport
 
@@ -111,3 +111,25 @@ async def test_a_gap_is_filled_by_itself():
         await asyncio.gather(task, return_exceptions=True)
         same([reading for reading in house.readings if reading.source == "history"], expected)
         assert float(house.notes["log-checked/C4:7C:8D:6A:00:01"]) >= now
+
+
+async def test_a_kill_during_a_download():
+    """What was fetched before a kill is not asked of the sensor again: the next download continues there."""
+    async with plant_house(ROOMS) as house:
+        sensor = house.sensors[PLANT]
+        sensor.fill_log(100, Random(5))
+        kept, asked = Notes(), []
+
+        def killed_after_40(step):
+            if step.done == 40:
+                kept.update(house.notes)
+
+        await house.reads.read_now(PLANT, LOG, killed_after_40)
+        house.notes = kept
+        house.readings = [reading for reading in house.readings if reading.source == "history"][:40]
+        house.start_reads()
+        report = await house.reads.read_now(PLANT, LOG, lambda step: asked.append(step.done))
+        assert report.log == LogReport(100, 60, 40, 0, True)
+        assert len(set(asked)) == 62  # none, the newest and with it all 40, and 60 more
+        logged = [reading for reading in house.readings if reading.source == "history"]
+        same(logged, log_of(sensor))
