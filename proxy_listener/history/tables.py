@@ -12,9 +12,17 @@ from proxy_listener.history.schema import Row
 from proxy_listener.history.writer import Batch
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.history import Reception
+from proxy_listener.model.rate import TokenBucket
 
 SEAL_WAITING = 2_000
 """Frames without a key that wait for the next commit, and recent ones whose copies are recognised."""
+
+SEAL_RATE, SEAL_BURST = 1 / 60, 5_000.0
+"""Frames without a key that one device may add, a second and at once: half of what is kept of it, and as many as a busy
+sensor sends. Forged frames do not push out the older ones."""
+
+SEAL_DEVICES = 4_096
+"""Devices whose frames are counted; beyond it the one counted for longest begins again."""
 
 
 class Tables:
@@ -27,6 +35,7 @@ class Tables:
         self._positions: dict[str, int] = dict(fetch(store.connection, "SELECT name, position FROM cursor"))
         self._admitted: dict[Address, float] = dict(fetch(store.connection, "SELECT mac, time FROM admitted"))
         self._recently_sealed: dict[tuple[Address, bytes], None] = {}
+        self._seal_rate: dict[Address, TokenBucket] = {}
         self._wake = wake
 
     @property
@@ -78,7 +87,7 @@ class Tables:
         """
         if (mac, data) in self._recently_sealed:
             return False
-        if len(self.pending.seal) >= SEAL_WAITING:
+        if len(self.pending.seal) >= SEAL_WAITING or not self._may_seal(mac, time):
             self.seal_lost += 1
             return True
         while len(self._recently_sealed) >= SEAL_WAITING:
@@ -87,6 +96,13 @@ class Tables:
         self.pending.seal.append(Sealed(0, mac, time, proxy, rssi, address_type, data, uuid))
         self._wake()
         return True
+
+    def _may_seal(self, mac: Address, time: float) -> bool:
+        if mac not in self._seal_rate:
+            if len(self._seal_rate) >= SEAL_DEVICES:
+                del self._seal_rate[next(iter(self._seal_rate))]
+            self._seal_rate[mac] = TokenBucket(SEAL_RATE, SEAL_BURST, time)
+        return self._seal_rate[mac].take(time)
 
     def unseal(self, mac: Address, ids: Iterable[int]) -> None:
         """Remove kept frames of a device, by their ids."""

@@ -60,6 +60,22 @@ async def test_frames_without_a_key_that_wait_for_a_commit_are_bounded(journal):
     assert (journal.sealed_counts, journal.sealed_lost) == ({MAC: SEAL_WAITING}, 7)
 
 
+async def test_forged_frames_do_not_push_out_what_is_kept_of_a_device(journal):
+    """R9: 300 genuine frames of a day, then 10,500 forged ones within 20 minutes, then genuine ones again."""
+    for number in range(300):
+        journal.tables.seal(MAC, T0 + 288 * number, "hall", -60, 0, b"genuine%d" % number, 0xFE95)
+    for number in range(10_500):
+        journal.tables.seal(MAC, T0 + 86_400 + number / 9, "hall", -60, 0, b"forged%d" % number, 0xFE95)
+        if number % 1000 == 0:
+            await journal.flush()
+    for number in range(300, 310):
+        journal.tables.seal(MAC, T0 + 90_000 + 288 * number, "hall", -60, 0, b"genuine%d" % number, 0xFE95)
+    await journal.flush()
+    kept = [frame.data async for frame in journal.reader.sealed(MAC)]
+    assert [data for data in kept if data.startswith(b"genuine")] == [b"genuine%d" % number for number in range(310)]
+    assert len(kept) + journal.sealed_lost == 310 + 10_500
+
+
 async def test_an_admission_counts_from_its_first_time(journal):
     """A device that is admitted twice is admitted once."""
     journal.tables.admit(MAC, 86_400.0 * 3 + 5)
