@@ -308,6 +308,7 @@ class Device:
                     now - route.heard,
                     route.frames / max(1, routes.frames),
                     route.address_type,
+                    routes.missed(route),
                 )
                 for proxy, route in routes
             ],

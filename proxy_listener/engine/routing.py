@@ -1,8 +1,8 @@
 """Which proxies hear a device, how well, and in which room it therefore is.
 
 What comes in: for one device, each copy that may count (proxy, RSSI, monotonic time, the frame's serial number). What
-goes out: per proxy a smoothed RSSI, when it last heard, how many frames it heard and how many no other proxy did; and
-the nearest proxy.
+goes out: per proxy a smoothed RSSI, when it last heard, how many frames it heard and how many no other proxy did, and
+what others heard since; and the nearest proxy.
 
 The nearest proxy changes only for a lead of 6 dB that lasted 20 s and three frames, or because it heard nothing for
 five minutes of what others heard. So the room of a sensor on a shelf does not change, and that of one that is carried
@@ -10,6 +10,7 @@ follows within half a minute. Silence of the device itself, or of a stalled prox
 """
 
 from collections.abc import Iterator
+from math import log10
 from typing import NamedTuple
 
 import attrs
@@ -28,6 +29,19 @@ SETTLE_SECONDS = 1.0
 """Until then not every room has delivered its copy of the first frame: firmware batches for 100 to 200 ms
 (docs/protocol/esphome-proxy.md#batching)."""
 
+BEAT_SECONDS = 1.0
+"""Packets of one second are one beat of the device: frames are repeated within it, and proxies deliver in batches."""
+
+OPEN_BEATS = 2
+"""Beats that a proxy may still deliver: the present one, and the one before where its network is slow."""
+
+LEAST_SHARE, MOST_SHARE = 0.05, 0.9
+"""Of a device's beats, as far as a proxy's record of them is believed."""
+
+MISSED_COST, MISSED_COST_LIMIT = 20.0, 60.0
+"""dB for each power of ten by which it is improbable that a proxy that still hears the device missed so many beats in a
+row. A proxy that heard nine of ten and misses three loses all 60, more than RSSI differs within a house."""
+
 UNKNOWN_RSSI = 0
 SILENCE = float("-inf")
 """dBm of a device that is not heard."""
@@ -42,7 +56,8 @@ FRAMES_IN_FLIGHT = 8
 @attrs.define(slots=True)
 class Route:
     """How one proxy hears one device. ``heard``: monotonic seconds; ``frames``: how many distinct ones it heard;
-    ``alone``: how many of these no other proxy heard.
+    ``alone``: how many of these no other proxy heard; ``beat``: the last one in which it heard the device;
+    ``beat_share``: the share of the device's beats in which it did, smoothed.
 
     Not frozen: a copy of a known frame, the most frequent thing there is, moves two numbers here.
     """
@@ -53,6 +68,8 @@ class Route:
     frames: int = 0
     alone: int = 0
     serial: int = 0
+    beat: int = 0
+    beat_share: float = 0.5
 
 
 class Counted(NamedTuple):
@@ -68,6 +85,8 @@ class Routes:
     """The routes of one device, and the nearest of its proxies."""
 
     __slots__ = (
+        "_beat",
+        "_beat_began",
         "_challenger",
         "_challenger_frames",
         "_challenger_heard",
@@ -83,6 +102,8 @@ class Routes:
         self.by_proxy: dict[str, Route] = {}
         self.frames = 0
         self.nearest: str | None = None
+        self._beat = 0
+        self._beat_began = SILENCE
         self._challenger: str | None = None
         self._challenger_heard = 0.0
         self._challenger_frames = 0
@@ -92,17 +113,24 @@ class Routes:
 
     def note(self, proxy: str, rssi: int, heard: float, serial: int, address_type: int) -> None:
         """A copy of the device's frame number ``serial`` came through ``proxy``; RSSI 0 is unknown."""
+        if heard - self._beat_began >= BEAT_SECONDS:
+            self._beat += 1
+            self._beat_began = heard
         route = self.by_proxy.get(proxy)
         if route is None:
             if rssi == UNKNOWN_RSSI:
                 return
             self._make_room()
-            route = self.by_proxy[proxy] = Route(rssi, heard, address_type)
+            route = self.by_proxy[proxy] = Route(rssi, heard, address_type, beat=self._beat)
             if self._first_heard is None:
                 self._first_heard = heard
         elif rssi != UNKNOWN_RSSI:
             route.rssi += SMOOTHING * (rssi - route.rssi)
         route.heard = heard
+        if route.beat != self._beat:
+            route.beat_share *= (1 - SMOOTHING) ** (self._beat - route.beat)
+            route.beat_share += SMOOTHING
+            route.beat = self._beat
         if serial > route.serial:
             self._count(route, serial)
 
@@ -118,6 +146,17 @@ class Routes:
                 del self._only[next(iter(self._only))]
         elif (first := self._only.pop(serial, None)) is not None:
             first.alone -= 1
+
+    def missed(self, route: Route) -> float:
+        """What it costs a proxy, in dB, that others heard the device since it last did.
+
+        The age of a route in units of the device's own pace: silence of the device costs nothing.
+        """
+        beats = self._beat - route.beat - OPEN_BEATS
+        if beats <= 0:
+            return 0.0
+        share = min(MOST_SHARE, max(LEAST_SHARE, route.beat_share))
+        return min(MISSED_COST_LIMIT, -MISSED_COST * beats * log10(1 - share))
 
     def counted(self) -> list[Counted]:
         """What each proxy heard since the last call, for the record of hearing; also those that missed it all."""

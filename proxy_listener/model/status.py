@@ -93,6 +93,7 @@ class Heard:
     age: float  # seconds since last heard
     share: float  # of the device's frames that this proxy heard, 0..1
     address_type: int
+    missed: float = attrs.field(default=0.0, metadata=INTERNAL)  # dB for what others heard since, and this one did not
 
 
 @attrs.frozen

@@ -110,7 +110,7 @@ def _well_heard(
 ) -> bool:
     """Whether a proxy that may read the device, free or not, has just heard it well."""
     fresh = [
-        (one.rssi, one.age)
+        (one.rssi - one.missed, one.age)
         for one in heard
         if one.age <= JUST_HEARD and one.proxy in proxies and able(proxies[one.proxy], entry)
     ]

@@ -33,7 +33,7 @@ class Candidate:
 
     ``busy``: eligible, but not now. ``standing``: 0 preferred, 1, 2 avoided, 3 hung lately; it comes before the
     score. ``rssi``: smoothed, dBm, None if it has not heard the device. ``failures``: recent ones with this device,
-    decaying. ``round_trip``: seconds that the proxy takes to answer.
+    decaying. ``missed``: dB for what others heard since. ``round_trip``: seconds that the proxy takes to answer.
     """
 
     proxy: str
@@ -50,6 +50,7 @@ class Candidate:
     slots_limit: int | None
     failures: float
     reason: str
+    missed: float = attrs.field(default=0.0, metadata=INTERNAL)
     round_trip: float = attrs.field(default=0.0, metadata=INTERNAL)
 
 
@@ -172,7 +173,7 @@ def _candidate(proxy: ProxyStatus, heard: Heard | None, situation: Situation) ->
         busy=bool(busy),
         chosen=False,
         standing=_standing(proxy.name, situation),
-        score=None if heard is None else heard.rssi - min(failures * FAILURE_COST, FAILURE_COST_LIMIT),
+        score=None if heard is None else heard.rssi - heard.missed - min(failures * FAILURE_COST, FAILURE_COST_LIMIT),
         rssi=None if heard is None else heard.rssi,
         heard_age=None if heard is None else heard.age,
         address_type=PUBLIC if heard is None else heard.address_type,
@@ -180,6 +181,7 @@ def _candidate(proxy: ProxyStatus, heard: Heard | None, situation: Situation) ->
         slots_limit=proxy.slots_limit,
         failures=failures,
         reason=out or busy,
+        missed=0.0 if heard is None else heard.missed,
         round_trip=proxy.round_trip,
     )
 
@@ -253,6 +255,8 @@ def _explained(candidate: Candidate, winner: Candidate | None, waiting: Candidat
         parts.append("worth waiting for a short while")
     elif (first := winner or waiting) is not None:
         parts.append(_behind(candidate, first))
+    if candidate.missed >= 1.0:
+        parts.append(f"others heard it since, which costs {candidate.missed:.0f} dB")
     if candidate.failures >= 0.1:
         cost = min(candidate.failures * FAILURE_COST, FAILURE_COST_LIMIT)
         parts.append(f"recent failures here cost {cost:.0f} dB")

@@ -2,10 +2,11 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.engine.routing import Routes
+from proxy_listener.engine.routing import MISSED_COST_LIMIT, Routes
 
 
 def hear(routes: Routes, serial: int, now: float, levels: dict[str, int]) -> bool:
@@ -131,3 +132,45 @@ def test_an_unknown_rssi_moves_no_average_and_makes_no_route():
     routes.note("hall", 0, 2.0, 1, 0)
     assert routes.by_proxy["hall"].rssi == -70
     assert routes.by_proxy["hall"].heard == 2.0
+
+
+def missed(routes, proxy):
+    return routes.missed(routes.by_proxy[proxy])
+
+
+@pytest.mark.parametrize("pace", [1.0, 10.0, 300.0])
+@pytest.mark.parametrize("copies", [1, 20])
+def test_a_proxy_that_misses_what_others_hear_is_behind_any_signal(pace, copies):
+    """Ten packets after the strong proxy lost the device it costs 60 dB, whatever the pace, also of repeated frames."""
+    routes = Routes()
+    for packet in range(60):
+        hear(routes, packet // copies + 1, packet * pace, {"near": -50, "far": -85})
+    assert missed(routes, "near") == 0.0
+    for packet in range(60, 70):
+        hear(routes, packet // copies + 1, packet * pace, {"far": -85})
+    assert missed(routes, "near") == MISSED_COST_LIMIT > -50 + 85
+    assert missed(routes, "far") == 0.0
+    hear(routes, 100, 100 * pace, {"near": -70, "far": -85})
+    assert missed(routes, "near") == 0.0
+
+
+def test_silence_of_the_device_costs_nothing():
+    """However long the device is silent, no proxy is behind; and a burst within a second is one beat."""
+    routes = Routes()
+    for packet in range(30):
+        hear(routes, packet + 1, packet * 1.0, {"near": -50, "far": -85})
+    for packet in range(20):
+        hear(routes, packet + 31, 10_000.0 + packet * 0.01, {"far": -85})
+    assert missed(routes, "near") == 0.0
+
+
+def test_a_proxy_that_hears_one_packet_in_five():
+    """A few missed packets cost it little, because that is how it hears the device; a hundred cost it everything."""
+    routes = Routes()
+    for packet in range(200):
+        levels = {"near": -60, "far": -92} if packet % 5 == 0 else {"near": -60}
+        hear(routes, packet + 1, float(packet), levels)
+    assert 0.0 < missed(routes, "far") < 15.0
+    for packet in range(200, 300):
+        hear(routes, packet + 1, float(packet), {"near": -60})
+    assert missed(routes, "far") == MISSED_COST_LIMIT

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.ranked import proxy
 
+from proxy_listener.engine.routing import Routes
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import Heard, ProxyState
 from proxy_listener.model.timing import DAY
@@ -250,3 +251,20 @@ def test_a_distrusted_proxy_reads_nothing():
     ranked = rank(around(three(), THREE, failures=failures, settings=DeviceSettings(MAC + 1)))
     assert chosen(ranked).proxy == "hall"
     assert reasons(ranked)["kitchen"] == "not used for reads for an hour: it listed too much"
+
+
+@pytest.mark.parametrize("seconds", [10, 30, 60])
+def test_a_plant_that_moved_away_from_the_best_proxy(seconds):
+    """Ten to sixty seconds after the best proxy lost the plant, the one that hears it each second is chosen."""
+    routes = Routes()
+    for second in range(120 + seconds):
+        for name, level in {"kitchen": -45, "hall": -88}.items():
+            if name == "hall" or second < 120:
+                routes.note(name, level, float(second), second // 5 + 1, 0)
+    now = 119.0 + seconds
+    around_it = [
+        attrs.evolve(heard(name, route.rssi, now - route.heard), missed=routes.missed(route)) for name, route in routes
+    ]
+    ranked = rank(attrs.evolve(around(three(), {}), heard=around_it))
+    assert chosen(ranked).proxy == "hall"
+    assert "others heard it since, which costs 60 dB" in reasons(ranked)["kitchen"]
