@@ -19,16 +19,16 @@ the highest counter accepted; at or below it a frame is late, unless the device 
 where no proxy heard it: these look alike, and a wrong answer costs more for a lock than for a button. So when a counter
 below ``hi`` becomes ``hi`` depends on the kind of device (:class:`Restart`):
 
-==========  =====================================================  ====================================================
+=========== ====================================================== ====================================================
 device      counter below 256                                      other counter
-==========  =====================================================  ====================================================
-button      at once, if ``hi`` was silent for 10 s and no proxy's  as other devices
+=========== ====================================================== ====================================================
+with events at once, if ``hi`` was silent for 10 s and no proxy's  as other devices
             delay explains the frame
 lock,       as other devices                                       ``hi`` silent for 120 s, and a frame 30 min after
 door, leak                                                         the first of the rising counters
 other       ``hi`` silent for 120 s, and the second of two rising  the same
             counters, not in one burst (a stalled proxy's backlog)
-==========  =====================================================  ====================================================
+=========== ====================================================== ====================================================
 
 **Plain and legacy frames.** A counter of eight bits comes round in nine minutes, so identity is (counter, body), and
 lasts for 300 s after the frame was last heard. Anyone can send such a frame with any counter, so the time of hearing
@@ -185,7 +185,7 @@ class Restart(NamedTuple):
     shown: float
 
 
-BUTTON_RESTART = Restart(at_once=True, shown=RESTART_SPACING)
+EVENT_RESTART = Restart(at_once=True, shown=RESTART_SPACING)
 STRICT_RESTART = Restart(at_once=False, shown=RESTART_SHOWN)
 USUAL_RESTART = Restart(at_once=False, shown=RESTART_SPACING)
 """A press that does not fire is worse than an old one that does; of a lock it is the other way round."""

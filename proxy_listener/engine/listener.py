@@ -61,7 +61,7 @@ _NOT_OURS, _REPEAT = int(NOT_OURS), int(REPEAT)
 
 NO_QUANTITIES: frozenset[str] = frozenset()
 
-ONCE = frozenset({"mass", "impedance", "stabilized", "weighing"})
+ONCE = frozenset({"mass", "mass_non_stabilized", "impedance", "stabilized", "weighing"})
 """Quantities of a weighing, which happens once: a scale that goes on sending it makes no further one."""
 
 
@@ -200,9 +200,7 @@ class Listener:
         else:
             device.failed_tags = device.failed_tags or FailedTags(heard)
             device.failed_tags.count(proxy, heard, payload, len(keys), expected=device.expects(frame, keys))
-            if device.key_failed(heard):
-                self.devices.notify("key_wrong", device)
-            return Outcome.WRONG_BINDKEY
+            return self._wrong(device, heard)
         if device.key_verified(key.id, heard):
             self.devices.notify("key_verified", device)
         found = form.read(body, frame.model, True)
@@ -222,13 +220,18 @@ class Listener:
         """Why a frame is not tried, where tags failed before."""
         proxy, _, _, _, _, _, heard = advert
         if tags.failed(payload, heard):
-            return Outcome.WRONG_BINDKEY
+            return self._wrong(device, heard)
         if not tags.exhausted(proxy, heard, payload, expected=device.expects(frame, keys)):
             return None
         device.tags_guessed()
         if tags.report_due(heard):
             self.devices.notify("guessing", device, proxy)
         return Outcome.GUESSING
+
+    def _wrong(self, device: Device, heard: float) -> Outcome:
+        if device.key_failed(heard):
+            self.devices.notify("key_wrong", device)
+        return Outcome.WRONG_BINDKEY
 
     def _keep(self, device: Device, advert: Advert, model: Model, uuid: int, payload: bytes) -> Outcome:
         """An encrypted frame of a device without a bindkey is kept until there is one."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from proxy_listener.engine.dedup import BUTTON_RESTART, STRICT_RESTART, USUAL_RESTART, Restart
+from proxy_listener.engine.dedup import EVENT_RESTART, STRICT_RESTART, USUAL_RESTART, Restart
 from proxy_listener.formats.layout import Found
 from proxy_listener.model.models import Model
 from proxy_listener.model.rate import TokenBucket
@@ -97,17 +97,25 @@ class FailedTags:
 
 GUARDS = frozenset(
     {
-        *("antilock", "armed", "childlock", "device_forcibly_removed", "door", "door_left_open", "dull_bolt", "error"),
-        *("fingerprint", "gas", "key_id", "latch", "lock", "lock_method", "opening", "square_bolt"),
-        *("bottom_submersion", "moisture", "smoke", "top_splash"),
+        *("antilock", "armed", "childlock", "device_forcibly_removed", "door", "door_left_open", "door_stuck"),
+        *(
+            "dull_bolt",
+            "error",
+            "fingerprint",
+            "key_id",
+            "knock_on_the_door",
+            "latch",
+            "lock",
+            "lock_method",
+            "opening",
+        ),
+        *("pry_the_door", "square_bolt", "bottom_submersion", "gas", "moisture", "smoke", "top_splash"),
     }
 )
 """Quantities and kinds of events of locks, doors, and sensors of leaks, smoke and gas."""
 
 _GUARD_KIND = re.compile(r"\b(lock|door|safe|leak|flood|smoke|gas)\b", re.IGNORECASE)
 """Of a model whose quantities are not known beforehand, its kind says it."""
-
-_PRESSED = ("button", "cube", "dimmer")
 
 
 def restart_of(model: Model, found: Found) -> Restart:
@@ -117,8 +125,8 @@ def restart_of(model: Model, found: Found) -> Restart:
     names = {*events, *values, *(quantity.name for quantity in model.quantities)}
     if not names.isdisjoint(GUARDS) or _GUARD_KIND.search(model.kind):
         return STRICT_RESTART
-    if model.buttons is not None or any(event.startswith(_PRESSED) for event in events):
-        return BUTTON_RESTART
+    if model.buttons is not None or events:
+        return EVENT_RESTART
     return USUAL_RESTART
 
 

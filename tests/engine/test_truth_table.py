@@ -5,6 +5,7 @@ Frames are built and encrypted by ``simulator/frames.py``; time is an argument; 
 
 import struct
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 from support.listening import MAC, Air
@@ -21,7 +22,8 @@ NEW_KEY = "00112233445566778899aabbccddeeff"
 LEGACY_KEY = "b853075158487ca39a5b5ea9"
 LYWSD03MMC, LYWSDCGQ, YLKG07YL = 0x055B, 0x01AA, 0x03B6
 BUTTON = frames.obj(0x4E0C, b"")
-XMWXKG01LM = 0x2387
+XMWXKG01LM, DOOR = 0x2387, 0x098B
+OPEN, CLOSED = frames.obj(0x1019, b"\x00"), frames.obj(0x1019, b"\x01")
 
 
 def keyed(*keys: str, mac: int = MAC, **more) -> DeviceSettings:
@@ -155,6 +157,7 @@ def test_11_an_old_frame_that_no_proxy_heard_is_late():
 
 @pytest.mark.parametrize("first", [1, 3000])
 def test_12_after_a_restart_every_frame_is_kept_and_the_state_moves_from_the_second(first):
+    """Of a device without events: the first frame after the restart is late, the second is new."""
     air = Air(keyed())
     air.say(sealed(5000, 300))
     outcomes = [air.say(sealed(first + step, 200 + step), after=after) for step, after in enumerate((130.0, 3.0, 3.0))]
@@ -177,6 +180,44 @@ def test_12b_the_backlog_of_a_stalled_proxy_is_not_a_restart():
     assert air.status().counter == 1000
 
 
+@pytest.mark.parametrize("silence", [10.0, 30.0, 3600.0])
+def test_12c_a_buttons_low_counter_is_a_restart_by_its_first_frame(silence):
+    """Its events fire from the first one on; the counter of before is newer again."""
+    air = Air(keyed())
+    air.say(sealed(5000, product=XMWXKG01LM, objects=BUTTON))
+    for counter, after in ((1, silence), (2, 1.0), (3, 1.0), (5001, 1.0)):
+        assert air.say(sealed(counter, product=XMWXKG01LM, objects=BUTTON), after=after) is Outcome.DECODED
+    assert all(reading.fires for reading in air.readings)
+
+
+@pytest.mark.parametrize(
+    ("before", "counter", "after"),
+    [
+        pytest.param([5000], 1, 9.0, id="nobody-changes-a-battery-so-fast"),
+        pytest.param([5000], 256, 60.0, id="not-low"),
+        pytest.param([2, 3], 1, 60.0, id="a-proxy-may-have-delayed-it"),
+    ],
+)
+def test_12c_a_buttons_lower_counter_is_late_where_order_proves_it_or_it_is_not_low(before, counter, after):
+    """It goes to history and fires nothing."""
+    air = Air(keyed())
+    for known in before:
+        air.say(sealed(known, product=XMWXKG01LM, objects=BUTTON), after=1)
+    assert air.say(sealed(counter, product=XMWXKG01LM, objects=BUTTON), after=after) is Outcome.LATE
+    assert not air.readings[-1].fires
+
+
+@pytest.mark.parametrize(("first", "step", "late"), [(3000, 600.0, 3), (3000, 100.0, 18), (1, 100.0, 1)])
+def test_12d_a_door_that_restarted_at_random_is_believed_after_half_an_hour(first, step, late):
+    """Below 256 the second frame is believed, as with other devices. No frame is lost."""
+    air = Air(keyed())
+    air.say(sealed(5000, product=DOOR, objects=CLOSED))
+    air.now += 120.0
+    outcomes = [air.say(sealed(first + n, product=DOOR, objects=OPEN), after=step) for n in range(24)]
+    assert outcomes == [Outcome.LATE] * late + [Outcome.DECODED] * (24 - late)
+    assert air.status().values["opening"][0] is True
+
+
 def test_13_a_restart_above_the_highest_counter_is_a_newer_frame():
     """A device that restarts with a higher counter needs no detection of the restart."""
     air = Air(keyed())
@@ -185,6 +226,7 @@ def test_13_a_restart_above_the_highest_counter_is_a_newer_frame():
 
 
 def test_14_replays_during_a_restart_are_rejected_and_the_restart_is_detected():
+    """Ten recorded frames between any two genuine ones do not delay the restart."""
     air = Air(keyed())
     old = [sealed(counter, 300) for counter in range(4900, 5001)]
     for frame in old:
@@ -212,6 +254,7 @@ def test_15_and_16_after_a_restart_old_frames_are_replays_and_the_counter_may_cl
 
 
 def test_17_a_restart_below_1024_loses_no_frame():
+    """Where the counters of before and after the restart are near each other, all are readings."""
     air = Air(keyed())
     air.say(sealed(900))
     for counter in (1, 2, 3):
@@ -230,6 +273,7 @@ def test_19_a_bad_tag_changes_nothing():
 
 
 def test_20_a_flood_of_forged_frames_is_rate_limited_and_reported_once():
+    """Other proxies hear on meanwhile, and the flooded one does as soon as the flood is over."""
     air = Air(keyed())
     air.say(sealed(1000))
     seen = {air.say(sealed(5000 + n, key=NEW_KEY), proxy="attic", after=0.0001) for n in range(2000)}
@@ -282,6 +326,7 @@ def test_25_the_old_key_works_beside_the_new_one_and_retires_a_day_after_it():
 
 
 def test_26_a_wrong_key_is_reported_once_after_twenty_failures_over_ten_minutes():
+    """A key that never verified: nineteen failures do not suffice."""
     air = Air(keyed())
     for n in range(19):
         air.say(sealed(n, key=NEW_KEY), after=30)
@@ -290,6 +335,22 @@ def test_26_a_wrong_key_is_reported_once_after_twenty_failures_over_ten_minutes(
         air.say(sealed(n, key=NEW_KEY), after=30)
     assert air.status().key is KeyState.WRONG
     assert [notice.kind for notice in air.notices] == ["key_wrong"]
+
+
+@pytest.mark.parametrize(
+    ("product", "objects", "hours"),
+    [(LYWSD03MMC, frames.obj(0x1004, b"\xd7\x00"), 2), (DOOR, OPEN, 24)],
+    ids=["speaks often", "sleepy"],
+)
+def test_26c_a_key_that_verified_is_doubted_after_a_longer_time(product, objects, hours):
+    """Twice the normal silence, or a day: failures of less time may be forged."""
+    air = Air(keyed())
+    air.say(sealed(1, product=product, objects=objects))
+    for n in range(hours * 60):
+        air.say(sealed(n, key=NEW_KEY), after=60)
+    assert air.status().key is KeyState.VERIFIED
+    air.say(sealed(5000, key=NEW_KEY), after=60)
+    assert air.status().key is KeyState.WRONG
 
 
 def test_26b_one_good_frame_between_damaged_ones_keeps_the_key_good():
@@ -364,13 +425,37 @@ def test_33_a_header_only_frame_does_not_hide_the_object_frame_with_the_same_cou
     assert air.say(plain(7)) is Outcome.DECODED
 
 
-def test_34_a_plain_device_that_restarts_keeps_its_values_and_moves_the_state_within_300_seconds():
+@pytest.mark.parametrize("last", [10, 110, 200])
+def test_34_a_plain_device_that_restarts_moves_the_state_at_once(last):
+    """Its frames are new, wherever its counter was."""
     air = Air()
-    for counter in range(100, 110):
+    for counter in range(last, last + 10):
         air.say(plain(counter, 300), after=2)
-    for counter in range(200):
-        assert air.say(plain(counter, 50 + counter), after=2) in {Outcome.DECODED, Outcome.LATE}
-    assert air.status().values["temperature"][0] == 24.9
+    air.now += 10.0
+    for counter in range(20):
+        assert air.say(plain(counter, 250 + counter), after=2) is Outcome.DECODED
+        assert air.status().values["temperature"][0] == (250 + counter) / 10
+
+
+def test_34b_a_forged_counter_far_ahead_makes_no_genuine_frame_late():
+    """The frames that follow are new, and move the state."""
+    air = Air()
+    air.say(plain(10, 203))
+    air.say(plain(130, 203), after=1)
+    for counter in range(11, 60):
+        assert air.say(plain(counter, 200 + counter), after=6) is Outcome.DECODED
+        assert air.status().values["temperature"][0] == (200 + counter) / 10
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_36_a_plain_devices_unchanged_value_is_a_row_every_fifteen_minutes(step):
+    """Its counter stands still, or comes round in 256 s: the history has no gap in which the device was heard."""
+    air = Air()
+    seconds = range(7200)
+    rows = [second for second in seconds if air.say(plain(second * step % 256), after=1.0) is Outcome.DECODED]
+    assert max(later - row for row, later in pairwise([*rows, 7200])) <= 900
+    assert len(rows) < 7200 / 2
+    assert air.devices.by_address[MAC].heard == air.now
 
 
 def test_35_a_counter_that_does_not_move_makes_a_returning_value_a_repeat_within_300_seconds():

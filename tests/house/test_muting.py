@@ -140,16 +140,6 @@ def test_recordings_that_no_proxy_heard_neither_fire_nor_move_a_guard(product, o
     assert restarted or air.status().values == live
 
 
-def test_a_door_that_restarted_at_random_is_believed_after_half_an_hour():
-    """It is not locked out: the first frame half an hour after its first one moves the state."""
-    air = Air(keyed())
-    air.say(sealed(5000, frames.obj(0x1019, b"\x01"), DOOR))
-    air.now += 300.0
-    outcomes = [air.say(sealed(3000 + n, frames.obj(0x1019, b"\x00"), DOOR), after=300) for n in range(9)]
-    assert outcomes == [Outcome.LATE] * 6 + [Outcome.DECODED] * 3
-    assert air.status().values["opening"][0] is True
-
-
 def pressed_under_attack(rate: float, presses: int, counters: str, sent: int = 1) -> int:
     """How many presses come while all rooms hear ``rate`` wrong tags a second, each frame ``sent`` times. A press is
     sent five times in 0.3 s; one in three copies is lost. The flood begins two seconds before each press.
