@@ -81,7 +81,8 @@ def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int, 
         for line in result.lines():
             click.echo(line, err=True)
         if options.state is not None:
-            click.echo(f"Kept in {state}. Look at it with: proxy-listener run -c {state}/devices.toml --state {state}")
+            words = f"Kept in {state}. Look at it with: proxy-listener run -c {state}/devices.toml --state {state}"
+            click.echo(words, err=True)
     if not result.comparison.perfect:
         sys.exit(FAILED)
 
