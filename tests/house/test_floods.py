@@ -4,17 +4,15 @@ The flooding proxy is benched and reported; nothing of what the others heard is 
 """
 
 import asyncio
-import os
 import signal
 import sqlite3
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
 import tomlkit
+from support.processes import peak, program
 from support.service_house import PATIENCE, until
 
 from proxy_listener.history import Journal
@@ -43,21 +41,6 @@ class Run:
             self.log += line
             if "proxy is benched" in line and "proxy=rogue" in line:
                 benched.set()
-
-
-@asynccontextmanager
-async def program(*words: object, **pipes) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    process = await asyncio.create_subprocess_exec(sys.executable, *map(str, words), env=environment, **pipes)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def flooded(directory: Path, manner: str, rooms: int, seconds: float = 0.0) -> Run:
@@ -94,12 +77,6 @@ async def flooded(directory: Path, manner: str, rooms: int, seconds: float = 0.0
 def stored(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT count(*) FROM reading").fetchone()[0]
-
-
-def peak(pid: int) -> int:
-    """The most resident memory that a process ever had, MB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
 
 
 def held(run: Run) -> None:
