@@ -18,6 +18,7 @@ from support.service_house import (
     take,
     write_configuration,
 )
+from support.terminal import on_terminal
 
 from proxy_listener.config import Config, load
 from proxy_listener.history import Journal
@@ -146,6 +147,17 @@ async def test_run_prints_json_lines_and_ends_cleanly_on_sigterm(tmp_path):
     assert "Traceback" not in errors
     secrets = [device.bindkey.reveal() for device in house.devices if device.bindkey]
     assert not any(secret in errors for secret in [*secrets, house.noise_psk.reveal()])
+
+
+async def test_run_on_a_terminal_shows_values_and_no_json_lines_also_after_a_reload(tmp_path):
+    async with standing_house() as house:
+        path = write_configuration(tmp_path / "devices.toml", house)
+        async with on_terminal("run", "-c", path, "--state", tmp_path / "state") as terminal:
+            await terminal.until(r"\d °C")
+            terminal.process.send_signal(signal.SIGHUP)
+            await terminal.until(r"was read again(?s:.*)\d °C(?s:.*)\d °C")
+            assert '"mac"' not in terminal.text
+            assert await terminal.interrupt() == 0
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])

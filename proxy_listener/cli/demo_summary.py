@@ -62,14 +62,14 @@ class DemoResult:
         c = self.comparison
         if c.perfect:
             return "Every frame that any room heard became one reading." if c.heard else "No room heard a frame."
-        parts = [(len(c.lost), "heard without a reading"), (len(c.twice), "read twice")]
-        parts.append((len(c.false), "readings of nothing on air"))
+        parts = [(len(c.lost), "heard without a reading"), (len(c.twice), "counted twice")]
+        parts.append((len(c.false), "readings without a frame"))
         return "Not every frame became one reading: " + ", ".join(f"{n} {words}" for n, words in parts if n) + "."
 
     def _wrong(self) -> Iterator[str]:
         for frame in self.comparison.lost[:NAMED]:
             yield f"  without a reading: {frame.mac:012X} counter {frame.counter} {dict(frame.values)}"
         for reading in self.comparison.twice[:NAMED]:
-            yield f"  read twice: {reading.name} counter {reading.counter} {dict(reading.values)}"
+            yield f"  counted twice: {reading.name} counter {reading.counter} {dict(reading.values)}"
         for reading in self.comparison.false[:NAMED]:
-            yield f"  of nothing on air: {reading.name} counter {reading.counter} {dict(reading.values)}"
+            yield f"  without a frame: {reading.name} counter {reading.counter} {dict(reading.values)}"

@@ -67,9 +67,11 @@ class Screen:
     head: Sequence[str] = ()
     notes: Sequence[str] = ()
     devices: Sequence[Mapping[str, Any]] = ()
+    begun: bool = False  # it was drawn before
 
     def draw(self) -> None:
         """Draw it as it is now."""
+        self.begun = True
         self.live.update(self.drawn(self.live.console.width, self.live.console.height), refresh=True)
 
     def drawn(self, width: int, height: int) -> "Group":
@@ -121,7 +123,8 @@ def live_screen(options: Options, log: LogLines | None = None) -> Iterator[Scree
             yield screen
         finally:
             screen.log = None
-            screen.draw()
+            if screen.begun:
+                screen.draw()
             if log is not None:
                 options.start_logs()
 

@@ -21,7 +21,7 @@ GOOD = Comparison(frames=9, heard=8, readings=8, lost=(), twice=(), false=())
         ({"lost": (FRAME,)}, "Not every frame became one reading: 1 heard without a reading."),
         (
             {"twice": (reading(1), reading(2)), "false": (reading(3),)},
-            "Not every frame became one reading: 2 read twice, 1 readings of nothing on air.",
+            "Not every frame became one reading: 2 counted twice, 1 readings without a frame.",
         ),
     ],
 )

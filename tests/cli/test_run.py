@@ -8,6 +8,8 @@ import sys
 import pytest
 from support.terminal import on_terminal
 
+from proxy_listener.state import single_instance
+
 pytestmark = pytest.mark.mdns("listed")
 
 
@@ -37,3 +39,11 @@ async def test_run_on_a_terminal_shows_the_table_with_the_log_below_and_leaves_t
         )
         assert await terminal.interrupt() == 0
         assert re.search(r"\d{4}-\d\d-\d\dT\S+Z info +stopped\n$", terminal.text)
+
+
+async def test_a_second_run_on_a_terminal_shows_why_it_ends_and_no_table(config_file, tmp_path):
+    with single_instance(tmp_path / "state"):
+        async with on_terminal("run", "-c", config_file, "--state", tmp_path / "state") as terminal:
+            await terminal.until("already runs with the state directory")
+            assert await terminal.process.wait() == 1
+            assert "values" not in terminal.text

@@ -70,7 +70,7 @@ async def service_with_a_plant(directory):
         path.write_text(tomlkit.dumps(document))
         path.chmod(0o600)
         async with service(load(path), directory / "state") as running:
-            await until(lambda: running.journal.reader.latest(PLANT).keys() >= {"temperature", "moisture"})
+            await until(lambda: running.journal.reader.latest(PLANT).keys() >= {"temperature"})
             await broker.until(1, "/device/")
             yield Running(directory / "state", f"http://{listen}/", broker, lines)
 
