@@ -42,8 +42,8 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
     "key_wrong": (
         "warning",
         (
-            "wrong bindkey, or forged frames in its name: the key changes whenever the device is added to the Xiaomi app "
-            "again; get the new one and enter it"
+            "wrong bindkey, or forged frames in its name: the key changes whenever the device is added to the Xiaomi "
+            "app again; get the new one and enter it"
         ),
     ),
     "key_missing": ("warning", "sends encrypted frames and has no bindkey; they are kept until it is entered"),
