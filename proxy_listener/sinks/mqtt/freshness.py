@@ -27,4 +27,4 @@ def intervals_of(device: DeviceStatus) -> tuple[float | None, float | None]:
     for, and its values come by reads only.
     """
     by_air = None if device.sleepy or (device.readable and not device.advertises) else device.interval
-    return by_air, device.read_interval
+    return by_air or None, device.read_interval  # the interval of an unknown model is 0

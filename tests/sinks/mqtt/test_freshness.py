@@ -32,3 +32,4 @@ def test_the_ways_of_a_device() -> None:
     assert intervals_of(device(**plant)) == (900.0, DAY)
     assert intervals_of(device(interval=3600.0, advertises=False)) == (3600.0, None)
     assert intervals_of(device(sleepy=True)) == (None, None)
+    assert intervals_of(device(model="", product=None, interval=0.0)) == (None, None)
