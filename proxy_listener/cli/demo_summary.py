@@ -6,11 +6,18 @@ from typing import Any
 import attrs
 
 from proxy_listener.cli.output import cell
-from proxy_listener.cli.rows import counts_in_words, values_in_words
+from proxy_listener.cli.rows import values_in_words
 from proxy_listener.simulator.comparison import Comparison
 
 NAMED = 5
 """Frames and readings that are named where something is wrong."""
+
+OTHERS = {
+    "empty": "frames without a value, which say that a device is there",
+    "not_admitted": "frames of a neighbour's sensor, which is in no list",
+    "no_bindkey": "frames of a neighbour's sensor, kept until somebody enters its key",
+}
+"""Outcomes of a simulated house, in words."""
 
 READ_FIRST = ("battery",)
 """Quantities that only a read brings: they are shown first."""
@@ -50,9 +57,9 @@ class DemoResult:
         del counts["decoded"]
         yield f"{c.readings:>7} frames became a reading, of {c.frames} on air and {c.heard} heard in a room"
         yield f"{counts.pop('repeat'):>7} further copies of these frames"
-        others = {outcome: count for outcome, count in counts.items() if count}
-        if others:
-            yield f"{sum(others.values()):>7} others: {counts_in_words(others)}"
+        for outcome, count in counts.items():
+            if count:
+                yield f"{count:>7} {OTHERS.get(outcome, outcome.replace('_', ' '))}"
         yield f"{len(self.reads):>7} read over a connection" + (f": {', '.join(self.reads)}" if self.reads else "")
         yield from self._wrong()
         yield self.sentence()
