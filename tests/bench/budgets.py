@@ -37,10 +37,15 @@ class Budget:
 
 
 BUDGETS = (
-    Budget("real / count-only", "whole process at real rates, beside count-only aioesphomeapi", 0.4, "x"),
+    Budget("real / count-only", "whole process at real rates, beside count-only aioesphomeapi", 0.9, "x"),
     Budget("HA stack / real", "whole process at real rates, times less than the HA stack", 3.0, "x", least=True),
-    Budget("latency p99", "p99 from the air to the committed reading", 0.350, "s"),
-    Budget("HA stack / saturated", "saturated, in-process: times the HA stack's throughput", 4.0, "x", least=True),
+    Budget("latency p99", "p99 from the air to the committed flag or event", 0.350, "s"),
+    Budget("latency of values p99", "p99 from the air to the committed value, [history] commit included", 2.350, "s"),
+    Budget("written, 10/s of 100 devices", "written to the disk for each reading, 10/s", 1.5, "KiB"),
+    Budget("folded, 10/s of 100 devices", "the same with the fold", 1.5, "KiB"),
+    Budget("written, 1/s of 20 devices", "written to the disk for each reading, 1/s", 6.0, "KiB"),
+    Budget("folded, 1/s of 20 devices", "the same with the fold", 6.0, "KiB"),
+    Budget("HA stack / saturated", "saturated, in-process: times the HA stack's throughput", 3.0, "x", least=True),
     Budget("encrypted frame", "decoding an encrypted frame", 2.5, "us"),
     Budget("plain frame", "decoding a plain frame", 1.0, "us"),
     Budget("foreign advertisement", "letting a foreign advertisement go", 0.35, "us"),
@@ -51,9 +56,11 @@ BUDGETS = (
     Budget("500 connects", "500 Noise connects, CPU", 1.0, "s"),
     Budget("rss", "50 proxies, 100 devices: memory", 65.0, "MB"),
     Budget("first subscription", "start to first subscription", 1.5, "s"),
-    Budget("idle", "idle, 50 proxies: share of a core", 0.5, "%"),
+    Budget("idle", "idle, 50 proxies: share of a core", 0.15, "%"),
     Budget("strangers rss", "100,000 random addresses: more memory", 1.0, "MB"),
-    Budget("flat over proxies", "cost per advertisement: dearest / cheapest number of proxies", 1.2, "x"),
+    Budget(
+        "more proxies", "cost per advertisement: most it rises from one number of proxies to a greater one", 1.2, "x"
+    ),
     Budget("flat over devices", "cost per advertisement: dearest / cheapest number of devices", 1.2, "x"),
 )
 

@@ -2,6 +2,7 @@
 
 import budgets
 import costs
+import disk
 import pytest
 from mix import FIRST, Mix, air
 from rounds import COUNTING, OURS, play
@@ -31,6 +32,11 @@ def test_each_frame_is_found_once_and_nothing_is_lost():
     # Decoding, history and all, it costs about what counting alone does; the limit leaves room for a machine on which
     # everything else runs at the same time, and for so few advertisements.
     assert ours.cost < 4 * counted.cost
+
+
+def test_a_reading_costs_the_card_little():
+    """A count of bytes, not a time: with the fold, at 10/s of 100 devices."""
+    assert 0.2 < disk.written(10.0, 100) < 2.0
 
 
 def test_what_is_most_frequent_costs_least():
