@@ -8,7 +8,8 @@ What earlier sessions proved is kept in ``proxies.json`` in the state directory:
 
     {"bound": {"kitchen-proxy": "A0:B1:C2:D3:E4:F5"},       entry's name -> the first MAC that proved the key
      "encrypted": ["A0:B1:C2:D3:E4:F5"],                     completed a Noise handshake: never plaintext again
-     "not_proxies": {"11:22:33:44:55:66": "2026.10.0/1a2b"}} asked, and no proxy as long as this firmware runs there
+     "not_proxies": {"11:22:33:44:55:66": "2026.10.0/1a2b"}, asked, and no proxy as long as this firmware runs there
+     "running": false}                                       true: a run goes on, or did not end cleanly
 """
 
 import json
@@ -54,8 +55,15 @@ class KnownNodes:
         self._encrypted: dict[Address, None] = {}
         self._not_proxies: dict[Address, str] = {}
         self.changed = False
+        self.killed = False  # whether the last run did not end cleanly
+        self._running = False
         if self._path is not None:
             self._load(self._path)
+
+    def running(self, *, running: bool) -> None:
+        """A run begins, or ends cleanly."""
+        self.changed |= self._running != running
+        self._running = running
 
     def bound(self, name: str) -> Address | None:
         """The MAC that an entry without ``mac`` is bound to."""
@@ -101,6 +109,7 @@ class KnownNodes:
             "bound": {name: mac_text(mac) for name, mac in self._bound.items()},
             "encrypted": [mac_text(mac) for mac in self._encrypted],
             "not_proxies": {mac_text(mac): firmware for mac, firmware in self._not_proxies.items()},
+            "running": self._running,
         }
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
@@ -119,6 +128,7 @@ class KnownNodes:
             self._bound = {str(name): parse_mac(mac) for name, mac in document["bound"].items()}
             self._encrypted = {parse_mac(mac): None for mac in document["encrypted"]}
             self._not_proxies = {parse_mac(mac): str(fw) for mac, fw in document["not_proxies"].items()}
+            self.killed = document.get("running") is True
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -95,6 +95,7 @@ class Fleet:
         """Find, connect, listen, until cancelled; then leave every proxy cleanly, within two seconds."""
         silence_libraries()
         self._running = True
+        self._known.running(running=True)
         for entry in self._entries:
             self._start(entry.name, entry)
         self._mdns.open(self.discovery.interfaces)
@@ -104,6 +105,7 @@ class Fleet:
             self._running = False
             await self._leave_all()
             await self._mdns.close()
+            self._known.running(running=False)
             await self._save()
 
     async def _watch(self) -> None:

@@ -6,6 +6,7 @@ end of the task.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ from proxy_listener.model.errors import GattError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.status import NOT_EXPECTED, ProxyState, ProxyStatus
+from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.admission import KnownNodes, admit, identify
 from proxy_listener.proxies.client import ConnectLimits, NodeInfo, make_client
 from proxy_listener.proxies.discovery import Sighting
@@ -36,6 +38,10 @@ log = structlog.get_logger()
 _OWN_FAULT = ConnectionEnd(STATES[ProxyState.UNREACHABLE].because("an error of our own; see the log"))
 _MOVED = frozenset({ProxyState.UNREACHABLE, ProxyState.WRONG_NODE})
 """After which the node may have another address now."""
+_OWN_DEAD_SESSION = (
+    "a session of ours that did not end cleanly may still hold its advertisement stream: firmware before 2026.7 drops "
+    "it after 150 s; if this lasts longer, another client holds the stream"
+)
 _NEWEST_WINS = "listening; this firmware streams to its newest client only, so Home Assistant has lost it if it had it"
 
 
@@ -89,6 +95,9 @@ class Proxy:
         self._woken = asyncio.Event()
         self._encrypts: bool | None = None
         self._slow = False
+        self._was_up = False
+        # A run that was killed, or whose machine lost power, left sessions on the nodes.
+        self._dead_session_until = self._created + context.timing.reap if context.known.killed else NEVER
 
     @property
     def listed(self) -> bool:
@@ -164,6 +173,17 @@ class Proxy:
             diagnosis = STATES[self.stream.state]
             if diagnosis.state is ProxyState.LIVE and session.newest_wins and not self.listed:
                 diagnosis = diagnosis.because(_NEWEST_WINS)
+            elif diagnosis.state is ProxyState.TAKEN:
+                again = time.localtime(time.time() + self.stream.due - now)
+                diagnosis = diagnosis.because(
+                    f"{diagnosis.cause}; asked for again at {time.strftime('%H:%M:%S', again)}"
+                )
+            elif diagnosis.state is ProxyState.HELD:
+                own = now < self._dead_session_until
+                cause = (
+                    _OWN_DEAD_SESSION if own else f"{diagnosis.cause}; asked for again every {self._timing.held:.0f} s"
+                )
+                diagnosis = diagnosis.because(cause)
             self._set(diagnosis)
 
     def end_session(self, error: Exception) -> None:
@@ -240,6 +260,7 @@ class Proxy:
                 return ConnectionEnd(refused)
             self.targets.good(target)
             self.retry.succeeded()
+            self._was_up = True
             session.subscribe(node, insist=self.entry is not None and self.entry.insist)
             return await session.ended
         finally:
@@ -288,6 +309,9 @@ class Proxy:
     def _ended(self, end: ConnectionEnd, began: float) -> None:
         """An attempt is over: set the state, and when the next one is due."""
         now = self._clock()
+        if self._was_up and not end.goodbye:
+            self._dead_session_until = now + self._timing.reap
+        self._was_up = False
         self.targets.advance()
         end = self.retry.ended(end, began, now, listed=self.listed, known=self.listed or self.proved)
         if end.diagnosis.state in _MOVED and self.targets.current_sighting is not None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import attrs
 from aioesphomeapi.client import APIClient
-from aioesphomeapi.core import APIConnectionError
+from aioesphomeapi.core import APIConnectionError, BluetoothGATTAPIError
 from aioesphomeapi.model import (
     BluetoothProxyFeature,
     BluetoothScannerMode,
@@ -44,6 +44,8 @@ _NEWEST_WINS = (2026, 7)
 _RELEASE = re.compile(r"(\d{4})\.(\d{1,2})(?:\.|$)", re.ASCII)
 _HANDSHAKE_TRIPS = 3
 """Round trips of a handshake: hello and login, DeviceInfo, DeviceCapabilities; Noise takes one more."""
+_NO_DEVICE = 0xFFFF_FFFF_FFFF
+"""No device has this address. Zero would be that of a free slot in the firmware."""
 _SLOTS = 16
 """Allocated addresses that are kept; an ESP32 has nine slots at most."""
 _SUSPENDED = 2.0
@@ -93,6 +95,7 @@ class ProxySession:
         self._unsubscribe: Callable[[], None] | None = None
         self._probe: asyncio.Task[None] | None = None
         self._probed = NEVER
+        self._stream_probe: asyncio.Task[None] | None = None
         self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._socket: int | None = None
         self._judged = NEVER
@@ -154,10 +157,14 @@ class ProxySession:
         reports_state = bool(node.flags & BluetoothProxyFeature.FEATURE_STATE_AND_MODE)
         self.newest_wins = _release(node.version) >= _NEWEST_WINS
         self._receiver.new_session(self._bench)
-        self._stream.connected(StreamTraits(reports_state, self.newest_wins, insist), self.up)
+        active = bool(node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS)
+        # Where the first client keeps the stream, it cannot be taken, and passive firmware answers no such question.
+        self._stream.connected(
+            StreamTraits(reports_state, self.newest_wins, insist, probes=self.newest_wins and active), self.up
+        )
         if reports_state:
             self.client.subscribe_bluetooth_scanner_state(self._scanner_state)
-        if node.flags & BluetoothProxyFeature.ACTIVE_CONNECTIONS:
+        if active:
             self.client.subscribe_bluetooth_connections_free(self._slots_free)
         self._subscribe_stream()
         if (connection := connection_of(self.client)) is not None:
@@ -199,7 +206,8 @@ class ProxySession:
             return False
         if self._stream.flows(now, self._receiver.heard):
             return False
-        step = self._stream.tick(now, self._receiver.heard, others=others(), busy=self.busy)
+        pace = self._receiver.rate(now)
+        step = self._stream.tick(now, self._receiver.heard, others=others(), busy=self.busy, pace=pace)
         try:
             self._act(step)
         except APIConnectionError as error:
@@ -210,6 +218,8 @@ class ProxySession:
         match step:
             case Step.SUBSCRIBE:
                 self._subscribe_stream()
+            case Step.PROBE:
+                self._probe_stream()
             case Step.RESUBSCRIBE:
                 self._unsubscribe_stream()
                 self._subscribe_stream()
@@ -224,6 +234,32 @@ class ProxySession:
                 self.end(STATES[ProxyState.SILENT].because("its session is renewed, because its scanner is silent"))
             case Step.NOTHING:
                 pass
+
+    def _probe_stream(self) -> None:
+        if self._stream_probe is None:
+            self._stream_probe = asyncio.get_running_loop().create_task(self._ask_holder())
+
+    async def _ask_holder(self) -> None:
+        """Ask for a read without a connection: the refusal goes to the holder of the stream, whoever asked.
+
+        The node answers in order, so the answer to a question that every client may ask is the time limit.
+        """
+        client, stream, limit = self.client, self._stream, self._timing.attempt
+        refusal = asyncio.create_task(client.bluetooth_gatt_read(_NO_DEVICE, 1, limit))
+        try:
+            async with asyncio.timeout(limit):
+                await client.device_info()
+            await asyncio.wait({refusal}, timeout=self._timing.probe)
+            if refusal.done():
+                with suppress(BluetoothGATTAPIError):
+                    refusal.result()
+            stream.probed(self._clock(), ours=refusal.done())
+        except (APIConnectionError, TimeoutError):
+            return  # the session itself does not answer, which its keepalive judges
+        finally:
+            refusal.cancel()
+            await asyncio.gather(refusal, return_exceptions=True)
+            self._stream_probe = None
 
     def announced(self, *, moved: bool, lost: Callable[[], None]) -> None:
         """The node announces itself although this session is up: ask it whether it still knows the session.
@@ -280,8 +316,9 @@ class ProxySession:
         """
         self._unsubscribe_stream()
         self.up = None
-        if self._probe is not None:
-            self._probe.cancel()
+        for task in (self._probe, self._stream_probe):
+            if task is not None:
+                task.cancel()
         await leave(self.client, self._timing.leave)
 
 

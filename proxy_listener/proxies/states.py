@@ -58,7 +58,7 @@ STATES: Mapping[ProxyState, Diagnosis] = {
         ),
         (
             _S.TAKEN,
-            "the stream stopped while other proxies hear: another client took it, as firmware from 2026.7 allows",
+            "another client took its advertisement stream, as firmware from 2026.7 allows",
             "a proxy serves one client: remove it from the other one, or set insist = true in its [[proxy]] entry",
         ),
         (

@@ -9,8 +9,9 @@ The session is up in all of these states. What is judged is whether advertisemen
     subscribed -> CONNECTING -- scanner state or advertisement --> LIVE
                       |  no state in 2 s (firmware that reports it)    |  silence
                       v                                                v
-                    HELD  subscribe again after 10, 30, 60 s         TAKEN   newest wins, and the stream had flowed:
-                                                                             subscribe again after 5 min or more
+                    HELD  subscribe again every 10 s                 TAKEN   newest wins, and two probes failed, or the
+                                                                             stream had flowed and cannot be probed:
+                                                                             subscribe again after 30 s, then 5 min
                                                                      SILENT  resubscribe, toggle scan mode, reconnect,
                                                                        v     each 20 s apart, then
                                                                      WEDGED
@@ -30,6 +31,7 @@ class Step(Enum):
     """What the session does next about its stream."""
 
     NOTHING = auto()
+    PROBE = auto()  # ask the node for what it answers to the holder only
     SUBSCRIBE = auto()  # ask for the stream again
     RESUBSCRIBE = auto()  # give it up first: older firmware refuses the client that holds the stream already
     TOGGLE = auto()  # change the scan mode and back, which restarts the scan
@@ -40,16 +42,22 @@ class Step(Enum):
 class StreamTraits:
     """How a proxy's firmware treats subscribers, and what the user configured.
 
-    ``reports_state``: it sends its scanner state to the holder (flag 64). ``newest_wins``: from 2026.7 on.
+    ``reports_state``: it sends its scanner state to the holder (flag 64). ``newest_wins``: from 2026.7 on. ``probes``:
+    it may answer a question about a connection, which it does to the holder only.
     """
 
     reports_state: bool
     newest_wins: bool
     insist: bool
+    probes: bool = False
 
 
 _RECOVERY = (Step.RESUBSCRIBE, Step.TOGGLE, Step.RECONNECT)
 """For a silent scanner (docs/protocol/esphome-proxy.md#silent-scanner)."""
+_MISSES = 2
+"""Probes without an answer after which the stream is another client's: one answer may be lost in a full buffer."""
+_EXPECTED = 15.0
+"""Advertisements whose absence is a silence, at the proxy's own pace."""
 _LONGEST_WAIT = 12
 """Times ``taken``: an hour."""
 _QUIETEST = 16.0
@@ -69,17 +77,20 @@ class ProxyStream:
         self._resumed = NEVER
         self._reported: float | None = None
         self._flowed = False
-        self._asked = 0
         self._taken = 0
         self._step = 0
         self._quietness = 1.0
-        self._due = 0.0
+        self._probed = NEVER
+        self._probes = False
+        self._misses = 0
+        self._missed = NEVER
+        self.due = 0.0  # when the stream is asked for again, or the next step of a recovery is taken
         self.state = ProxyState.CONNECTING
 
     def connected(self, traits: StreamTraits, now: float) -> None:
         """A session is up and was subscribed for the first time."""
         self._traits = traits
-        self._asked = 0
+        self._probes = False
         self._since = now
         self.subscribed(now)
         if self._step < len(_RECOVERY):
@@ -90,6 +101,19 @@ class ProxyStream:
         self._subscribed = now
         self._reported = None
         self._flowed = False
+        self._misses = 0
+        self._probed = NEVER
+
+    def probed(self, now: float, *, ours: bool) -> None:
+        """The node was asked for what it answers to the holder only, and answered, or answered everything else."""
+        if ours:
+            self._probes = True
+            self._misses = 0
+            self._reported = now
+        elif self._probes:
+            # Firmware that never answered this question says nothing by not answering.
+            self._misses += 1
+            self._missed = now
 
     def state_reported(self, now: float) -> None:
         """A scanner state came: the stream is ours."""
@@ -104,17 +128,44 @@ class ProxyStream:
         fresh = heard is not None and heard >= self._subscribed and now - heard < 2 * self._timing.tick
         return fresh and self.state is ProxyState.LIVE
 
-    def tick(self, now: float, heard: float | None, *, others: bool, busy: bool = False) -> Step:
+    def tick(self, now: float, heard: float | None, *, others: bool, busy: bool = False, pace: float = 0.0) -> Step:
         """Judge the stream. ``heard``: when the last advertisement came. ``others``: whether another proxy hears any.
 
-        ``busy``: a connection to a device is open or being set up, so the stream is not touched.
+        ``busy``: a connection to a device is open or being set up, so the stream is not touched. ``pace``: its
+        advertisements a second.
         """
+        step = self._judge(now, heard, self._limit(0.0 if busy else pace, others=others), busy=busy)
+        if step is Step.NOTHING and not busy and self._to_probe(now, heard):
+            self._probed = now
+            return Step.PROBE
+        return step
+
+    def _limit(self, pace: float, *, others: bool) -> float:
+        """Seconds from which a silence is one: at its own pace, and longer where no other proxy hears anything."""
+        timing = self._timing
+        shortest, longest = (timing.brief_silence, timing.silence) if others else (timing.silence, timing.silence_alone)
+        expected = longest if pace <= 0.0 else shortest * max(1.0, _EXPECTED / (pace * timing.brief_silence))
+        return self._quietness * min(longest, expected)
+
+    def _to_probe(self, now: float, heard: float | None) -> bool:
+        """Whether the node is asked now: once when the stream is ours, and repeatedly while it is quiet."""
+        if not self._traits.probes or self._reported is None or self.state is ProxyState.TAKEN:
+            return False
+        quiet = now - max(heard or NEVER, self._subscribed, self._resumed)
+        return self._probed < self._subscribed or (
+            quiet >= self._timing.quiet and now - self._probed >= self._timing.quiet
+        )
+
+    def _judge(self, now: float, heard: float | None, limit: float, *, busy: bool) -> Step:
         if heard is not None and heard >= self._subscribed:
             self._flowed = True
             quiet = now - max(heard, self._resumed)
         else:
             quiet = now - max(self._subscribed, self._since, self._resumed)
-        limit = self._quietness * (self._timing.silence if others else self._timing.silence_alone)
+        if heard is not None and heard >= self._missed:
+            self._misses = 0
+        if self._misses >= _MISSES:
+            return self._judge_taken(now, busy=busy)
         if self._flowed and quiet < limit:
             return self._judge_flowing(now)
         if self._traits.reports_state and self._reported is None and not self._flowed:
@@ -142,7 +193,6 @@ class ProxyStream:
             self._taken = 0
             self._quietness = 1.0
         self._step = 0
-        self._asked = 0
         return Step.NOTHING
 
     def _judge_refused(self, now: float, *, busy: bool) -> Step:
@@ -150,19 +200,19 @@ class ProxyStream:
         if waited < self._timing.state:
             return Step.NOTHING
         self.state = ProxyState.HELD
-        pauses = self._timing.held
-        if busy or waited < pauses[min(self._asked, len(pauses) - 1)]:
+        if busy or waited < self._timing.held:
             return Step.NOTHING
-        self._asked += 1
         return Step.SUBSCRIBE
 
     def _judge_taken(self, now: float, *, busy: bool) -> Step:
         if self.state is not ProxyState.TAKEN:
             self.state = ProxyState.TAKEN
-            wait = self._timing.taken * min(2**self._taken, _LONGEST_WAIT)
-            self._due = now + (self._timing.insist if self._traits.insist else wait)
+            wait = self._timing.taken * min(2.0 ** (self._taken - 1), _LONGEST_WAIT)
+            if self._taken == 0:
+                wait = self._timing.taken_once
+            self.due = now + (self._timing.insist if self._traits.insist else wait)
             self._taken += 1
-        if busy or now < self._due:
+        if busy or now < self.due:
             return Step.NOTHING
         self.state = ProxyState.CONNECTING
         self._since = now
@@ -171,16 +221,16 @@ class ProxyStream:
     def _judge_silent(self, now: float, *, busy: bool) -> Step:
         if self._step == 0:
             self.state = ProxyState.SILENT
-            self._due = now
-        if busy or now < self._due:
+            self.due = now
+        if busy or now < self.due:
             return Step.NOTHING
         if self._step >= len(_RECOVERY):
             self.state = ProxyState.WEDGED
-            self._due = now + self._timing.wedged
+            self.due = now + self._timing.wedged
             return Step.RESUBSCRIBE
         step = _RECOVERY[self._step]
         self._step += 1
-        self._due = now + self._timing.recovery_step
+        self.due = now + self._timing.recovery_step
         if step is Step.TOGGLE and not self._traits.reports_state:
             return Step.NOTHING
         return step

@@ -40,18 +40,28 @@ class ProxyTiming:
     """Between two such questions."""
     state: float = 2.0
     """Firmware that reports its scanner state does so at once to the client that holds the stream, to no other."""
-    held: tuple[float, ...] = (10.0, 30.0, 60.0)
-    """Between subscriptions while another client holds the stream; the last one repeats."""
+    held: float = 10.0
+    """Between subscriptions while another client holds the stream: they cost nothing on an open session."""
+    quiet: float = 5.0
+    """Without an advertisement: a node whose newest client gets the stream is asked whether it is still ours. After two
+    such questions that it leaves unanswered, which is 12 s, the stream is taken."""
+    brief_silence: float = 15.0
+    """As ``silence``, for a proxy that would have heard fifteen advertisements in this time."""
     silence: float = 60.0
     """Without an advertisement while other proxies hear some: silent."""
     silence_alone: float = 300.0
     """The same where no other proxy can tell: as long as the firmware's scan cycle."""
+    reap: float = 160.0
+    """For which old firmware may keep a session that did not end cleanly: 151.2 s were measured."""
     recovery_step: float = 20.0
     """Between the steps that try to revive a silent scanner."""
     wedged: float = 120.0
     """Between subscriptions after the last of these steps."""
+    taken_once: float = 30.0
+    """Before a stream that another client took is asked for again, the first time: most visits are short, and the
+    firmware does not tell when they end."""
     taken: float = 300.0
-    """Before a stream that another client took is asked for again; doubles, up to twelve times this."""
+    """The same where it is taken again within an hour; doubles, up to twelve times this."""
     insist: float = 10.0
     """The same for an entry with ``insist = true``."""
     bench: float = 300.0

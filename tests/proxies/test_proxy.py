@@ -295,6 +295,49 @@ async def test_taken_stream_is_taken_back_later():
             await made.state("node1", "live")
 
 
+@pytest.mark.parametrize("generation", [firmware.ESPHOME_2026_7, firmware.ESPHOME_2026_10], ids=["2026.7", "2026.10"])
+async def test_taken_stream_of_the_only_proxy_is_noticed(generation):
+    """No other proxy hears anything, and no silence is long enough to be judged: the node's answers tell."""
+    node = make_node(1, generation)
+    timing = attrs.evolve(FAST, silence=60.0, silence_alone=60.0, brief_silence=60.0, taken_once=1.0)
+    async with running(node), house([entry(node)], timing=timing) as made:
+        await made.hears(node)
+        await made.until(lambda: made.fleet["node1"].stream._probes)
+        assert node.take_stream()
+        await made.state("node1", "taken")
+        cause = made.cause("node1")
+        assert cause.startswith("another client took its advertisement stream, as firmware from 2026.7 allows; asked ")
+        assert "other proxies" not in cause
+        await made.hears(node)
+        await made.state("node1", "live")
+
+
+async def test_quiet_stream_that_is_still_ours_stays_live():
+    """The node answers the questions that only the holder gets an answer to."""
+    node = make_node(1)
+    timing = attrs.evolve(FAST, silence=60.0, silence_alone=60.0, brief_silence=60.0)
+    async with running(node), house([entry(node)], timing=timing) as made:
+        await made.hears(node)
+        stream, answers = made.fleet["node1"].stream, set()
+        await made.until(lambda: answers.add(stream._reported) or len(answers) > 4)
+        assert [state for _, state in made.changes] == ["live"]
+
+
+async def test_held_by_our_own_dead_session(tmp_path):
+    """A run that was killed left its session on a first-wins node: the next one does not blame another client."""
+    node = make_node(1, firmware.ESPHOME_2026_6)
+    killed = KnownNodes(tmp_path)
+    killed.running(running=True)
+    killed.write(killed.snapshot())
+    async with running(node):
+        async with OtherClient(node), house([entry(node)], state=tmp_path) as made:
+            await made.state("node1", "held")
+            assert made.cause("node1").startswith("a session of ours that did not end cleanly may still hold")
+        async with OtherClient(node), house([entry(node)], state=tmp_path) as made:
+            await made.state("node1", "held")
+            assert made.cause("node1") == "another client holds its advertisement stream; asked for again every 0 s"
+
+
 async def test_silent_scanner_becomes_wedged():
     """A first-wins node that hears nothing while another does: silent, then wedged; live again when it hears."""
     node, beside = make_node(1, firmware.ESPHOME_2026_6), make_node(2)
