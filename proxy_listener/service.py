@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import structlog
 
 from proxy_listener import sinks, web
@@ -82,7 +83,6 @@ class Service:
             behind=journal.behind,
             reads=lambda: self._reads.ended,
             page=lambda: page_url(self.config.web),
-            read_times=lambda mac: self._reads.times(mac),  # noqa: PLW0108  the reads are made below
             admissions=lambda: self.pipeline.devices.admissions(loop.time()),
         )
         self._capture = LiveCapture(self.pipeline.hear, self.fleet.listen)
@@ -169,7 +169,15 @@ class Service:
             return proxy
 
     def _devices(self) -> list[DeviceStatus]:
-        return self.pipeline.devices.statuses(asyncio.get_running_loop().time())
+        return [self._with_read(device) for device in self.pipeline.devices.statuses(asyncio.get_running_loop().time())]
+
+    def _with_read(self, device: DeviceStatus) -> DeviceStatus:
+        times = self._reads.times(device.mac) if device.readable else None
+        if times is None:
+            return device
+        now = time.time()
+        age, due = (None if at is None else at - now for at in (times.last, times.due))
+        return attrs.evolve(device, read_age=None if age is None else -age, read_due=due)
 
     def _device(self, mac: Address) -> DeviceStatus | None:
         return self.pipeline.devices.status(mac, asyncio.get_running_loop().time())

@@ -208,7 +208,7 @@ def test_the_topics_are_those_that_are_published():
     (rows,) = tables(section(page("mqtt.md"), "## Topics"))
     topics = Topics("<base>", "<prefix>")
     given = [topics.bridge, topics.event("<id>", "<kind>"), topics.service_config.replace("_base_", "<base>")]
-    names = ("proxy", "state", "availability", "history", "device_config", "proxy_config")
+    names = ("proxy", "state", "availability", "read", "history", "device_config", "proxy_config")
     assert {code(row[0])[0] for row in rows} == {*given, *(getattr(topics, name)("<id>") for name in names)}
     assert f"`{topics.birth}`" in page("mqtt.md")
 

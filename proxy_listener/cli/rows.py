@@ -63,6 +63,8 @@ def device_row(device: Mapping[str, Any], *, short: bool = False) -> list[Any]:
     words = [values_in_words(values, short=short)] if values else []
     if device["event"]:
         words.append(f"{events_in_words([device['event']])} {age(device['event']['age'])} ago")
+    if device["readable"]:
+        words.append(reads_in_words(device))
     heard = age(device["heard_age"])
     if device["heard_age"] is not None and not device["available"]:
         heard += " (away)"
@@ -75,6 +77,15 @@ def device_row(device: Mapping[str, Any], *, short: bool = False) -> list[Any]:
         device["key"].replace("_", " "),
         ", ".join(words),
     ]
+
+
+def reads_in_words(device: Mapping[str, Any]) -> str:
+    """When a device was read over a connection, and when it is read next."""
+    last, due = device["read_age"], device["read_due"]
+    words = "not read yet" if last is None else f"read {age(last)} ago"
+    if not device["listed"]:
+        return f"{words}, needs an entry"
+    return f"{words}, " + ("no next" if due is None else f"next in {age(due)}" if due > 0 else "next when it can")
 
 
 def newcomer_row(one: Mapping[str, Any]) -> list[Any]:

@@ -120,6 +120,8 @@ class DeviceStatus:
     readable: bool = False  # its model can be read over a connection
     read_interval: float | None = attrs.field(default=None, metadata=INTERNAL)  # seconds between scheduled reads
     advertises: bool = attrs.field(default=True, metadata=INTERNAL)  # it was heard to send readings by itself
+    read_age: float | None = None  # seconds since it was read last
+    read_due: float | None = None  # seconds until it is read next; below 0: when a proxy is free and hears it well
     established: bool = True  # listed, or heard for so long that Home Assistant may be told of it
     product: Model | None = attrs.field(default=None, repr=False, metadata=INTERNAL)  # what it is known to send
 
@@ -169,7 +171,7 @@ class View:
     ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
     are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
     how many did since start. ``admissions``: of devices without an entry. ``page``: the URL under which other machines
-    reach the page. ``read_times``: None for a device that is not read.
+    reach the page.
     """
 
     devices: Callable[[], Sequence[DeviceStatus]]
@@ -181,4 +183,3 @@ class View:
     reads: Callable[[], Mapping[str, int]] = dict
     admissions: Callable[[], Admissions] = Admissions
     page: Callable[[], str | None] = lambda: None
-    read_times: Callable[[Address], ReadTimes | None] = lambda _mac: None

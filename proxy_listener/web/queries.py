@@ -90,10 +90,13 @@ async def quantities(request: web.Request) -> web.Response:
 
 
 async def routes(request: web.Request) -> web.Response:
-    """The proxies that could read the device, best first, with reasons."""
+    """The proxies that could read the device, best first, with reasons; 409 where nothing reads it."""
     context = request.app[CONTEXT]
     address = address_of(request)
-    context.device(address)
+    found = context.device(address)
+    if not found.readable:
+        why = f"{found.model} is not read over a connection" if found.model else "it was not heard yet"
+        raise refusal(web.HTTPConflict, f"{found.name} has no routes: {why}")
     return answer(plain(context.actions.route(address)))
 
 

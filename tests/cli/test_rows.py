@@ -12,6 +12,7 @@ from proxy_listener.cli.rows import (
     log_in_words,
     no_readings_in_words,
     proxy_coverage_row,
+    reads_in_words,
     values_in_words,
 )
 
@@ -94,6 +95,20 @@ def test_coverage_says_over_what_it_judges(hours, judged, words):
     proxy = {"proxy": "p", "room": "", "devices": 1, "frames": 5, "lost_without": {}, "hears_nothing": False}
     row = proxy_coverage_row(proxy | {"adds_nothing": True}, {}, judged=judged)
     assert row[4] == ("adds nothing" if judged else "too early")
+
+
+@pytest.mark.parametrize(
+    ("last", "due", "listed", "words"),
+    [
+        (10_800.0, 75_600.0, True, "read 3 h ago, next in 21 h"),
+        (None, -5.0, True, "not read yet, next when it can"),
+        (60.0, None, True, "read 60 s ago, no next"),
+        (None, None, False, "not read yet, needs an entry"),
+    ],
+)
+def test_when_a_device_was_and_is_read(last, due, listed, words):
+    """In ``devices``, for devices that are read over a connection."""
+    assert reads_in_words({"read_age": last, "read_due": due, "listed": listed}) == words
 
 
 def test_one_line_says_what_to_do_about_all_devices_of_one_kind():

@@ -61,6 +61,9 @@ BEDROOM = DeviceStatus(
     interval=600.0,
     product_id=0x055B,
     counter=9808,
+    readable=True,
+    read_age=3600.0,
+    read_due=82_800.0,
 )
 ATTIC = attrs.evolve(BEDROOM, mac=MAC + 1, name=HOSTILE, available=False, heard_age=100_000.0)
 CANDIDATE = Candidate(

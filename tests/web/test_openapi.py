@@ -4,12 +4,13 @@ import json
 import re
 
 import pytest
-from support.made_status import NOW, device, proxy, reading, view
+from support.made_status import MAC, NOW, device, proxy, reading, view
 
 from proxy_listener.engine.coverage import Coverage, DeviceCoverage, ProxyCoverage
 from proxy_listener.gatt.interface import ClockSet
 from proxy_listener.model.reading import Event, as_json
 from proxy_listener.model.secret import Secret
+from proxy_listener.model.status import Newcomer
 from proxy_listener.reads import Attempt, Candidate, LogReport, Progress, ReadReport
 from proxy_listener.web import Actions
 from proxy_listener.web.documents import plain
@@ -89,6 +90,7 @@ def test_every_reference_leads_somewhere():
         ("/devices/{mac}/readings", "/devices/A4C1380283F4/readings"),
         ("/devices/{mac}/series", f"/devices/A4C1380283F4/series?until={NOW + 1}"),
         ("/devices/{mac}/routes", "/devices/A4C1380283F4/routes"),
+        ("/newcomers", "/newcomers"),
         ("/coverage", "/coverage"),
         ("/quantities", "/quantities"),
         ("/healthz", "/healthz"),
@@ -113,8 +115,15 @@ async def test_what_is_served_is_what_is_described(start, journal, path, served)
 
     journal.append(reading())
     await journal.flush()
-    actions = Actions(route=lambda _mac: [CANDIDATE], coverage=coverage, units={"temperature": "°C"})
-    client = await start(view=view(proxies=[proxy(), proxy(name="new", mac=None)]), actions=actions)
+    waiting = Newcomer(MAC, "LYWSD03MMC", True, "p0", "Hall", None, 3, 60.0, 1.0, "too many new devices")
+    actions = Actions(
+        route=lambda _mac: [CANDIDATE],
+        coverage=coverage,
+        newcomers=lambda: [waiting],
+        units={"temperature": "°C"},
+    )
+    house = view([device(readable=True, read_age=60.0)], [proxy(), proxy(name="new", mac=None)])
+    client = await start(view=house, actions=actions)
     async with client.get(served) as response:
         document = await response.json()
     assert document

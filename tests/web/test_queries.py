@@ -99,6 +99,16 @@ async def test_newcomers_and_the_state_of_admission_are_told(start):
         assert (await response.json())["admissions"] == {"newcomers": 1, "left": 0, "full": True}
 
 
+@pytest.mark.parametrize(("model", "why"), [("MCCGQ02HL", "not read over a connection"), ("", "not heard yet")])
+async def test_only_what_is_read_over_a_connection_has_routes(start, model, why):
+    """409, and why, for a door; also where a route would be found."""
+    house = view([device(model=model)])
+    client = await start(view=house, actions=Actions(route=lambda _mac: [1 / 0]))
+    async with client.get(f"{DEVICE}/routes") as response:
+        assert response.status == 409
+        assert why in (await response.json())["message"]
+
+
 async def test_an_unknown_device_is_404_and_a_bad_mac_400(start):
     """Errors are JSON."""
     client = await start()
@@ -122,7 +132,7 @@ async def test_routes_have_reasons(start):
     candidate = Candidate(
         "kitchen-proxy", "Kitchen", True, False, True, 1, -61.0, -61.0, 3.0, 0, 2, 3, 0.0, "hears it best"
     )
-    client = await start(actions=Actions(route=lambda _mac: [candidate]))
+    client = await start(view=view([device(readable=True)]), actions=Actions(route=lambda _mac: [candidate]))
     async with client.get("/devices/A4:C1:38:02:83:F4/routes") as response:
         (one,) = await response.json()
     assert (one["proxy"], one["chosen"], one["reason"]) == ("kitchen-proxy", True, "hears it best")
@@ -150,7 +160,7 @@ async def test_an_internal_error_is_not_shown(start):
     def broken(_mac):
         raise RuntimeError("canary-secret")
 
-    client = await start(actions=Actions(route=broken), view=view(devices=[device()]))
+    client = await start(actions=Actions(route=broken), view=view(devices=[device(readable=True)]))
     async with client.get("/devices/A4:C1:38:02:83:F4/routes") as response:
         assert response.status == 500
         assert "canary" not in await response.text()

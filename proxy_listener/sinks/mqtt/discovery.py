@@ -64,6 +64,7 @@ class Subject:
     area: str | None = None
     firmware: str | None = None
     page: str | None = None
+    read: bool = False  # it is read over a connection
 
 
 def device_payload(subject: Subject, rooms: Sequence[str], topics: Topics) -> str:
@@ -81,6 +82,9 @@ def device_payload(subject: Subject, rooms: Sequence[str], topics: Topics) -> st
     if rooms:
         components["room"] = _room(rooms)
     components["rssi"] = _rssi()
+    if subject.read:
+        for when in ("last", "next"):
+            components[f"{when}_read"] = _read(when, topics.read(id_))
     return compact(
         {
             "dev": {
@@ -269,6 +273,17 @@ def _room(rooms: Sequence[str]) -> dict[str, Any]:
         "device_class": "enum",
         "options": list(rooms[:ROOMS]),
         "value_template": "{{ value_json.get('room') }}",
+    }
+
+
+def _read(when: str, topic: str) -> dict[str, Any]:
+    return {
+        "p": "sensor",
+        "name": spoken(f"{when}_read"),
+        "device_class": "timestamp",
+        "entity_category": DIAGNOSTIC,
+        "state_topic": topic,
+        "value_template": f"{{{{ value_json.{when} }}}}",
     }
 
 

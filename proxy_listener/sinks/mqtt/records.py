@@ -15,13 +15,14 @@ import attrs
 class Record:
     """A device or proxy. ``announced`` is the digest of its discovery; ``events`` are those it sent, kind -> types.
     ``area`` is the room that a device was first in, empty where it was in none, and None before that is known.
-    ``version`` is the firmware that a proxy last had.
+    ``version`` is the firmware that a proxy last had. ``read``: it has a topic for when it is read.
     """
 
     announced: str | None = None
     events: dict[str, list[str]] = attrs.field(factory=dict)
     area: str | None = None
     version: str | None = None
+    read: bool = False
 
 
 @attrs.define
@@ -76,4 +77,5 @@ def _record(entry: dict[str, Any]) -> Record:
         {kind: list(types) for kind, types in entry["events"].items()},
         entry.get("area"),
         entry.get("version"),
+        bool(entry.get("read")),
     )

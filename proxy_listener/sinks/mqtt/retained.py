@@ -6,6 +6,7 @@ that is gone are cleared. A note in the journal says what was acknowledged, so t
 readable note everything is announced again, and nothing is cleared.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
@@ -14,12 +15,12 @@ import attrs
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.events import EventKind
 from proxy_listener.model.quantities import quantity_of
-from proxy_listener.model.reading import Reading
+from proxy_listener.model.reading import Reading, timestamp
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus
 from proxy_listener.sinks.mqtt.announced import Announced, Sent, to_announce
 from proxy_listener.sinks.mqtt.discovery import Subject, device_payload, proxy_payload, service_payload
 from proxy_listener.sinks.mqtt.records import Record, Records, digest
-from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics, device_id, proxy_state_payload
+from proxy_listener.sinks.mqtt.topics import OFFLINE, ONLINE, Message, Topics, compact, device_id, proxy_state_payload
 
 NOTE = "mqtt"
 CLIENT_NOTE = "mqtt client"
@@ -31,6 +32,9 @@ NUMBERS_EVERY = 60.0
 SETTLES = 3.0
 """Seconds before a device whose room is not known is announced. Home Assistant takes its area with the first discovery
 only, and a room is known once every proxy had a second to deliver the device's first frame."""
+
+SAME_TIME = 60.0
+"""Seconds by which the time of a read differs without being published again: it is computed from an age each time."""
 
 LEAVE_AFTER = 60.0
 """Seconds after the start in which a proxy of the last run may still be found again, or connected to."""
@@ -48,6 +52,7 @@ class Retained:
     records: Records
     admitted: Callable[[Address], bool]
     started: float
+    wall: Callable[[], float] = time.time
     held: dict[str, str] = attrs.field(factory=dict)
     page: str | None = None
     _present: set[Address] = attrs.field(factory=set)
@@ -60,6 +65,7 @@ class Retained:
     _rooms_settled: bool = False
     _new: dict[Address, float] = attrs.field(factory=dict)
     _seen: set[str] = attrs.field(factory=set)
+    _reads: dict[Address, tuple[float | None, float | None]] = attrs.field(factory=dict)
     _announcing: dict[str, Record] = attrs.field(factory=dict)
     _leaving: dict[str, tuple[dict[str, Record], str]] = attrs.field(factory=dict)
 
@@ -170,7 +176,22 @@ class Retained:
         if record.area is not None or record.announced is not None or not wanted:
             found = self._config(self.topics.device_config(id_), payload if wanted else "", record)
         availability = Message(self.topics.availability(id_), ONLINE if device.available else OFFLINE, retain=True)
-        return found if self.held.get(availability.topic) == availability.payload else [*found, availability]
+        wished = [availability, *([self._read(device, record)] if _is_read(device) else [])]
+        return [*found, *(message for message in wished if self.held.get(message.topic) != message.payload)]
+
+    def _read(self, device: DeviceStatus, record: Record) -> Message:
+        """When it was read last and is read next. Times that differ by less than a minute are the same."""
+        record.read = True
+        now, last = self.wall(), self._reads.get(device.mac, (None, None))
+        ages = (None if device.read_age is None else -device.read_age), device.read_due
+        times = [None if age is None else now + age for age in ages]
+        same = [
+            before if before is not None and time is not None and abs(time - before) < SAME_TIME else time
+            for before, time in zip(last, times, strict=True)
+        ]
+        self._reads[device.mac] = same[0], same[1]
+        stamps = {name: time and timestamp(time) for name, time in zip(("last", "next"), same, strict=True)}
+        return Message(self.topics.read(device_id(device.mac)), compact(stamps), retain=True)
 
     def _area(self, device: DeviceStatus, now: float) -> str | None:
         """The room that hears a new device best, once all rooms had time to hear it; None until then."""
@@ -198,6 +219,7 @@ class Retained:
             record.area,
             str(firmware[0]) if firmware else None,
             self.page,
+            read=_is_read(device),
         )
         cached = self._payloads.get(device.mac)
         if cached is None or cached[0] != (subject, self.rooms):
@@ -237,6 +259,7 @@ class Retained:
             self._payloads.pop(mac, None)
             self._sent.pop(mac, None)
             self._new.pop(mac, None)
+            self._reads.pop(mac, None)
         self._gone -= devices
         self._present = devices
         for id_, record in self.records.devices.items():
@@ -265,7 +288,12 @@ def moved(old: Records, topics: Topics) -> list[Message]:
 
 def _device_cleared(topics: Topics, id_: str, record: Record) -> list[Message]:
     kept = [topics.device_config(id_)] if record.announced is not None else []
+    kept += [topics.read(id_)] if record.read else []
     return [Message(topic, "", retain=True) for topic in (*kept, topics.availability(id_), topics.state(id_))]
+
+
+def _is_read(device: DeviceStatus) -> bool:
+    return device.readable and device.listed
 
 
 def _proxy_cleared(topics: Topics, id_: str, record: Record) -> list[Message]:

@@ -7,6 +7,7 @@
     <base>/device/<id>/state             JSON: newest value of every quantity            retained
     <base>/device/<id>/availability      online | offline                                retained
     <base>/device/<id>/event/<kind>      JSON: event_type, time, delayed, properties
+    <base>/device/<id>/read              JSON: when it was read last, and is read next   retained
     <base>/device/<id>/history           JSON: a reading that the state did not show at its time
 
 A topic consists of the configured base, a MAC and words of this program. Names of devices, rooms and proxies are
@@ -88,6 +89,10 @@ class Topics:
     def availability(self, id_: str) -> str:
         """Whether a device is heard."""
         return f"{self.base}/device/{id_}/availability"
+
+    def read(self, id_: str) -> str:
+        """When a device was read over a connection, and is read next."""
+        return f"{self.base}/device/{id_}/read"
 
     def history(self, id_: str) -> str:
         """A device's past readings."""

@@ -25,7 +25,8 @@ function withTimes(device) {
   const since = device.heard_age === null ? null : Date.now() - device.heard_age * 1000;
   const told = device.event && { ...device.event, at: Date.parse(device.event.time) };
   const seen = house.devices.get(device.mac)?.event;
-  return { ...device, since, event: seen && (!told || seen.at > told.at) ? seen : told };
+  const readAt = device.read_age === null ? null : Date.now() - device.read_age * 1000;
+  return { ...device, since, readAt, event: seen && (!told || seen.at > told.at) ? seen : told };
 }
 
 async function askUnits() {

@@ -16,6 +16,10 @@ function fact(title, ...value) {
   return el("div", {}, el("dt", {}, title), el("dd", {}, ...value));
 }
 
+function nextRead({ read_due: due }) {
+  return due === null ? ", not by schedule" : due <= 0 ? ", next when a proxy is free and hears it well" : `, next in ${age(due)}`;
+}
+
 function facts(device) {
   const [kind, word] = key(device);
   const trust = device.trust && TRUST[device.trust];
@@ -26,6 +30,7 @@ function facts(device) {
     trust && fact("Trust", trust),
     fact("Model", name(device.model), device.kind && ` · ${device.kind}`),
     fact("MAC", device.mac),
+    device.readable && device.listed && fact("Read", device.readAt ? [ageOf(device.readAt), " ago"] : "not yet", nextRead(device)),
     fact("Speaks", device.sleepy ? "when something happens" : `at least every ${age(device.interval)}`),
     fact("Readings", String(device.readings)),
   ].filter(Boolean);
@@ -77,15 +82,16 @@ export function deviceView(mac, range) {
   const before = historyPanel(mac, range);
   const hears = el("div");
   const routes = el("div");
+  const ways = el("section", { "aria-labelledby": "routes", hidden: true }, el("h2", { id: "routes" }, "Routes for a read"), routes);
   const reading = el("section", { "aria-labelledby": "read", hidden: true }, el("h2", { id: "read" }, "Read it"));
   const node = el("article", { class: "device" },
     el("p", { class: "back" }, el("a", { href: "#/" }, "← House")), heading, need, values, list, before.node, reading,
-    el("section", { "aria-labelledby": "hears" }, el("h2", { id: "hears" }, "Heard by"), hears),
-    el("section", { "aria-labelledby": "routes" }, el("h2", { id: "routes" }, "Routes for a read"), routes));
+    el("section", { "aria-labelledby": "hears" }, el("h2", { id: "hears" }, "Heard by"), hears), ways);
 
   let known = false;
 
   async function askRoutes() {
+    if (ways.hidden) return;
     try {
       const found = await get(`/devices/${mac}/routes`);
       replace(routes, table("Routes", ROUTE_HEADS, found.map(routeRow), "No proxy could read it."));
@@ -96,7 +102,8 @@ export function deviceView(mac, range) {
 
   function offerRead(device) {
     if (!device.readable || !reading.hidden) return;
-    reading.hidden = false;
+    reading.hidden = ways.hidden = false;
+    askRoutes();
     reading.append(device.listed ? readPanel(mac, before.update) : el("p", {}, "Add an entry for it to devices.toml to read its battery and its log."));
   }
 
@@ -119,8 +126,8 @@ export function deviceView(mac, range) {
     if (changed(need, device.cause, device.advice, device.kept)) {
       need.replaceChildren(mark(key(device)[0]), " ", el("b", {}, `It ${device.cause}`), `${keptFrames(device)}. `, el("span", { class: "advice" }, device.advice));
     }
-    const { room, key: state, trust, available, readings } = device;
-    if (changed(list, room, state, trust, available, readings)) list.replaceChildren(...facts(device));
+    const { room, key: state, trust, available, readings, read_due: due, readAt } = device;
+    if (changed(list, room, state, trust, available, readings, due === null ? null : age(due), readAt && Math.round(readAt / 10_000))) list.replaceChildren(...facts(device));
     const heard = device.heard.toSorted((a, b) => b.rssi - a.rssi);
     if (changed(hears, heard)) replace(hears, table("Hearing", HEARD_HEADS, heard.map(heardRow), "No proxy hears it now."));
     offerRead(device);
@@ -128,6 +135,5 @@ export function deviceView(mac, range) {
 
   const timers = [setInterval(before.update, CURVES_EVERY), setInterval(askRoutes, ROUTES_EVERY)];
   queueMicrotask(before.update);
-  askRoutes();
   return { title: mac, node, update, range: before.pick, close: () => timers.forEach(clearInterval) };
 }

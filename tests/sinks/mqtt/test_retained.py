@@ -4,12 +4,13 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+import attrs
 import pytest
 from support.made_status import ID, MAC, NOW, PROXY_MAC, device, proxy, reading
 
 from proxy_listener.formats.xiaomi.models import MODELS
 from proxy_listener.model.models import Model
-from proxy_listener.model.reading import Event
+from proxy_listener.model.reading import Event, timestamp
 from proxy_listener.model.status import DeviceStatus, ProxyState, ProxyStatus
 from proxy_listener.sinks.mqtt.records import Records, read
 from proxy_listener.sinks.mqtt.retained import Retained, moved
@@ -266,6 +267,25 @@ def test_an_unlisted_device_without_a_reading_is_not_announced() -> None:
     assert published(retained, [device(listed=False, values={})]) == {}
     retained.record(reading(values={}))
     assert CONFIG in published(retained, [device(listed=False, values={})])
+
+
+def test_a_device_that_is_read_says_when_it_was_and_is_next() -> None:
+    """Published again only when a time changed by a minute; cleared with the device. Others have no such topic."""
+    retained = house(wall=lambda: NOW)
+    plant = device(readable=True, read_age=3600.0, read_due=82_800.0)
+    topic = f"house/device/{ID}/read"
+    found = published(retained, [plant])
+    times = {"last": timestamp(NOW - 3600), "next": timestamp(NOW + 82_800)}
+    assert json.loads(found[topic]) == times
+    assert {"last_read", "next_read"} <= json.loads(found[CONFIG])["cmps"].keys()
+    assert published(retained, [attrs.evolve(plant, read_age=3630.0, read_due=82_750.0)]) == {}
+    assert json.loads(published(retained, [attrs.evolve(plant, read_age=None, read_due=None)])[topic]) == {
+        "last": None,
+        "next": None,
+    }
+    after = restarted(retained)
+    assert published(after, [])[topic] == ""
+    assert not [name for name in published(house(), [device()]) if name.endswith("/read")]
 
 
 def test_an_unlisted_device_is_announced_once_it_is_established() -> None:
