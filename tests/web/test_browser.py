@@ -175,7 +175,7 @@ async def test_hostile_names_are_shown_as_they_are(browser):
     await browser.page.goto(browser.url)
     for name in large_house.HOSTILE:
         await browser.shows(1, browser.page.get_by_role("rowheader").filter(has_text=name))
-    assert await browser.page.title() == "House · proxy_listener"
+    assert await browser.page.title() == "House · proxy-listener"
     assert browser.wrong == []
 
 
@@ -254,6 +254,52 @@ async def test_a_newcomer_is_admitted_by_its_button(browser):
     await browser.shows(1, browser.page.locator(".newcomers tbody tr"))
     await browser.page.get_by_text("A4:C1:38:00:00:01 is admitted").wait_for()
     assert browser.wrong == []
+
+
+async def test_the_order_of_the_table_survives_a_reload(browser):
+    """The column and its direction."""
+    await browser.page.goto(browser.url)
+    for _ in range(2):
+        await browser.page.get_by_role("button", name="Battery").click()
+    await browser.page.reload()
+    await browser.page.locator("th[aria-sort=descending]").get_by_text("Battery").wait_for()
+    assert browser.wrong == []
+
+
+async def test_events_have_seconds_and_earlier_ones_are_a_button_away(browser):
+    """Fifty at first, then all 120."""
+    mac = 0xA4C138000002
+    pressed = (Event("button", "press"),)
+    for k in range(120):
+        browser.journal.append(reading(mac=mac, values={}, events=pressed, time=NOW - 60 - k, counter=k))
+    await browser.journal.flush()
+    await browser.page.goto(f"{browser.url}#/device/A4:C1:38:00:00:02/day")
+    rows = browser.page.locator(".events tbody tr")
+    await browser.shows(50, rows)
+    times = await rows.locator("th").all_inner_texts()
+    assert len(set(times)) == 50
+    await browser.page.get_by_role("button", name="Earlier events").click()
+    await browser.shows(120, rows)
+    await browser.shows(0, browser.page.get_by_role("button", name="Earlier events"))
+    assert browser.wrong == []
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+async def test_the_log_of_a_plant_is_one_line_before_and_after_what_it_sent_itself(browser, order):
+    """Entries of each hour, and a value a minute for three hours on the other side of them: one run, no lone dots."""
+    mac, now = 0xA4C13800000B - 5, NOW
+    log = range(4, 20) if order == "before" else range(1, 12)
+    dense = range(180) if order == "before" else range(720, 900)
+    for hour in log:
+        browser.journal.append(reading(mac=mac, time=now - hour * 3600, source="history", values={"temperature": 20.0}))
+    for minute in dense:
+        browser.journal.append(reading(mac=mac, time=now - minute * 60 - 60, values={"temperature": 20.5}))
+    await browser.journal.flush()
+    await browser.page.goto(f"{browser.url}#/device/A4:C1:38:00:00:06/day")
+    plot = browser.page.locator(".plot").filter(has_text="temperature")
+    await plot.locator("path.line").first.wait_for()
+    await browser.shows(1, plot.locator("path.line"))
+    await browser.shows(0, plot.locator("circle.dot"))
 
 
 async def test_coverage_says_what_hangs_on_what(browser):

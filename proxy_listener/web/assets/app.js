@@ -52,7 +52,7 @@ function route() {
   view = viewOf(first, mac, range);
   markCurrent(first);
   main.replaceChildren(view.node);
-  document.title = `${view.title} · proxy_listener`;
+  document.title = `${view.title} · proxy-listener`;
   if (place !== null) {
     main.focus({ preventScroll: true });
     scrollTo(0, 0);

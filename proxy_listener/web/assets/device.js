@@ -119,7 +119,7 @@ export function deviceView(mac, range) {
     }
     if (heading.textContent !== device.name) {
       heading.replaceChildren(name(device.name));
-      document.title = `${device.name} · proxy_listener`;
+      document.title = `${device.name} · proxy-listener`;
     }
     reconcile(values, currentValues(device), ([quantity, { key: own }]) => own ?? quantity, ([quantity]) => valueNode(quantity), valueUpdate);
     need.hidden = !device.cause;

@@ -70,8 +70,28 @@ function sorted(devices, { by, down, word }) {
   return found.sort(down ? (a, b) => compare(b, a) : compare);
 }
 
+const SORT = "proxy-listener sort";
+
+// The column that was chosen last. A browser may refuse to store anything.
+function lastSort() {
+  try {
+    const { by, down } = JSON.parse(localStorage.getItem(SORT)) ?? {};
+    return COLUMNS[by]?.[1] ? { by, down: down === true } : {};
+  } catch {
+    return {};
+  }
+}
+
+function keepSort({ by, down }) {
+  try {
+    localStorage.setItem(SORT, JSON.stringify({ by, down }));
+  } catch (error) {
+    console.debug(error);
+  }
+}
+
 export function deviceTable() {
-  const choice = { by: "room", down: false, word: "" };
+  const choice = { by: "room", down: false, word: "", ...lastSort() };
   let devices = new Map();
   const body = el("tbody");
   const empty = el("p", { class: "quiet", hidden: true });
@@ -85,6 +105,7 @@ export function deviceTable() {
   function pick(id) {
     choice.down = choice.by === id && !choice.down;
     choice.by = id;
+    keepSort(choice);
     draw();
   }
 

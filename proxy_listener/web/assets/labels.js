@@ -90,6 +90,9 @@ export function age(seconds) {
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 export const when = (time) => moment.format(time);
 
+const second = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+export const exactly = (time) => second.format(time);
+
 // Of a device that waits for its bindkey: how many frames, since when.
 export const keptFrames = ({ kept }) =>
   (kept ? `; ${kept.frames} ${kept.frames === 1 ? "frame is" : "frames are"} kept since ${when(Date.parse(kept.since))}` : "");
