@@ -122,10 +122,14 @@ class Devices:
             return self.by_address[address]
         if self._ignore_unlisted:
             raise ProxyListenerError('[devices] unlisted = "ignore": only devices with a [[device]] entry are admitted')
-        self.newcomers.admitted_by_hand(address)
+        trial = self.newcomers.admitted_by_hand(address)
         # What a person knows is established, so it is announced with its next frame.
         self.memory.admit(address, time - ESTABLISHED)
-        return self._restore_unlisted(address, time, heard)
+        device = self._restore_unlisted(address, time, heard)
+        if trial is not None:
+            device.heard = max(device.heard, trial.last)
+            self.name(device, trial.model, trial.last)
+        return device
 
     def admissions(self, now: float) -> Admissions:
         """How the admission of unlisted devices stands."""

@@ -115,9 +115,9 @@ class Newcomers:
     def _forget(self, address: Address) -> Trial | None:
         return next((kept.pop(address) for kept in self._ranks if address in kept), None)
 
-    def admitted_by_hand(self, address: Address) -> None:
-        """It is no newcomer any more, and takes nothing from the bucket."""
-        self._forget(address)
+    def admitted_by_hand(self, address: Address) -> Trial | None:
+        """It is no newcomer any more, and takes nothing from the bucket. What is known of it, if it was heard."""
+        return self._forget(address)
 
     def __len__(self) -> int:
         return sum(map(len, self._ranks))

@@ -87,9 +87,11 @@ def test_a_person_can_admit_a_device_while_the_bucket_is_empty():
     assert meet_for(made, [1], 0.0) == []
     assert [one.mac for one in made.waiting(60.0)] == [1]
     device = made.admit(1, 1e9 + 60, 60.0)
+    assert (device.name, device.heard) == ("LYWSD03MMC 0001", 60.0)
     device.heard = 61.0
     assert device.established
-    assert made.admit(2, 1e9 + 60, 60.0).address == 2
+    assert made.status(2, 60.0) is None
+    assert made.admit(2, 1e9 + 60, 60.0).status(60.0, str).heard_age is None
     assert (made.waiting(60.0), made.admissions(60.0).left) == ([], 0)
     assert made.admit(1, 1e9, 60.0) is device
 
