@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams
-from proxy_listener.engine.plausibility import FailedTags, JumpFilter, SentTwice, TwoSenders
+from proxy_listener.engine.failed_tags import FailedTags
+from proxy_listener.engine.plausibility import JumpFilter, SentTwice, TwoSenders
 from proxy_listener.engine.routing import Routes
 from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
 from proxy_listener.formats.format import Frame
@@ -24,8 +25,9 @@ ESTABLISHED = 600.0
 """Seconds after its admission in which an unlisted device has to be heard again before Home Assistant is told of it:
 what is announced there stays in its registries until a person removes it."""
 
-COPIES = 8
-"""Frames whose exact bytes are kept for the fast repeat test: several objects alternate within one batch of rooms."""
+COPIES = 6
+"""Frames whose exact bytes are kept for the fast repeat test: several objects alternate within one batch of rooms. A device
+may take 10 kB, and each takes 230 bytes."""
 
 VERIFIED = KeyState.VERIFIED
 """Looking a member up in its enumeration takes longer than all else that is asked of a key that verified again."""

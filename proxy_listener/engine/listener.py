@@ -27,8 +27,9 @@ from proxy_listener.engine.dedup import (
 )
 from proxy_listener.engine.device import Copy, Device
 from proxy_listener.engine.devices import Devices
+from proxy_listener.engine.failed_tags import FailedTags
 from proxy_listener.engine.newcomers import Sign
-from proxy_listener.engine.plausibility import FailedTags, restart_of
+from proxy_listener.engine.plausibility import restart_of
 from proxy_listener.formats import FORMATS, RARE, find_company, find_ours
 from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.format import Format, Frame
