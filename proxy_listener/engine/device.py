@@ -25,9 +25,9 @@ ESTABLISHED = 600.0
 """Seconds after its admission in which an unlisted device has to be heard again before Home Assistant is told of it:
 what is announced there stays in its registries until a person removes it."""
 
-COPIES = 6
-"""Frames whose exact bytes are kept for the fast repeat test: several objects alternate within one batch of rooms. A device
-may take 10 kB, and each takes 230 bytes."""
+COPIES = 5
+"""Frames whose exact bytes are kept for the fast repeat test: several objects alternate within one batch of rooms. A
+device may take 10 kB, and each of these takes 230 bytes."""
 
 VERIFIED = KeyState.VERIFIED
 """Looking a member up in its enumeration takes longer than all else that is asked of a key that verified again."""
