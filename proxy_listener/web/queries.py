@@ -17,6 +17,7 @@ from proxy_listener.history import Point
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import as_json
+from proxy_listener.model.status import NOT_EXPECTED, ProxyState
 from proxy_listener.model.timing import DAY
 from proxy_listener.web.context import CONTEXT, address_of, answer, refusal
 from proxy_listener.web.documents import Health, Series, Status, plain
@@ -109,10 +110,15 @@ async def coverage(request: web.Request) -> web.Response:
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """200 while readings can be stored, otherwise 503."""
-    ok = request.app[CONTEXT].journal.storage.ok
-    health = Health(ok=ok, cause="" if ok else "readings cannot be stored; /status says why")
-    return answer(health, 200 if ok else 503)
+    """200 while readings can be stored and a proxy streams, otherwise 503."""
+    context = request.app[CONTEXT]
+    states = {proxy.state for proxy in context.view.proxies()} - NOT_EXPECTED
+    cause = ""
+    if not context.journal.storage.ok:
+        cause = "readings cannot be stored; /status says why"
+    elif states and not states & {ProxyState.LIVE, ProxyState.CONNECTING}:
+        cause = "no proxy streams to the service; /proxies says why"
+    return answer(Health(ok=not cause, cause=cause), 503 if cause else 200)
 
 
 async def metrics(request: web.Request) -> web.Response:

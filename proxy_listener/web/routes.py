@@ -46,7 +46,7 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("GET", "/coverage", queries.coverage, "What depends on which proxy", returns=Coverage),
     ApiRoute("GET", "/quantities", queries.quantities, "The unit of each quantity that is a number",
              returns=Mapping[str, str]),
-    ApiRoute("GET", "/healthz", queries.healthz, "Whether readings are stored: 200, or 503 with the cause",
+    ApiRoute("GET", "/healthz", queries.healthz, "Whether readings are heard and stored: 200, or 503 with the cause",
              returns=Health),
     ApiRoute("GET", "/metrics", queries.metrics, "Metrics in Prometheus' text format", TEXT),
     ApiRoute("GET", "/openapi.json", openapi, "This description", returns=Mapping[str, Any]),

@@ -9,7 +9,7 @@ from support.made_status import MAC, NOW, device, proxy, reading, view
 from proxy_listener import __version__
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import Event, as_json, timestamp
-from proxy_listener.model.status import Admissions, KeyState, Newcomer
+from proxy_listener.model.status import Admissions, KeyState, Newcomer, ProxyState
 from proxy_listener.reads import Candidate
 from proxy_listener.web import Actions
 
@@ -152,6 +152,18 @@ async def test_health_fails_with_the_storage(start, journal):
     assert await journal.flush()
     async with client.get("/healthz") as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [(["taken"], 503), (["held", "unreachable"], 503), (["taken", "live"], 200), (["connecting"], 200), ([], 200)],
+)
+async def test_health_fails_without_a_stream(start, states, code):
+    """503 while no proxy streams; at the start, and where none is configured, 200."""
+    made = [proxy(name=state, state=ProxyState(state)) for state in states]
+    client = await start(view=view(proxies=made))
+    async with client.get("/healthz") as response:
+        assert (response.status, (await response.json())["ok"]) == (code, code == 200)
 
 
 async def test_an_internal_error_is_not_shown(start):
