@@ -6,6 +6,8 @@ the MAC that they prove, and never displace an entry or a proved node.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,8 @@ class Fleet:
             self._timing, self._known, ConnectLimits(), self._mdns, self._claim, self._others_hear, changed
         )
         self._running = False
+        self._newest: list[tuple[float, Proxy]] = []
+        self._newest_at = NEVER
 
     @property
     def zeroconf(self) -> AsyncZeroconf | None:
@@ -125,8 +129,13 @@ class Fleet:
             await self._save()
 
     def _others_hear(self, proxy: Proxy) -> bool:
-        since = asyncio.get_running_loop().time() - _LATELY
-        return any((other.receiver.heard or NEVER) > since for other in self._proxies.values() if other is not proxy)
+        """By the two proxies that heard something last, which are looked for once for all proxies of a tick."""
+        now = asyncio.get_running_loop().time()
+        if now - self._newest_at >= self._timing.tick:
+            self._newest_at = now
+            heard = [(other.receiver.heard or NEVER, other) for other in self._proxies.values()]
+            self._newest = nlargest(2, heard, key=itemgetter(0))
+        return any(heard > now - _LATELY for heard, other in self._newest if other is not proxy)
 
     def listen(self, hear: Hear) -> None:
         """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets foreign ones, too."""

@@ -51,6 +51,10 @@ _SLOTS = 16
 _SUSPENDED = 2.0
 """Seconds between two ticks after which this process did not run: what came meanwhile comes at once, and is no flood.
 """
+_REST_TICKS = 2
+"""Ticks until a quiet stream that is all right is judged again: a judgement of fifty such streams costs a wake-up more
+than all else that they do.
+"""
 _JUDGE_AGAIN = 0.1
 """Seconds between judgements of the stream because of a scanner state: a node may send such states without end."""
 
@@ -99,6 +103,7 @@ class ProxySession:
         self._sockets = loop.sockets if isinstance(loop, CoalescingEventLoop) else None
         self._socket: int | None = None
         self._judged = NEVER
+        self._rests_until = NEVER
         self._ticked = loop.time()
         client.add_connection_closed_callback(self._closed)
 
@@ -188,6 +193,7 @@ class ProxySession:
         self._stream.state_reported(now)
         if now - self._judged >= _JUDGE_AGAIN:
             self._judged = now
+            self._rests_until = NEVER
             self._changed()
 
     def _slots_free(self, free: int, limit: int, allocated: list[int]) -> None:
@@ -204,10 +210,12 @@ class ProxySession:
         self._ticked = now
         if self.up is None or self.ended.done():
             return False
-        if self._stream.flows(now, self._receiver.heard):
+        if now < self._rests_until or self._stream.flows(now, self._receiver.heard):
             return False
         pace = self._receiver.rate(now)
         step = self._stream.tick(now, self._receiver.heard, others=others(), busy=self.busy, pace=pace)
+        if step is Step.NOTHING and self._stream.state is ProxyState.LIVE:
+            self._rests_until = now + _REST_TICKS * self._timing.tick
         try:
             self._act(step)
         except APIConnectionError as error:

@@ -72,7 +72,7 @@ class ProxyTiming:
     """Advertisements per second that no radio hears: an ESP32 forwards a few hundred."""
     leave: float = 1.5
     """To disconnect from all proxies cleanly when the service stops."""
-    tick: float = 0.5
+    tick: float = 1.0
     """Between two judgements of the streams."""
     resolve: float = 3.0
     """For a service's missing mDNS records."""

@@ -174,3 +174,17 @@ def test_a_fleet_on_this_loop():
 
     with asyncio.Runner(loop_factory=lambda: event_loop(WINDOW)) as runner:
         runner.run(live())
+
+
+def test_timers_that_are_seconds_away_come_together():
+    """Fifty timers within two seconds come at five moments at most, none early; a near one keeps its moment."""
+    loop = CoalescingEventLoop(WINDOW)
+    try:
+        now = loop.time()
+        asked = [now + 3.0 + number * 0.04 for number in range(50)]
+        moments = [loop.call_at(when, lambda: None).when() for when in asked]
+        assert len(set(moments)) <= 5
+        assert all(0.0 <= moment - when < 0.5 for when, moment in zip(asked, moments, strict=True))
+        assert loop.call_at(now + 1.0, lambda: None).when() == now + 1.0
+    finally:
+        loop.close()
