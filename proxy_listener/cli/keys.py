@@ -3,9 +3,10 @@
 One damaged frame does not prove a key wrong. A key that opened any v4/v5 frame is right, whatever the others say.
 """
 
-import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from proxy_listener.capture.lines import Capture
 from proxy_listener.cli.output import cell, print_json, print_listing, print_table
 from proxy_listener.cli.verb import FAILED, Listing, Options
 from proxy_listener.config.fields import FieldError
-from proxy_listener.config.key_import import extracted, import_keys
+from proxy_listener.config.key_file import read_keys
+from proxy_listener.config.key_import import KeyChange, import_keys
 from proxy_listener.config.secrets import bindkey
 from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey, bindkeys
@@ -34,36 +36,64 @@ def keys() -> None:
 
 
 @keys.command("import", cls=Listing)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", default="-", type=click.Path(path_type=Path))
 @click.pass_obj
 def import_(options: Options, file: Path) -> None:
-    """Add the bindkeys in FILE to the configuration, keeping its comments.
+    """Add the bindkeys in FILE, or of standard input, to the configuration, keeping its comments.
 
-    FILE is the JSON of a key extractor, Home Assistant's .storage/core.config_entries, ble_monitor's devices, or a map
-    of MACs to keys. No key is shown.
+    FILE is what a key extractor prints (NAME, BLE KEY, MAC ...) or its JSON, Home Assistant's
+    .storage/core.config_entries, ble_monitor's devices, a map of MACs to keys, or the table that miiocli prints. No key
+    is shown.
+    """
+    path = _own_file(options)
+    name = "standard input" if str(file) == "-" else str(file)
+    found = read_keys(_content(file, name))
+    if found is None:
+        raise ProxyListenerError(f"{name} is neither JSON nor an extractor's text (blocks with NAME, BLE KEY, MAC)")
+    if not found:
+        raise ProxyListenerError(f"{name} holds no device with a MAC and a key in a form that is known here")
+    changes = import_keys(found, path)
+    rows = [(_mac_or_none(change), change.name, change.result, change.why) for change in changes]
+    document = [dict(zip(("mac", "name", "result", "detail"), row, strict=True)) for row in rows]
+    print_listing(options, document, ("mac", "name", "key", "detail"), rows)
+    if not options.json:
+        click.echo(_sum(changes, path))
+
+
+def _mac_or_none(change: KeyChange) -> str | None:
+    return None if change.mac is None else mac_text(change.mac)
+
+
+def _own_file(options: Options) -> Path:
+    """The configuration to write to. The example in the project's own folder is written only where ``-c`` names it: a
+    key in it would get into version control.
     """
     path = options.file()
-    found = extracted(_read_json(file))
-    if not found:
-        raise ProxyListenerError(f"{file} holds no device with a MAC and a key in a form that is known here")
-    changes = import_keys(found, path)
-    rows = [(mac_text(change.mac), change.result, change.why) for change in changes]
-    document = [dict(zip(("mac", "result", "detail"), row, strict=True)) for row in rows]
-    print_listing(options, document, ("mac", "key", "detail"), rows)
-    if not options.json:
-        written = sum(change.result in {"added", "renewed"} for change in changes)
-        click.echo(f"{written} of {len(changes)} keys written to {cell(str(path))}")
+    if options.config is None and (path.resolve().parent / "proxy_listener" / "__init__.py").is_file():
+        raise ProxyListenerError(
+            f"{path} is the example in the project's folder, and no key is written there; "
+            "name your own file with -c FILE (proxy-listener init writes one)"
+        )
+    return path
 
 
-def _read_json(path: Path) -> Any:
-    with path.open("rb") as file:
+def _sum(changes: Sequence[KeyChange], path: Path) -> str:
+    """How many keys were written where, and how many were not, for which reasons."""
+    written = sum(change.result in {"added", "renewed"} for change in changes)
+    text = f"{written} of {len(changes)} keys written to {cell(str(path))}"
+    reasons = Counter(change.why for change in changes if change.result == "refused")
+    known = sum(change.result == "unchanged" for change in changes)
+    parts = [f"{known} there already"] if known else []
+    parts += [f"{count} refused ({why})" for why, count in reasons.items()]
+    return "; ".join([text, *parts])
+
+
+def _content(path: Path, name: str) -> bytes:
+    with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
         content = file.read(FILE_LIMIT + 1)
     if len(content) > FILE_LIMIT:
-        raise ProxyListenerError(f"{path} is larger than {FILE_LIMIT >> 20} MB")
-    try:
-        return json.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ProxyListenerError(f"{path} is not JSON") from None
+        raise ProxyListenerError(f"{name} is larger than {FILE_LIMIT >> 20} MB")
+    return content
 
 
 @keys.command(cls=Listing)

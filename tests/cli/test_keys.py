@@ -46,13 +46,38 @@ def test_import_shows_its_result_without_the_keys(call, house, tmp_path):
     source.write_text(json.dumps({MAC: KEY, "E4:AA:EC:00:00:01": "F" * 32}), encoding="utf-8")
     result = call("keys", "import", source, "-c", house)
     assert result.exit_code == 0
-    assert "A4:C1:38:02:83:F4  renewed" in result.stdout
-    assert "E4:AA:EC:00:00:01  refused" in result.stdout
-    assert "1 of 2 keys written" in result.stdout
+    rows = [line.split()[:3] for line in result.stdout.splitlines()]
+    assert rows[1:3] == [["A4:C1:38:02:83:F4", "-", "renewed"], ["E4:AA:EC:00:00:01", "-", "refused"]]
+    assert f"1 of 2 keys written to {house}; 1 refused (all F: " in result.stdout
     assert KEY not in result.output
     assert KEY in house.read_text(encoding="utf-8")
     again = json.loads(call("keys", "import", source, "-c", house, "--json").stdout)
     assert [one["result"] for one in again] == ["unchanged", "refused"]
+
+
+def test_import_reads_standard_input(call, house):
+    """Also where no FILE is named: what the extractor prints can be piped."""
+    text = f"NAME: Bedroom\nBLE KEY: {KEY}\nMAC: {MAC}\n---------\nNAME: Attic\nBLE KEY: {OTHER}\n"
+    for words in ((), ("-",)):
+        result = call("keys", "import", *words, "-c", house, given=text)
+        assert result.exit_code == 0
+        assert "1 refused (no MAC beside the key" in result.stdout
+        assert KEY in house.read_text(encoding="utf-8")
+        assert KEY not in result.output
+
+
+def test_import_writes_no_key_into_the_example_of_the_project(call, house, tmp_path):
+    """Where it is only found, beside the package's source. Named with -c it is written."""
+    (tmp_path / "proxy_listener").mkdir()
+    (tmp_path / "proxy_listener" / "__init__.py").touch()
+    before = house.read_bytes()
+    result = call("keys", "import", given=json.dumps({MAC: KEY}))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("devices.toml is the example in the project's folder")
+    assert "-c FILE" in result.stderr
+    assert house.read_bytes() == before
+    assert call("keys", "import", "-c", house, given=json.dumps({MAC: KEY})).exit_code == 0
+    assert KEY in house.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": 1}', b"null"])

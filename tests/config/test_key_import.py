@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_listener.config import load
-from proxy_listener.config.key_import import FoundKey, extracted, import_keys
+from proxy_listener.config.key_file import FoundKey, extracted
+from proxy_listener.config.key_import import import_keys
 from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import ConfigError
 from proxy_listener.model.secret import Secret
@@ -183,7 +184,6 @@ def test_a_key_in_a_file_is_kept_behind_a_new_one(file, tmp_path):
     ("key", "why"),
     [
         ("F" * 32, "all F: the cloud's way to say that there is no key; leave it out"),
-        (OTHER + "ffffffff", "ends in FFFFFFFF: the cloud's way to say that it does not give this key away"),
         (NEW[1:], "31 hex digits, expected 24 or 32"),
         ("secret-canary", "13 characters, not all of them hex digits, expected 24 or 32 hex digits"),
         (None, "no key beside it"),
@@ -192,6 +192,21 @@ def test_a_key_in_a_file_is_kept_behind_a_new_one(file, tmp_path):
 def test_an_invalid_key_is_refused_with_its_reason(file, key, why):
     """The file is not changed."""
     assert results(file, FoundKey(DOOR, None, Secret(key) if key else None)) == [("refused", why)]
+    assert file.read_text(encoding="utf-8") == FILE
+
+
+@pytest.mark.parametrize("written", ["ffffffff", "FFFFFFFF"])
+def test_a_padded_key_is_taken_and_said(file, written):
+    """It is the key of some dimmers, and works when it is written by hand."""
+    ((result, why),) = results(file, FoundKey(DOOR, None, Secret(OTHER + written)))
+    assert (result, "ends in FFFFFFFF" in why) == ("added", True)
+    assert load(file).devices[2].bindkey == (Secret(OTHER + "ffffffff"),)
+
+
+def test_a_key_without_a_mac_is_refused(file):
+    """With its name; the file is not changed."""
+    (change,) = import_keys([FoundKey(None, "Attic", Secret(NEW))], file)
+    assert (change.mac, change.result, change.name) == (None, "refused", "Attic")
     assert file.read_text(encoding="utf-8") == FILE
 
 
