@@ -197,6 +197,16 @@ def _print_error(text: str) -> None:
         click.echo(escaped(line), err=True)
 
 
+def _import_structlog_without_rich() -> None:
+    """Hides rich from structlog, which imports it where it can: 3 MB for a service that never draws on a terminal."""
+    if "structlog" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own way to say that there is no such module
+        try:
+            import_module("structlog")
+        finally:
+            del sys.modules["rich"]
+
+
 class Program(click.Group):
     """The group of all verbs. It imports the module of the verb that is called, and no other."""
 
@@ -208,6 +218,8 @@ class Program(click.Group):
         """The verb of this name."""
         if cmd_name not in VERBS:
             return None
+        if cmd_name == "run" and not sys.stdout.isatty() and not sys.stderr.isatty():
+            _import_structlog_without_rich()
         command: click.Command = getattr(import_module(f"proxy_listener.cli.{VERBS[cmd_name][0]}"), cmd_name)
         return command
 

@@ -320,7 +320,7 @@ def _configure(connection: sqlite3.Connection) -> sqlite3.Connection:
     """So that nothing in a foreign file's schema is executed and no page of it is trusted."""
     if setconfig := getattr(connection, "setconfig", None):  # Python 3.12 and later
         setconfig(getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE"), True)  # noqa: B009  absent on 3.11, and from its types
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "cache_size = -2000"):
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "cache_size = -1000"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("PRAGMA journal_size_limit = 16777216")
     return connection

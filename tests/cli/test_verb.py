@@ -86,3 +86,15 @@ def test_a_verb_imports_only_what_it_needs(words, allowed):
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "proxy_listener.cli.verb" in loaded
     assert loaded & HEAVY <= allowed
+
+
+def test_a_service_without_a_terminal_does_not_import_rich():
+    """structlog would: 3 MB that nothing uses. Everything the service needs is imported."""
+    code = (
+        "import sys; from proxy_listener.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert 'proxy_listener.service' in sys.modules\n"
+        "assert not any(name.partition('.')[0] == 'rich' for name in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, "run", "--help"], check=True, capture_output=True)

@@ -23,7 +23,7 @@ from proxy_listener.model.settings import HistorySettings
 
 SMALL = 1_000_000
 SLACK = 700_000
-"""What the file may be larger for a moment: the indexes of 9,000 rows, and what is committed before room is made."""
+"""What the file may be larger for a moment: the indexes of 4,000 rows, and what is committed before room is made."""
 
 WARNING = "history has reached max_size; the oldest readings of the devices with the most readings are removed"
 
