@@ -73,7 +73,9 @@ class Status(TypedDict):
 
 
 class Health(TypedDict):
-    """Whether readings can be stored. ``cause`` is empty while they can."""
+    """Whether readings can be stored and a proxy streams. ``cause`` says why not, or what happened to the history's
+    file; empty where all is well.
+    """
 
     ok: bool
     cause: str

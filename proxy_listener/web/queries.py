@@ -110,7 +110,9 @@ async def coverage(request: web.Request) -> web.Response:
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """200 while readings can be stored and a proxy streams, otherwise 503."""
+    """200 while readings can be stored and a proxy streams, otherwise 503. Of a history that was harmed and mended, the
+    cause says so while it is 200.
+    """
     context = request.app[CONTEXT]
     states = {proxy.state for proxy in context.view.proxies()} - NOT_EXPECTED
     cause = ""
@@ -118,7 +120,7 @@ async def healthz(request: web.Request) -> web.Response:
         cause = "readings cannot be stored; /status says why"
     elif states and not states & {ProxyState.LIVE, ProxyState.CONNECTING}:
         cause = "no proxy streams to the service; /proxies says why"
-    return answer(Health(ok=not cause, cause=cause), 503 if cause else 200)
+    return answer(Health(ok=not cause, cause=cause or context.journal.alarm or ""), 503 if cause else 200)
 
 
 async def metrics(request: web.Request) -> web.Response:

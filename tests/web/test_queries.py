@@ -166,6 +166,15 @@ async def test_health_fails_without_a_stream(start, states, code):
         assert (response.status, (await response.json())["ok"]) == (code, code == 200)
 
 
+async def test_health_names_a_history_that_was_harmed(start, journal):
+    """It works again, so the answer is 200; the cause says what happened to the file."""
+    journal._store.alarm = "history.db was deleted while the service ran"
+    client = await start()
+    async with client.get("/healthz") as response:
+        health = await response.json()
+    assert (response.status, health["cause"]) == (200, "history.db was deleted while the service ran")
+
+
 async def test_an_internal_error_is_not_shown(start):
     """The answer does not have the text of the exception."""
 
