@@ -113,7 +113,8 @@ def open_journal(config: Config, state: Path | None) -> Journal:
     try:
         return Journal(path, config.history)
     except (OSError, sqlite3.Error) as error:
-        raise ProxyListenerError(f"the history {path} cannot be opened: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ProxyListenerError(f"the history {path} cannot be opened: {why}") from error
 
 
 class Pipeline:

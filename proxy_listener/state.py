@@ -49,11 +49,16 @@ def had_history(state: Path) -> bool:
 @contextmanager
 def single_instance(state: Path, *, keeps_history: bool = True) -> Iterator[None]:
     """Hold the lock of the state directory, which is made (0700) where it is missing. ProxyListenerError where another
-    process holds it.
+    process holds it, where every user may write into it, or where nothing can be written.
     """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         # O_NOFOLLOW: a link planted in the directory could otherwise make this process empty another file.
+        if stat.S_IMODE(state.stat().st_mode) & stat.S_IWOTH:
+            raise ProxyListenerError(
+                f"every user of this machine can write into the state directory {state}, and so replace the history; "
+                f"fix it with: chmod 700 {state}"
+            )
         file = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ProxyListenerError(f"the state directory {state} cannot be used: {error.strerror}") from error
@@ -66,8 +71,11 @@ def single_instance(state: Path, *, keeps_history: bool = True) -> Iterator[None
             raise ProxyListenerError(f"{who} already runs with the state directory {state}") from None
         before = os.read(file, 32).decode(errors="replace")
         mark = "" if keeps_history or (before and NO_HISTORY not in before) else f" {NO_HISTORY}"
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}{mark}\n".encode(), 0)
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}{mark}\n".encode(), 0)
+        except OSError as error:
+            raise ProxyListenerError(f"the state directory {state} cannot be written: {error.strerror}") from error
         yield
     finally:
         os.close(file)

@@ -1,6 +1,7 @@
 """The state directory: where it is, who holds it, and how files in it are replaced."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -34,6 +35,29 @@ def test_a_state_directory_has_one_holder(tmp_path):
     (tmp_path / "service.lock").write_text("1\n")
     with single_instance(tmp_path):
         assert (tmp_path / "service.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_directory_that_everybody_can_write_into_is_refused(tmp_path):
+    """The error has the command that corrects it; after that the directory is used."""
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o777)
+    with pytest.raises(ProxyListenerError, match=f"fix it with: chmod 700 {state}"), single_instance(state):
+        pass
+    state.chmod(0o700)
+    with single_instance(state):
+        assert (state / "service.lock").exists()
+
+
+def test_a_full_disk_is_named_with_the_directory(tmp_path):
+    """Nothing of the lock can be written."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(ProxyListenerError, match=f"{tmp_path} cannot be written: "), single_instance(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path):

@@ -22,6 +22,7 @@ from proxy_listener.config.secrets import Secrets, refuse_readable
 from proxy_listener.config.structure import converter_for
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.errors import ConfigError, Problem
+from proxy_listener.model.secret import SHORTEST_TOKEN, TOO_SHORT
 from proxy_listener.model.settings import (
     DeviceSettings,
     DevicesSettings,
@@ -147,8 +148,11 @@ class _Reader:
                 self.problem(f"device[{index}].avoid", f'"{shown(name)}" is also in only')
         web = self.table(document, "web", WebSettings)
         bound = split_endpoint(web.listen) if web.listen else None
-        if bound and not loopback(bound[0]) and web.token is None:
-            self.problem("web.token", "missing: compulsory when listen is not on loopback")
+        if bound and not loopback(bound[0]):
+            if web.token is None:
+                self.problem("web.token", "missing: compulsory when listen is not on loopback")
+            elif len(web.token) < SHORTEST_TOKEN:
+                self.problem("web.token", f"{len(web.token)} characters, {TOO_SHORT}")
         return Config(
             service=self.table(document, "service", ServiceSettings),
             discovery=self.table(document, "discovery", DiscoverySettings),

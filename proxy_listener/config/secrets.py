@@ -13,6 +13,7 @@ from typing import Any
 
 from proxy_listener.config.fields import FieldError, listed, shown
 from proxy_listener.model.secret import Secret
+from proxy_listener.state import read_regular
 
 SECRET_BYTES = 4096
 MOST_BINDKEYS = 8
@@ -90,12 +91,9 @@ class Secrets:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise FieldError(f"{shown(name)} is not a regular file")
             refuse_readable(path, "holds a secret")
-            content = path.read_bytes()[: SECRET_BYTES + 1]
-            if len(content) > SECRET_BYTES:
-                raise FieldError(f"{shown(name)} is longer than {SECRET_BYTES} bytes")
-            return content.decode().rstrip("\r\n")
+            return read_regular(path, SECRET_BYTES).decode().rstrip("\r\n")
         except OSError as error:
-            raise FieldError(f"cannot read {shown(name)}: {error.strerror}") from None
+            raise FieldError(f"cannot read {shown(str(path))}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise FieldError(f"{shown(name)} is not UTF-8 text") from None
         except ValueError as error:

@@ -211,7 +211,7 @@ def _open(path: Path, migrations: Sequence[Migration], *, check: bool) -> tuple[
     if path.stat().st_size == 0:
         raise DamageError("is empty")
     version = _recognise(path, newest(migrations))
-    path.chmod(0o600)
+    _make_private(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2)
     try:
         _configure(connection)
@@ -227,6 +227,14 @@ def _open(path: Path, migrations: Sequence[Migration], *, check: bool) -> tuple[
         connection.close()
         raise
     return connection, whole
+
+
+def _make_private(path: Path) -> None:
+    """The mode of a file that a link leads to is its owner's business, not changed from here."""
+    if not path.is_symlink():
+        path.chmod(0o600)
+    elif path.stat().st_mode & 0o077:
+        log.warning("the history is a link to a file that others can read", file=str(path.resolve()), help="chmod 600")
 
 
 def _recognise(path: Path, known: int) -> int:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import NoReturn
 
+SHORTEST_TOKEN = 16
+TOO_SHORT = f"expected at least {SHORTEST_TOKEN} beyond loopback; make one with: openssl rand -hex 16"
+"""Characters of a token that others on the network may guess at, and what an error says of a shorter one."""
+
 
 class Secret:
     """Text that must not be shown. ``reveal()`` is the only access to it."""

@@ -131,7 +131,7 @@ class KnownNodes:
             self.killed = document.get("running") is True
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             log.warning(
                 "proxies.json cannot be read and is ignored: names are bound to MACs again, and nodes without an entry "
                 "may be spoken to in plaintext again",

@@ -31,7 +31,7 @@ from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import quantity_of
-from proxy_listener.model.secret import Secret
+from proxy_listener.model.secret import SHORTEST_TOKEN, TOO_SHORT, Secret
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus, View
 from proxy_listener.model.text import loopback, split_endpoint
 from proxy_listener.model.timing import NEVER
@@ -68,8 +68,11 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         bound = split_endpoint(self.listen) if self.listen is not None else None
-        if bound is not None and self.token is None and not loopback(bound[0]):
-            raise ValueError("a token is compulsory when listen is not on loopback")
+        if bound is not None and not loopback(bound[0]):
+            if self.token is None:
+                raise ValueError("a token is compulsory when listen is not on loopback")
+            if len(self.token) < SHORTEST_TOKEN:
+                raise ValueError(f"token: {len(self.token)} characters, {TOO_SHORT}")
 
 
 async def run(settings: Settings, journal: Journal, view: View) -> None:

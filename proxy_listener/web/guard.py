@@ -8,18 +8,21 @@ The control socket has no guard: the mode of its file protects it.
     sent by another site's page?      yes -> 403        Sec-Fetch-Site; for POST also Origin, because browsers send
                                                         Sec-Fetch-Site only over HTTPS and to loopback
     token set: bearer or cookie?      no  -> 401        a POST that is not from a browser needs the bearer token
+    too many wrong tokens?            yes -> 429        of this address: no token is looked at for some seconds
 """
 
 import hashlib
 import hmac
 import ipaddress
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from proxy_listener.model.rate import TokenBucket
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import WebSettings
 from proxy_listener.web.documents import Error, text
@@ -29,6 +32,12 @@ log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COOKIE = "proxy_listener_session"
+
+GUESSES, GUESS_RATE = 10, 0.1
+"""Wrong tokens of one address at once, and a second: a person who mistypes never meets it."""
+
+GUESSERS = 256
+"""Addresses whose wrong tokens are remembered."""
 
 OPEN = ("/login", "/healthz", "/assets/")
 """Answered without a token: the form that asks for it, the files of that form, and the health probe."""
@@ -134,8 +143,55 @@ def _admitted(request: web.Request, token: Secret) -> bool:
     return matches(request.cookies.get(COOKIE, ""), session(token))
 
 
+class Guesses:
+    """Wrong tokens by the address that they came from: a rate limit, and one log line for each address that meets it.
+
+    A session's cookie is not a token: who is logged in already is not kept out by the guesses of others behind the same
+    address, such as a TLS proxy's.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def allowed(self, address: str) -> bool:
+        """Whether a token from there is looked at now."""
+        bucket = self._buckets.get(address)
+        return bucket is None or bucket.available(self._clock())
+
+    def wrong(self, address: str) -> None:
+        """A wrong token came from there."""
+        now = self._clock()
+        bucket = self._buckets.pop(address, None) or TokenBucket(GUESS_RATE, GUESSES, now)
+        self._buckets[address] = bucket
+        if len(self._buckets) > GUESSERS:
+            del self._buckets[next(iter(self._buckets))]
+        bucket.take(now)
+        if not bucket.available(now):
+            log.warning("many wrong tokens for the page", address=address, limit=f"{GUESSES} at once, then 6 a minute")
+
+
+def limited(clock: Callable[[], float] = time.monotonic) -> Any:
+    """The middleware that limits wrong tokens: those of the form, and of the Authorization header."""
+    guesses = Guesses(clock)
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path != "/login" and "Authorization" not in request.headers:
+            return await handler(request)
+        address = request.remote or ""
+        if not guesses.allowed(address):
+            return _error(429, "too many wrong tokens from this address; wait ten seconds", {"Retry-After": "10"})
+        response = await handler(request)
+        if response.status == web.HTTPUnauthorized.status_code:
+            guesses.wrong(address)
+        return response
+
+    return middleware
+
+
 def guard(settings: WebSettings) -> Any:
-    """The middleware for the TCP port."""
+    """The middleware that admits a request of the TCP port."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:

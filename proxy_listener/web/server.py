@@ -6,10 +6,11 @@ nothing for 10 s is disconnected (docs/protocol/threats.md#h5).
 """
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -21,7 +22,7 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.settings import WebSettings
 from proxy_listener.web.context import CONTEXT, STUCK_TIMEOUT, WebContext
 from proxy_listener.web.control import BACKLOG
-from proxy_listener.web.guard import Handler, errors, guard, headers
+from proxy_listener.web.guard import Handler, errors, guard, headers, limited
 from proxy_listener.web.routes import ROUTES
 
 log = structlog.get_logger()
@@ -154,6 +155,14 @@ async def serve_control(listener: socket.socket, context: WebContext) -> None:
         await accepting
 
 
+_CURES: Mapping[int, str] = {
+    errno.EADDRINUSE: "; another program has this port: give [web] listen another one, or end that program",
+    errno.EADDRNOTAVAIL: "; this machine does not have this address: 0.0.0.0 is all of its addresses",
+    errno.EACCES: "; ports below 1024 are for root: give [web] listen a higher one",
+}
+"""What to do about an address that cannot be bound."""
+
+
 def _split(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
@@ -193,7 +202,8 @@ def tcp_socket(listen: str, family: socket.AddressFamily, address: Any) -> Itera
             listener.bind(address)
             listener.listen(BACKLOG)
         except OSError as error:
-            raise ProxyListenerError(f"[web] listen: {listen}: {error.strerror or error}") from error
+            cure = _CURES.get(error.errno or 0, "")
+            raise ProxyListenerError(f"[web] listen: {listen}: {error.strerror or error}{cure}") from error
         yield listener
 
 
@@ -203,6 +213,6 @@ async def serve_tcp(listen: str, settings: WebSettings, context: WebContext) -> 
         accepting = []
         for family, address in await tcp_addresses(listen, settings.token is not None):
             listener = stack.enter_context(tcp_socket(listen, family, address))
-            accepting.append(await stack.enter_async_context(serving(context, listener, guard(settings))))
+            accepting.append(await stack.enter_async_context(serving(context, listener, limited(), guard(settings))))
         log.info("the page is served", listen=listen, token=settings.token is not None)
         await asyncio.gather(*accepting)

@@ -111,6 +111,10 @@ BROKEN = [
     ("[history]\npath = false", "history.path: expected text in quotes, found a boolean"),
     ('[sink.jsonl]\npath = "a\\u0000b"', "sink.jsonl.path: expected text without a zero character (\\u0000)"),
     ("[web]\nlisten = '8099'", 'web.listen: expected "host:port", such as "127.0.0.1:8099" or "[::1]:8099"'),
+    (
+        "[web]\nlisten = '0.0.0.0:8099'\ntoken = 'abc'",
+        "web.token: 3 characters, expected at least 16 beyond loopback; make one with: openssl rand -hex 16",
+    ),
     ("[web]\nlisten = '0.0.0.0:8099'", "web.token: missing: compulsory when listen is not on loopback"),
     ("sink = 'mqtt'", "sink: expected tables, [sink.NAME] each"),
     ("[sink.jsonl]\npth = '-'", 'sink.jsonl.pth: unknown key, did you mean "path"?'),
@@ -272,7 +276,7 @@ max_size = "1.5 GB"
 path = "out.jsonl"
 [web]
 listen = "[::]:80"
-token = "t"
+token = "a-token-of-22-letters."
 hosts = ["plants.example"]
 """)
     )
@@ -298,7 +302,7 @@ hosts = ["plants.example"]
     assert config.unlisted == DevicesSettings("ignore")
     assert config.history == HistorySettings("h.db", 1.5 * DAY, 0.0, 1_500_000_000)
     assert config.sinks == {"jsonl": jsonl.Settings("out.jsonl")}
-    assert config.web == WebSettings("[::]:80", Secret("t"), ("plants.example",))
+    assert config.web == WebSettings("[::]:80", Secret("a-token-of-22-letters."), ("plants.example",))
     assert not [secret for secret in (KEY, PSK, "opensesame", "'t'") if secret in repr(config)]
 
 

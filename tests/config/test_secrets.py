@@ -91,27 +91,29 @@ def test_a_link_out_of_the_credentials_is_checked(config_with, tmp_path, monkeyp
     [
         (b"", "is empty"),
         (b"\xff\xfe", "bedroom.key is not UTF-8 text"),
-        (b"0" * 5000, "bedroom.key is longer than 4096 bytes"),
+        (b"0" * 5000, "cannot read {folder}/bedroom.key: larger than 4096 bytes"),
         (KEY.encode()[:30] + b"\n", "30 hex digits, expected 24 or 32"),
     ],
 )
 def test_a_key_file_without_a_key_is_named(config_with, tmp_path, content, words):
     """The error has its name and not its content."""
     key_file(tmp_path, content=content)
+    words = words.format(folder=tmp_path)
     assert refused(config_with("{ file = 'bedroom.key' }")) == f"devices.toml: device[1].bindkey: {words}"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("no.key", "cannot read no.key: No such file or directory"),
+        ("no.key", "cannot read {folder}/no.key: No such file or directory"),
         (".", ". is not a regular file"),
         ("/dev/zero", "/dev/zero is not a regular file"),
         ("a\\u0000b", "expected the path of a file"),
     ],
 )
-def test_a_key_file_must_be_a_regular_file(config_with, name, words):
-    """No directory and no device, which could block."""
+def test_a_key_file_must_be_a_regular_file(config_with, tmp_path, name, words):
+    """No directory and no device, which could block. The error says where it looked."""
+    words = words.format(folder=tmp_path)
     assert refused(config_with(f'{{ file = "{name}" }}')) == f"devices.toml: device[1].bindkey: {words}"
 
 

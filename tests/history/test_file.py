@@ -5,6 +5,7 @@ import sqlite3
 import stat
 
 import pytest
+from structlog.testing import capture_logs
 from support.made_readings import MAC, journal_at, numbers, reading
 
 from proxy_listener.history import Journal
@@ -119,6 +120,21 @@ async def test_of_a_torn_write_ahead_log_only_the_end_is_lost(tmp_path):
         found = await numbers(journal)
         assert found == list(range(len(found)))
         assert len(found) in {100, 200, 300}
+
+
+async def test_a_history_that_is_a_link_keeps_the_mode_of_its_file(tmp_path):
+    """It may lie on another disk, and be read by others on purpose: a warning says so, and nothing is changed."""
+    async with journal_at(tmp_path / "elsewhere.db") as journal:
+        journal.append(reading(1))
+    (tmp_path / "elsewhere.db").chmod(0o644)
+    (tmp_path / "h.db").symlink_to(tmp_path / "elsewhere.db")
+    with capture_logs() as logged:
+        async with journal_at(tmp_path / "h.db") as journal:
+            journal.append(reading(2))
+            await journal.flush()
+            assert await numbers(journal) == [1, 2]
+    assert (tmp_path / "elsewhere.db").stat().st_mode & 0o777 == 0o644
+    assert [entry["event"] for entry in logged] == ["the history is a link to a file that others can read"]
 
 
 async def test_the_file_is_private(tmp_path):

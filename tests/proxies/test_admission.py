@@ -2,6 +2,7 @@ import json
 import os
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
@@ -105,6 +106,14 @@ def test_damaged_file_costs_only_what_it_held(tmp_path):
     for text in ("", "{", "[]", '{"bound": 1}', json.dumps({"bound": {"a": "zz"}, "encrypted": [], "not_proxies": {}})):
         (tmp_path / FILE).write_text(text)
         assert KnownNodes(tmp_path).bound("a") is None
+
+
+def test_a_deeply_nested_file_does_not_prevent_the_start(tmp_path):
+    """As any other damage: ignored, with a warning."""
+    (tmp_path / "proxies.json").write_text("[" * 200_000)
+    with capture_logs() as logged:
+        assert KnownNodes(tmp_path).bound("kitchen") is None
+    assert [entry["error"] for entry in logged] == ["RecursionError"]
 
 
 def test_a_named_pipe_does_not_block(tmp_path):

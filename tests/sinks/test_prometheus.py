@@ -156,7 +156,7 @@ def test_a_listen_that_is_no_address_is_refused(listen: str) -> None:
 def test_a_port_open_to_the_network_needs_a_token() -> None:
     with pytest.raises(ValueError, match="token"):
         Settings(listen="0.0.0.0:9750")
-    assert Settings(listen="0.0.0.0:9750", token=Secret("t")).token
+    assert Settings(listen="0.0.0.0:9750", token=Secret("a-token-of-22-letters.")).token
 
 
 def _free_port() -> int:

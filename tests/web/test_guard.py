@@ -1,11 +1,12 @@
 """The guard of the TCP port."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import WebSettings
 from proxy_listener.web import Actions
-from proxy_listener.web.guard import COOKIE, host_name, session
+from proxy_listener.web.guard import COOKIE, GUESSERS, Guesses, host_name, session
 
 TOKEN = "canary-token-7f3a91"
 LOCKED = WebSettings(token=Secret(TOKEN), hosts=("pi.home.example",))
@@ -99,6 +100,43 @@ async def test_the_form_gives_a_cookie_that_is_not_the_token(start_tcp):
     assert "SameSite=Strict" in cookie
     assert TOKEN not in cookie
     assert await status(client, "/devices", {"Cookie": cookie.partition(";")[0]}) == 200
+
+
+def test_wrong_tokens_are_limited_by_address():
+    """Ten at once, then six a minute; another address is not concerned, and each warning names the address."""
+    now = [100.0]
+    guesses = Guesses(lambda: now[0])
+    with capture_logs() as logged:
+        for _ in range(10):
+            assert guesses.allowed("10.0.0.9")
+            guesses.wrong("10.0.0.9")
+    assert not guesses.allowed("10.0.0.9")
+    assert guesses.allowed("10.0.0.8")
+    assert [(entry["event"], entry["address"]) for entry in logged] == [("many wrong tokens for the page", "10.0.0.9")]
+    now[0] += 10.1
+    assert guesses.allowed("10.0.0.9")
+    for number in range(1000):
+        guesses.wrong(f"10.1.0.{number}")
+    assert len(guesses._buckets) == GUESSERS
+
+
+async def test_guesses_are_slowed_and_who_is_logged_in_is_not(start_tcp):
+    """The form and the header together: the right token is refused, too, while a session's cookie goes on."""
+    client = await start_tcp(LOCKED)
+    same = {"Sec-Fetch-Site": "same-origin"}
+    with capture_logs() as logged:
+        for number in range(5):
+            async with client.post("/login", data={"token": f"guess-{number}"}, headers=same) as response:
+                assert response.status == 401
+            assert await status(client, "/devices", {"Authorization": f"Bearer guess-{number}"}) == 401
+    assert [entry["event"] for entry in logged] == ["many wrong tokens for the page"]
+    assert "guess-" not in str(logged)
+    async with client.post("/login", data={"token": TOKEN}, headers=same, allow_redirects=False) as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "10")
+    assert await status(client, "/devices", {"Authorization": f"Bearer {TOKEN}"}) == 429
+    cookie = {"Cookie": f"{COOKIE}={session(LOCKED.token)}"}
+    assert await status(client, "/devices", cookie) == 200
+    assert await status(client, "/healthz", {}) == 200
 
 
 @pytest.mark.parametrize("body", ["token=a&b&c&d&e&f&g&h", "token", "", "%ff=%ff&token=%ff"])

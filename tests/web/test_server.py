@@ -91,7 +91,10 @@ async def test_a_port_in_use_is_an_error(tmp_path, journal):
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(ProxyListenerError, match=r"\[web\] listen: 127.0.0.1:\d+: Address already in use"):
+        with pytest.raises(
+            ProxyListenerError,
+            match=r"\[web\] listen: 127.0.0.1:\d+: Address already in use; another program has this port",
+        ):
             await serve_page(WebSettings(f"127.0.0.1:{port}"), view(), journal, Actions())
 
 
