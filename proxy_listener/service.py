@@ -8,7 +8,7 @@ then what was heard is committed and published, within two seconds.
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from proxy_listener.history import Journal
 from proxy_listener.history.journal import STALLED
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.quantities import QUANTITIES
-from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, View
+from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, Reloaded, View
 from proxy_listener.pipeline import Pipeline, open_journal
 from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
@@ -63,6 +63,7 @@ class Service:
     def __init__(self, config: Config, state: Path, journal: Journal) -> None:
         loop = asyncio.get_running_loop()
         self.config = config
+        self.reread: Callable[[], Awaitable[Reloaded]] | None = None
         self.journal = journal
         self.manager = ServiceManager()
         self._state = state
@@ -105,8 +106,8 @@ class Service:
         finally:
             await self._stop()
 
-    async def reload(self, config: Config) -> None:
-        """Take a new configuration; only the parts that it changes are restarted."""
+    async def reload(self, config: Config) -> str:
+        """Take a new configuration; only the parts that it changes are restarted. What waits for the next start."""
         old, self.config = self.config, config
         if (config.devices, config.unlisted) != (old.devices, old.unlisted):
             now = time.time(), asyncio.get_running_loop().time()
@@ -123,8 +124,10 @@ class Service:
                 await self._end(f"sink {name}")
                 if name in config.sinks:
                     self._start_sink(name, config.sinks[name])
-        if (config.history, config.service) != (old.history, old.service):
-            log.warning("[history] and [service] take effect with the next start")
+        if (config.history, config.service) == (old.history, old.service):
+            return ""
+        log.warning("[history] and [service] take effect with the next start")
+        return "[history] and [service] take effect with the next start"
 
     def live(self) -> int:
         """How many proxies send us their stream."""
@@ -200,7 +203,7 @@ class Service:
         )
 
     async def _control(self) -> None:
-        await web.serve_control(self._state, self.view, self.journal, self._actions())
+        await web.serve_control(self._state, self.view, self.journal, attrs.evolve(self._actions(), reload=self.reread))
 
     async def _page(self) -> None:
         await web.serve_page(self.config.web, self.view, self.journal, self._actions())

@@ -14,6 +14,7 @@ import click
 
 from proxy_listener.capture.lines import Capture
 from proxy_listener.cli.output import cell, print_json, print_listing, print_table
+from proxy_listener.cli.reload import reload_written
 from proxy_listener.cli.verb import FAILED, Listing, Options
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.key_file import read_keys
@@ -58,6 +59,8 @@ def import_(options: Options, file: Path) -> None:
     print_listing(options, document, ("mac", "name", "key", "detail"), rows)
     if not options.json:
         click.echo(_sum(changes, path))
+    if any(change.result in {"added", "renewed"} for change in changes):
+        click.echo(reload_written(options, path), err=options.json)
 
 
 def _mac_or_none(change: KeyChange) -> str | None:

@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,8 @@ import structlog
 
 from proxy_listener.cli.verb import Options, Verb
 from proxy_listener.config import Config, doubts, load
-from proxy_listener.model.errors import ConfigError
+from proxy_listener.model.errors import ConfigError, ProxyListenerError
+from proxy_listener.model.status import Reloaded
 from proxy_listener.proxies.coalesce import event_loop
 from proxy_listener.service import Service, service
 
@@ -80,12 +81,14 @@ async def serve(config: Config, state: Path, display: Display | None = None) -> 
     loop = asyncio.get_running_loop()
     stop, again = asyncio.Event(), asyncio.Event()
     async with service(display.without_output(config) if display else config, state) as running:
+        rereader = Rereader(running, display)
+        running.reread = rereader.reread
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, again.set)
         log.info("listening", proxies=len(config.proxies), devices=len(config.devices), state=str(state))
         running.manager.notify("READY=1", "STATUS=looking for proxies")
-        tasks = [asyncio.create_task(_reload_when(again, running, display))]
+        tasks = [asyncio.create_task(rereader.when(again))]
         if display is not None:
             tasks.append(asyncio.create_task(display.run()))
         await stop.wait()
@@ -107,23 +110,42 @@ def _allow_many_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _reload_when(again: asyncio.Event, running: Service, display: Display | None) -> None:
-    while True:
-        await again.wait()
-        again.clear()
-        path = running.config.path
+class Rereader:
+    """Reads the configuration file of a running service again, one time after the other."""
+
+    def __init__(self, running: Service, display: Display | None) -> None:
+        self._running = running
+        self._display = display
+        self._lock = asyncio.Lock()
+
+    async def reread(self) -> Reloaded:
+        """Take the file as it is now. ProxyListenerError where it has errors; then the old configuration stays."""
+        path = self._running.config.path
         if path is None:
-            log.warning("there is no configuration file to read again")
-            continue
-        running.manager.notify_reloading()
-        try:
-            config = await asyncio.to_thread(load, path)
-            await running.reload(display.without_output(config) if display else config)
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("devices.toml was not taken; the old one stays", problem=str(problem))  # noqa: TRY400  as above
-        except Exception:  # a defect in our own code must not end all later reloads
-            log.exception("devices.toml could not be taken as a whole")
-        else:
-            log.info("devices.toml was read again", proxies=len(config.proxies), devices=len(config.devices))
-        running.manager.notify("READY=1")
+            raise ProxyListenerError("there is no configuration file to read again")
+        async with self._lock:
+            self._running.manager.notify_reloading()
+            try:
+                config = await asyncio.to_thread(load, path)
+                note = await self._running.reload(self._display.without_output(config) if self._display else config)
+            except ConfigError as error:
+                text = "the configuration was not taken; the old one stays"
+                for problem in error.problems:
+                    log.error(text, path=str(path), problem=str(problem))  # noqa: TRY400  an expected error
+                raise
+            except Exception:  # a defect in our own code must not end all later reloads
+                log.exception("the configuration could not be taken as a whole", path=str(path))
+                raise ProxyListenerError(f"{path} could not be taken as a whole; the log says why") from None
+            finally:
+                self._running.manager.notify("READY=1")
+        counts = {"proxies": len(config.proxies), "devices": len(config.devices)}
+        log.info("the configuration was read again", path=str(path), **counts)
+        return Reloaded(str(path.absolute()), **counts, note=note)
+
+    async def when(self, again: asyncio.Event) -> None:
+        """Read it again at each signal. Errors are in the log."""
+        while True:
+            await again.wait()
+            again.clear()
+            with suppress(ProxyListenerError):
+                await self.reread()

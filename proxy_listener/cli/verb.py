@@ -40,6 +40,7 @@ VERBS = {
     "init": ("init", "Find the proxies, write a first devices.toml."),
     "doctor": ("doctor", "Say in plain words what is wrong, and what to do."),
     "keys": ("keys", "Bindkeys: import them, test them."),
+    "reload": ("reload", "Make the running service read its configuration again."),
     "status": ("status", "The running service: its proxies and their health."),
     "devices": ("status", "Every device and its latest values."),
     "watch": ("status", "Readings as they come."),

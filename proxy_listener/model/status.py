@@ -127,6 +127,16 @@ class DeviceStatus:
 
 
 @attrs.frozen
+class Reloaded:
+    """The configuration that the service has read again. ``note``: what takes effect with the next start only."""
+
+    path: str
+    proxies: int
+    devices: int
+    note: str
+
+
+@attrs.frozen
 class Newcomer:
     """A device without an entry that was heard and is not admitted yet."""
 

@@ -20,7 +20,7 @@ from proxy_listener.engine.coverage import Coverage
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.settings import WebSettings
-from proxy_listener.model.status import Newcomer, View
+from proxy_listener.model.status import Newcomer, Reloaded, View
 from proxy_listener.reads import Candidate, OnProgress, ReadOptions, ReadReport
 from proxy_listener.web.control import control_socket
 
@@ -36,7 +36,7 @@ class Actions:
     ``route``: the proxies that could read a device, best first. ``read``: read a device; cancelling it ends the
     connection. ``newcomers``: devices that are not admitted yet; ``admit``: admit a device. ``stream``: capture lines
     without the line's end, from the call on, in a bounded queue. ``metrics``: content type and body. ``units``:
-    quantity -> unit, for those that are numbers.
+    quantity -> unit, for those that are numbers. ``reload``: read the configuration again.
     """
 
     route: Callable[[Address], Sequence[Candidate]] = _no_candidates
@@ -47,6 +47,7 @@ class Actions:
     stream: Callable[[], AsyncGenerator[str, None]] | None = None
     metrics: Callable[[], tuple[str, bytes]] | None = None
     units: Mapping[str, str] = attrs.field(factory=dict)
+    reload: Callable[[], Awaitable[Reloaded]] | None = None
 
 
 async def serve_control(state: Path, view: View, journal: Journal, actions: Actions) -> None:

@@ -85,6 +85,17 @@ async def admit(request: web.Request) -> web.Response:
     return answer(await context.document(context.device(address)))
 
 
+async def reload(request: web.Request) -> web.Response:
+    """Read the configuration again."""
+    action = request.app[CONTEXT].actions.reload
+    if action is None:
+        raise refusal(web.HTTPNotImplemented, "the configuration is read again through the control socket only")
+    try:
+        return answer(plain(await action()))
+    except ProxyListenerError as error:
+        raise refusal(web.HTTPConflict, str(error)) from None
+
+
 async def quantities(request: web.Request) -> web.Response:
     """The unit of each quantity that is a number."""
     return answer(dict(request.app[CONTEXT].actions.units))
@@ -127,7 +138,9 @@ async def metrics(request: web.Request) -> web.Response:
     """Metrics in Prometheus' text format."""
     action = request.app[CONTEXT].actions.metrics
     if action is None:
-        raise refusal(web.HTTPNotImplemented, "metrics need: pip install 'proxy-listener[metrics]'")
+        raise refusal(
+            web.HTTPNotImplemented, "there are no metrics: add a table [sink.prometheus] to devices.toml, and reload"
+        )
     content_type, body = action()
     return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from proxy_listener.engine.coverage import Coverage
 from proxy_listener.model.reading import Reading
-from proxy_listener.model.status import DeviceStatus, Newcomer, ProxyStatus
+from proxy_listener.model.status import DeviceStatus, Newcomer, ProxyStatus, Reloaded
 from proxy_listener.reads import Candidate
 from proxy_listener.web import page, queries, streams
 from proxy_listener.web.context import answer
@@ -46,6 +46,7 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("GET", "/coverage", queries.coverage, "What depends on which proxy", returns=Coverage),
     ApiRoute("GET", "/quantities", queries.quantities, "The unit of each quantity that is a number",
              returns=Mapping[str, str]),
+    ApiRoute("POST", "/reload", queries.reload, "Read the configuration again", returns=Reloaded),
     ApiRoute("GET", "/healthz", queries.healthz, "Whether readings are heard and stored: 200, or 503 with the cause",
              returns=Health),
     ApiRoute("GET", "/metrics", queries.metrics, "Metrics in Prometheus' text format", TEXT),
