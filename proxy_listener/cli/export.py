@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, TextIO
 
 import click
@@ -44,6 +45,25 @@ def parse_time(_context: click.Context, parameter: click.Parameter, value: str |
         ) from None
 
 
+def check_range(since: float | None, until: float | None) -> None:
+    """Wrong usage where nothing can be in a range."""
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since is not before --until, so no reading is between them; exchange the two")
+
+
+SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+
+
+def form_of(output: str) -> str:
+    """The format that the name of a file asks for; JSON Lines for standard output and for names without a suffix."""
+    suffix = Path(output).suffix.lower()
+    if suffix and not output.startswith("/dev/") and suffix not in SUFFIXES:
+        raise click.BadParameter(
+            f"{suffix} names no format of an export; add --format csv or --format jsonl", param_hint="-o"
+        )
+    return SUFFIXES.get(suffix, "jsonl")
+
+
 def time_range(since: float | None, until: float | None) -> dict[str, float]:
     """A range as the API's query."""
     return {name: at for name, at in (("since", since), ("until", until)) if at is not None}
@@ -60,6 +80,7 @@ def time_range(since: float | None, until: float | None) -> dict[str, float]:
 @click.pass_obj
 def history(options: Options, device: str, since: float | None, until: float | None, limit: int, as_csv: bool) -> None:
     """The readings of DEVICE, oldest first."""
+    check_range(since, until)
 
     async def question(service: ServiceClient) -> tuple[Any, Any]:
         found = await service.device(device)
@@ -79,20 +100,24 @@ def history(options: Options, device: str, since: float | None, until: float | N
 @click.argument("device", required=False)
 @click.option("--since", callback=parse_time, metavar="WHEN", help='From then on: a time, or how long ago ("24h").')
 @click.option("--until", callback=parse_time, metavar="WHEN", help="Before then.")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="jsonl", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl"]), help="Otherwise by the end of FILE's name; else jsonl."
+)
 @click.option("-o", "--output", default="-", metavar="FILE", help="Standard output where not given.")
 @click.pass_obj
 def export(
-    options: Options, device: str | None, since: float | None, until: float | None, form: str, output: str
+    options: Options, device: str | None, since: float | None, until: float | None, form: str | None, output: str
 ) -> None:
     """Every reading, or those of DEVICE, as CSV or JSON Lines."""
+    wanted = form or form_of(output)
+    check_range(since, until)
 
     async def question(service: ServiceClient) -> None:
         query: dict[str, Any] = dict(time_range(since, until))
         if device is not None:
             query["mac"] = (await service.device(device))["mac"]
         lines = service.lines("GET", "/readings", **query)
-        await (_export_csv if form == "csv" else _export_lines)(lines, output)
+        await (_export_csv if wanted == "csv" else _export_lines)(lines, output)
 
     ask(options.state_directory(), question)
 

@@ -1,6 +1,7 @@
 """The verbs ``check`` and ``decode``, which need neither a service nor a network."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 import attrs
 import click
 
+from proxy_listener.capture.lines import LineError, parse
 from proxy_listener.cli.output import cell, print_json, print_table
 from proxy_listener.cli.verb import Listing, Options, Verb, nearest_existing
 from proxy_listener.config import Config, doubts, find, load
@@ -23,6 +25,7 @@ from proxy_listener.model.errors import ConfigError, DecodeError
 from proxy_listener.model.models import Model
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DeviceSettings, DiscoverySettings, ProxySettings
+from proxy_listener.model.text import printable
 from proxy_listener.state import CONTROL_SOCKET
 
 PROXY_HEAD = ("proxy", "mac", "room", "address", "key")
@@ -160,15 +163,10 @@ def _state_warnings(state: Path) -> Iterator[str]:
 @click.option("--bindkey", "keys", multiple=True, help="A key to try. Without one: that of the device's entry.")
 @click.pass_obj
 def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) -> None:
-    """Explain a frame byte by byte: service data or a whole advertisement, in hex."""
+    """Explain a frame byte by byte: service data or a whole advertisement, in hex, or a line of a capture."""
+    payload, sender = _payload(data)
     try:
-        payload = bytes.fromhex("".join(data.replace(":", " ").replace("-", " ").split()))
-    except ValueError:
-        raise click.BadParameter("expected hex digits, two for each byte", param_hint="HEX") from None
-    if not payload:
-        raise click.BadParameter("is empty", param_hint="HEX")
-    try:
-        address = None if mac is None else parse_mac(mac)
+        address = sender if mac is None else parse_mac(mac)
     except ValueError:
         raise click.BadParameter('expected a MAC such as "A4:C1:38:02:83:F4"', param_hint="--mac") from None
     try:
@@ -179,6 +177,28 @@ def decode(options: Options, data: str, mac: str | None, keys: tuple[str, ...]) 
         sender = address if address is not None else _sender(payload)
         secrets = [key for device in _entries(options) if device.mac == sender for key in device.bindkey]
     sys.stdout.write(explain(payload, address, secrets))
+
+
+def _payload(data: str) -> tuple[bytes, int | None]:
+    """The bytes that were given, and the MAC of their sender where they are a line of a capture."""
+    if data.lstrip().startswith("{"):
+        try:
+            advertisement = parse(data.strip())
+        except LineError as error:
+            raise click.BadParameter(f"is no line of a capture: {error}", param_hint="HEX") from None
+        return advertisement.data, advertisement.address
+    digits = re.sub(r"0x|[\s:,-]", "", data, flags=re.IGNORECASE)
+    try:
+        payload = bytes.fromhex(digits)
+    except ValueError:
+        wrong = re.search("[^0-9a-fA-F]", digits)
+        why = f"{printable(wrong[0])!r} is no hex digit" if wrong else f"an odd number of hex digits, {len(digits)}"
+        raise click.BadParameter(
+            f"{why}; expected two for each byte, or a line of a capture", param_hint="HEX"
+        ) from None
+    if not payload:
+        raise click.BadParameter("is empty", param_hint="HEX")
+    return payload, None
 
 
 def _entries(options: Options) -> Sequence[DeviceSettings]:

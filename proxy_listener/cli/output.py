@@ -4,6 +4,7 @@ A cell is plain text: no name can carry an escape sequence of the terminal or ri
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import click
 
 from proxy_listener.cli.verb import Options
+from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.text import printable
 
 if TYPE_CHECKING:
@@ -128,6 +130,29 @@ def open_output(output: str) -> Iterator[TextIO]:
         return
     with Path(output).open("w", encoding="utf-8", newline="") as file:
         yield file
+
+
+@contextmanager
+def open_new(output: str) -> Iterator[TextIO]:
+    """A new file, for its owner only, to write to; nothing is overwritten. It goes again where an error comes before
+    anything is written. ``-`` is standard output; devices and pipes are written to as they are.
+    """
+    path = Path(output)
+    if output == "-" or path.is_char_device() or path.is_fifo():
+        with open_output(output) as file:
+            yield file
+        return
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ProxyListenerError(f"{output} exists and is not overwritten; name another file, or remove it") from None
+    try:
+        with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
+            yield file
+    except BaseException:
+        if path.stat().st_size == 0:
+            path.unlink()
+        raise
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 
 from proxy_listener.capture.live import LiveCapture
 from proxy_listener.cli.client import ServiceClient, ask
-from proxy_listener.cli.output import open_output
+from proxy_listener.cli.output import open_new
 from proxy_listener.cli.verb import NotRunningError, Options, Verb
 from proxy_listener.config import Config
 from proxy_listener.model.outcome import Outcome
@@ -20,7 +20,7 @@ from proxy_listener.state import single_instance
 
 
 @click.command(cls=Verb)
-@click.option("-o", "--output", default="-", metavar="FILE", help="Standard output where not given.")
+@click.option("-o", "--output", default="-", metavar="FILE", help="A new file; standard output where not given.")
 @click.option("--seconds", type=click.FloatRange(0.1), help="Stop after so long; otherwise with Ctrl-C.")
 @click.pass_obj
 def record(options: Options, output: str, seconds: float | None) -> None:
@@ -34,7 +34,7 @@ def record(options: Options, output: str, seconds: float | None) -> None:
             async with asyncio.timeout(seconds):
                 await _write_lines(service.lines("GET", "/capture"), file)
 
-    with open_output(output) as file, suppress(KeyboardInterrupt):
+    with open_new(output) as file, suppress(KeyboardInterrupt):
         try:
             ask(options.state_directory(), lambda service: service.get("/healthz"))
         except NotRunningError:

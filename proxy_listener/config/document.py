@@ -7,6 +7,7 @@ A problem's place is ``file: table.key``. Entries of ``[[proxy]]`` and ``[[devic
 import importlib
 import os
 import pkgutil
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -228,7 +229,11 @@ class _Reader:
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             extra = EXTRAS.get(package)
-            missing = f"needs an extra: pip install 'proxy-listener[{extra}]'" if extra else f"needs {package}"
+            missing = (
+                f"needs an extra, in the project's folder: {pip()} install '.[{extra}]'"
+                if extra
+                else f"needs {package}"
+            )
             self.problem(f"sink.{shown(name)}", missing)
             return None
         if module is None or not hasattr(module, "Settings") or not hasattr(module, "run"):
@@ -236,6 +241,11 @@ class _Reader:
             return None
         settings: type[Any] = module.Settings
         return settings
+
+
+def pip() -> str:
+    """How pip of the environment in which this program runs is called."""
+    return f"{sys.executable} -m pip" if sys.prefix != sys.base_prefix else "pip"
 
 
 def _text_of(error: BaseException, _: type | None) -> str:

@@ -54,3 +54,27 @@ def test_export_writes_a_file(call, state, tmp_path):
     assert len((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(READINGS)
     result = call("export", "-o", tmp_path / "no" / "x", "--state", state)
     assert (result.exit_code, result.stderr) == (1, f"{tmp_path}/no/x: No such file or directory\n")
+
+
+def test_the_name_of_the_file_says_the_format(call, state, tmp_path):
+    """Unless --format does. A suffix that names none is an error, and no file is made."""
+    for name, more, first in (
+        ("a.csv", (), "time,mac"),
+        ("a.jsonl", (), "{"),
+        ("a.csv", ("--format", "jsonl"), "{"),
+        ("a.xlsx", ("--format", "csv"), "time,mac"),
+        ("plain", (), "{"),
+    ):
+        assert call("export", "-o", tmp_path / name, *more, "--state", state).exit_code == 0
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(first)
+    result = call("export", "-o", tmp_path / "b.xlsx", "--state", state)
+    assert (result.exit_code, (tmp_path / "b.xlsx").exists()) == (2, False)
+    assert ".xlsx names no format of an export; add --format csv or --format jsonl" in result.stderr
+
+
+def test_a_reversed_range_is_an_error(call, state):
+    """It says which way round it is."""
+    for verb in (["history", "Bedroom"], ["export"]):
+        result = call(*verb, "--since", "1h", "--until", "2h", "--state", state)
+        assert result.exit_code == 2
+        assert "--since is not before --until" in result.stderr

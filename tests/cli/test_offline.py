@@ -9,6 +9,7 @@ from support.control_service import reading
 from proxy_listener.history import Journal
 
 KEY = "e9ea895fac7cca6d30532432a516f3a8"
+MAC = "A4:C1:38:02:83:F4"
 PSK = "QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc="
 
 HOUSE = f"""
@@ -119,3 +120,38 @@ def test_a_bad_key_is_a_usage_error_and_is_not_shown(call):
     result = call("decode", "5858", "--bindkey", "canary" * 5)
     assert result.exit_code == 2
     assert "canary" not in result.output
+
+
+FRAME = "58585b0550f4830238c1a495ef58763c26000097e2abb5"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0x" + FRAME,
+        "0X58 0x58" + FRAME[4:],
+        ":".join(FRAME[at : at + 2] for at in range(0, len(FRAME), 2)),
+        f" {FRAME[:8]} {FRAME[8:]}\n",
+        json.dumps({"time": 1.0, "proxy": "hall", "mac": MAC, "rssi": -61, "data": "0201061a1695fe" + FRAME}),
+    ],
+)
+def test_decode_takes_hex_as_it_is_written(call, written):
+    """With 0x, colons or blanks, and the line of a capture."""
+    result = call("decode", written, "--bindkey", KEY)
+    assert result.exit_code == 0
+    assert "46.7" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("58585", "an odd number of hex digits, 5"),
+        ("5g", "'g' is no hex digit"),
+        ("{}", "is no line of a capture"),
+        ("0x", "is empty"),
+    ],
+)
+def test_decode_says_what_is_wrong_with_its_hex(call, written, why):
+    """Wrong usage."""
+    result = call("decode", written)
+    assert (result.exit_code, why in result.stderr) == (2, True)

@@ -428,5 +428,6 @@ def test_a_missing_extra_is_reported_with_its_command(write):
     code = "import sys; sys.modules['aiomqtt'] = None; from proxy_listener.cli import main; main()"
     words = [sys.executable, "-c", code, "check", "-c", str(write("[sink.mqtt]"))]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    expected = "devices.toml: sink.mqtt: needs an extra: pip install 'proxy-listener[mqtt]'\n"
+    pip = f"{sys.executable} -m pip" if sys.prefix != sys.base_prefix else "pip"
+    expected = f"devices.toml: sink.mqtt: needs an extra, in the project's folder: {pip} install '.[mqtt]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
