@@ -48,7 +48,7 @@ class ServiceClient:
     async def device(self, wanted: str) -> dict[str, Any]:
         """The device with this MAC or name, or the only one whose name contains the text."""
         devices: list[dict[str, Any]] = await self.get("/devices")
-        return _select(devices, wanted)
+        return select(devices, wanted)
 
     @asynccontextmanager
     async def _request(
@@ -71,7 +71,8 @@ class ServiceClient:
             raise NotRunningError("the service stopped answering") from None
 
 
-def _select(devices: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
+def select(devices: list[dict[str, Any]], wanted: str, where: str = "") -> dict[str, Any]:
+    """The device with this MAC or name, or the only one whose name contains the text. ProxyListenerError otherwise."""
     plain = wanted.casefold()
     digits = plain.replace(":", "").replace("-", "")
     exact = [
@@ -83,7 +84,9 @@ def _select(devices: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     if len(found) == 1:
         return found[0]
     names = ", ".join(sorted(device["name"] for device in found)[:5])
-    raise ProxyListenerError(f"{wanted} is more than one device: {names}" if found else f"no such device: {wanted}")
+    raise ProxyListenerError(
+        f"{wanted} is more than one device: {names}" if found else f"no such device: {wanted} {where}".rstrip()
+    )
 
 
 async def _message(response: aiohttp.ClientResponse) -> str:

@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from proxy_listener.capture.lines import Capture
+from proxy_listener.cli.client import ask, select
 from proxy_listener.cli.output import cell, print_json, print_listing, print_table
 from proxy_listener.cli.reload import reload_written
 from proxy_listener.cli.verb import FAILED, Listing, Options
+from proxy_listener.config import Config
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.key_file import read_keys
 from proxy_listener.config.key_import import KeyChange, import_keys
@@ -23,6 +25,7 @@ from proxy_listener.config.secrets import bindkey
 from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey, bindkeys
 from proxy_listener.formats.format import Format, Frame
+from proxy_listener.history import known_devices
 from proxy_listener.model.advertisement import Address, mac_text, parse_mac, payloads
 from proxy_listener.model.errors import DecodeError, ProxyListenerError
 from proxy_listener.model.secret import Secret
@@ -107,7 +110,9 @@ def _content(path: Path, name: str) -> bytes:
 @click.option("--bindkey", "more", multiple=True, help="A further key to try.")
 @click.pass_obj
 def test(options: Options, device: str, capture: Path, more: tuple[str, ...]) -> None:
-    """Say which of DEVICE's bindkeys fits what is in a capture. DEVICE is a name in the configuration or a MAC."""
+    """Say which of DEVICE's bindkeys fits what is in a capture. DEVICE is a MAC, a name or a part of
+    one, of the configuration or as devices shows it.
+    """
     mac, name, secrets = _keys_of(options, device, more)
     results, frames = _try_keys(mac, secrets, capture)
     if options.json:
@@ -125,27 +130,44 @@ def test(options: Options, device: str, capture: Path, more: tuple[str, ...]) ->
 
 
 def _keys_of(options: Options, wanted: str, more: Sequence[str]) -> tuple[Address, str, list[Secret]]:
-    """A device by name or MAC: its MAC, its name, and its keys: those of its entry, and ``more``."""
+    """A device by MAC, name or part of one: its MAC, its name, and its keys: those of its entry, and ``more``."""
     config = options.load_or_default()
     devices = config.devices
+    shown_name = None
     try:
         mac = parse_mac(wanted)
     except ValueError:
-        named = [device.mac for device in devices if (device.name or "").casefold() == wanted.casefold()]
-        if not named:
-            where = config.path or "no configuration; name one with -c"
-            raise ProxyListenerError(f"no [[device]] entry is named {wanted}, and it is no MAC ({where})") from None
-        mac = named[0]
+        found = select(_named(options, config), wanted, _where_names_are(options, config.path))
+        mac, shown_name = parse_mac(found["mac"]), found["name"]
     try:
         keys = [bindkey(Secret(text)) for text in more]
     except FieldError as error:
         raise ProxyListenerError(f"--bindkey: {error}") from None
     entry = next((device for device in devices if device.mac == mac), None)
-    name = entry.name if entry and entry.name else mac_text(mac)
+    name = entry.name if entry and entry.name else shown_name or mac_text(mac)
     keys = [*(entry.bindkey if entry else ()), *keys]
     if not keys:
         raise ProxyListenerError(f"{name} has no bindkey to test: add one to its entry, or name one with --bindkey")
     return mac, name, keys
+
+
+def _named(options: Options, config: Config) -> list[dict[str, Any]]:
+    """The names that the verb ``devices`` shows, otherwise those of the history, and those of the entries."""
+    try:
+        shown: list[dict[str, Any]] = ask(options.state_directory(), lambda service: service.get("/devices"))
+    except ProxyListenerError:
+        history = options.state_directory() / config.history.path
+        shown = [{"mac": mac_text(device.mac), "name": device.name} for device in known_devices(history)]
+    known = {device["mac"]: {"mac": device["mac"], "name": device["name"]} for device in shown}
+    for entry in config.devices:
+        if entry.name:
+            known[mac_text(entry.mac)] = {"mac": mac_text(entry.mac), "name": entry.name}
+    return list(known.values())
+
+
+def _where_names_are(options: Options, path: Path | None) -> str:
+    entries = f"the [[device]] entries of {path}" if path else "a configuration (none was found; name one with -c)"
+    return f"among {entries} and what devices shows with the state directory {options.state_directory()}"
 
 
 def _try_keys(mac: Address, secrets: Sequence[Secret], capture: Path) -> tuple[list[dict[str, Any]], int]:

@@ -156,7 +156,8 @@ def test_a_file_that_is_no_capture_is_an_error(call, house, tmp_path):
 def test_a_device_without_entry_or_key_is_an_error(call, house, tmp_path):
     """A name without an entry, and a MAC without a key."""
     path = capture(tmp_path, FRAME)
-    assert "no [[device]] entry is named Attic" in call("keys", "test", "Attic", "--capture", path, "-c", house).stderr
+    said = call("keys", "test", "Attic", "--capture", path, "-c", house).stderr
+    assert said.startswith(f"no such device: Attic among the [[device]] entries of {house} and what devices shows")
     assert "has no bindkey to test" in call("keys", "test", "E4:AA:EC:00:00:01", "--capture", path, "-c", house).stderr
 
 
@@ -169,3 +170,16 @@ def test_a_24_digit_key_is_tried_on_v5_frames_too(call, tmp_path):
     document = json.loads(call("keys", "test", MAC, "--capture", path, "--bindkey", key, "--json").stdout)
     (result,) = document["keys"]
     assert (result["scheme"], result["opened"], result["frames"], result["verdict"]) == ("ccm", 1, 1, "right")
+
+
+def test_a_device_is_named_as_devices_names_it(call, house, state, tmp_path):
+    """By a part of its entry's name, or of the name that the running service shows; two that fit are both named."""
+    path = capture(tmp_path, FRAME)
+    more = ["--capture", path, "--bindkey", KEY, "--state", state]
+    for wanted in ("droom", "BEDROOM"):
+        assert call("keys", "test", wanted, *more, "-c", house).exit_code == 0
+    assert call("keys", "test", "room clim", *more, "-c", tmp_path / "empty.toml").exit_code == 78
+    (tmp_path / "empty.toml").write_text("", encoding="utf-8")
+    assert call("keys", "test", "room clim", *more, "-c", tmp_path / "empty.toml").exit_code == 0
+    said = call("keys", "test", "c", *more, "-c", tmp_path / "empty.toml").stderr
+    assert said.startswith("c is more than one device: ")
