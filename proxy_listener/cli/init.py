@@ -3,27 +3,36 @@
 With ``--print`` it prints the file that runs the program as a service instead, and writes nothing.
 """
 
+import asyncio
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import Any, Literal, TypeAlias
 
 import click
 import tomlkit
 from tomlkit.items import AoT, Table
 
 from proxy_listener.cli.discover import BROWSE, find_nodes
+from proxy_listener.cli.doctor import server
 from proxy_listener.cli.output import cell
 from proxy_listener.cli.verb import Options, Verb, nearest_existing
+from proxy_listener.config import Config, load
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.secrets import noise_key
+from proxy_listener.engine.newcomers import Trial
+from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.text import loopback, split_endpoint
+from proxy_listener.pipeline import Pipeline
+from proxy_listener.proxies.fleet import Fleet
 from proxy_listener.proxies.survey import FoundNode
 
 HEAD = """\
@@ -32,7 +41,13 @@ HEAD = """\
 
 """
 
-PAGE = "127.0.0.1:8099"
+PAGE, NETWORK_PAGE = "127.0.0.1:8099", "0.0.0.0:8099"
+
+Page: TypeAlias = Literal["", "machine", "network"]
+"""Whom the page is for."""
+
+LISTEN = 15.0
+"""Seconds of listening for devices: most send every few seconds, and proxies are connected within two."""
 
 NEXT = (
     ("keys import FILE", "the bindkeys of encrypted sensors, from a key extractor's file"),
@@ -62,8 +77,15 @@ HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108  name
     type=click.Choice(list(SERVICE_FILES)),
     help="Instead, print the file that makes a service of it: a systemd unit, a Containerfile, a compose file.",
 )
+@click.option(
+    "--listen",
+    type=click.FloatRange(0, 600),
+    default=LISTEN,
+    show_default=True,
+    help="How long to listen for devices at the end, in seconds; 0: not at all.",
+)
 @click.pass_obj
-def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed: str | None) -> None:
+def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed: str | None, listen: float) -> None:
     """Find the proxies, ask for keys, and write a first devices.toml."""
     if printed is not None:
         click.echo(service_file(printed), nl=False)
@@ -79,18 +101,34 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
         click.echo(cell(str(error)), err=True)
         nodes = []
     click.echo(f"found {len(nodes)}: {', '.join(cell(node.name) for node in nodes)}" if nodes else "found none")
-    shared = _ask_key("Noise key that your proxies share (not shown; empty if each has its own)")
-    file = InitFile(DiscoverySettings(accept="listed", noise_psk=shared, interfaces=interfaces))
-    for node in _with_key(file.discovery, nodes):
+    file, asked = _ask_about_shared_key(interfaces, nodes)
+    for node in asked:
         _ask_about_node(file, node)
     _ask_about_broker(file)
-    if click.confirm(f"Serve the page at http://{PAGE}, for this machine only?", default=True):
-        file.page = True
+    _ask_about_page(file)
     _write_new(path, file.text())
-    click.echo(f"wrote {cell(str(path))}, readable by you only. Next:")
+    click.echo(f"wrote {cell(str(path))}, readable by you only")
+    if file.page == "network":
+        click.echo("the page asks for the token that stands under [web] in it")
+    if file.has_proxies and listen:
+        _list_devices(path, listen)
+    click.echo("Next:")
     named = [verb if options.config is None or verb.startswith("init") else f"{verb} -c {path}" for verb, _ in NEXT]
     for verb, (_, purpose) in zip(named, NEXT, strict=True):
         click.echo(cell(f"  proxy-listener {verb:<{max(map(len, named))}}  {purpose}"))
+
+
+def _ask_about_shared_key(
+    interfaces: tuple[str, ...], nodes: Sequence[FoundNode]
+) -> tuple["InitFile", list[FoundNode]]:
+    """Ask for the shared key until a node accepts it, or the answer is empty."""
+    while True:
+        shared = _ask_key("Noise key that your proxies share (not shown; empty if each has its own)")
+        file = InitFile(DiscoverySettings(accept="listed", noise_psk=shared, interfaces=interfaces))
+        asked = _with_key(file.discovery, nodes)
+        if shared is None or not asked or any(node.used or node.proxy is False for node in asked):
+            return file, asked
+        click.echo("no node accepts this key; each node's key is in its YAML, under api: encryption: key", err=True)
 
 
 def _with_key(discovery: DiscoverySettings, nodes: Sequence[FoundNode]) -> list[FoundNode]:
@@ -114,22 +152,75 @@ def _ask_about_node(file: "InitFile", node: FoundNode) -> None:
         key = _ask_key(f"Noise key of {name} (not shown; empty: leave it out)")
         if key is None:
             return
-    room = click.prompt(f"Room of {name}", default=cell(node.room))
+    room = click.prompt(f"Room of {name}", default=cell(node.area or node.room))
     file.add_proxy(node.name, node.mac, room, key)
 
 
 def _ask_about_broker(file: "InitFile") -> None:
+    """Ask for the broker, and try it at once; what is wrong can be corrected as often as wanted."""
     question = "MQTT broker (host name; empty: readings go to standard output)"
-    host = click.prompt(question, default="", show_default=False)
-    if not host:
-        return
-    user = click.prompt("  user (empty: none)", default="", show_default=False)
-    if not user:
-        file.set_broker(host, "", "", tls=False)
-        return
-    hidden = sys.stdin.isatty()
-    password = click.prompt("  password (not shown)", default="", show_default=False, hide_input=hidden)
-    file.set_broker(host, user, password, tls=click.confirm("  does the broker speak TLS?", default=True))
+    while host := click.prompt(question, default="", show_default=False):
+        user = click.prompt("  user (empty: none)", default="", show_default=False)
+        password, tls = "", False
+        if user:
+            hidden = sys.stdin.isatty()
+            password = click.prompt("  password (not shown)", default="", show_default=False, hide_input=hidden)
+            tls = click.confirm("  does the broker speak TLS?", default=True)
+        file.set_broker(host, user, password, tls=tls)
+        wrong = _broker_fault(host, user, password, tls=tls)
+        if wrong is None:
+            click.echo("  the broker answers and lets us in")
+            return
+        click.echo(cell(f"  {wrong}"), err=True)
+        if click.confirm("  keep it all the same?", default=False):
+            return
+        file.set_no_broker()
+
+
+def _broker_fault(host: str, user: str, password: str, *, tls: bool) -> str | None:
+    """Why readings cannot go to the broker; None where it answers, and accepts the login."""
+    try:
+        from proxy_listener.sinks.mqtt.settings import Settings  # an optional extra is behind it
+    except ImportError:
+        return "the MQTT client is not installed: pip install '.[mqtt]' in the folder of the project"
+    plain = bool(user) and not tls and not loopback(host)
+    secret = Secret(password) if password else None
+    finding = server("mqtt", Settings(host=host, user=user or None, password=secret, tls=tls, insecure=plain))
+    return None if finding.state == "ok" else finding.detail
+
+
+def _ask_about_page(file: "InitFile") -> None:
+    """The page: for this machine, for the network with a token that is made here, or none."""
+    question = f"The page: (1) for this machine, http://{PAGE}, (2) for your network, with a token, (3) none"
+    answer = click.prompt(question, type=click.Choice(["1", "2", "3"]), default="1", show_choices=False)
+    pages: dict[str, Page] = {"1": "machine", "2": "network", "3": ""}
+    file.page = pages[answer]
+
+
+def _list_devices(path: Path, seconds: float) -> None:
+    """Listen through the new configuration for a while, and say of each device that is heard what it needs."""
+    click.echo(f"listening for {seconds:g} s ...")
+    heard = asyncio.run(_heard(load(path), seconds))
+    for address, trial in heard:
+        needs = "sends encrypted: needs its bindkey" if trial.encrypted else "needs nothing"
+        if trial.model.reader:
+            needs += ", and a [[device]] entry to be read over a connection"
+        click.echo(cell(f"  {mac_text(address)}  {trial.model.name:<20} {trial.rssi} dBm at {trial.proxy:<20} {needs}"))
+    if not heard:
+        click.echo("  no device heard yet; some send once in ten minutes or only when something happens")
+
+
+async def _heard(config: Config, seconds: float) -> list[tuple[Address, Trial]]:
+    loop = asyncio.get_running_loop()
+    journal = Journal(None)
+    pipeline = Pipeline(config, journal, room=str, heard=loop.time(), time=time.time())
+    fleet = Fleet(config.discovery, config.proxies, pipeline.hear, foreign=pipeline.foreign)
+    running = asyncio.ensure_future(fleet.run())
+    await asyncio.wait([running], timeout=seconds)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await journal.close()
+    return list(pipeline.devices.newcomers)
 
 
 def _ask_key(question: str) -> Secret | None:
@@ -166,8 +257,17 @@ class InitFile:
     def __init__(self, discovery: DiscoverySettings) -> None:
         self.discovery = discovery
         self._proxies: list[Table] = []
+        self.page: Page = ""
+        self.set_no_broker()
+
+    @property
+    def has_proxies(self) -> bool:
+        """Whether it has an entry for a proxy."""
+        return bool(self._proxies)
+
+    def set_no_broker(self) -> None:
+        """Readings go to standard output."""
         self._sink: tuple[str, dict[str, Any]] = ("jsonl", {"path": "-"})
-        self.page = False
 
     def add_proxy(self, name: str, mac: Address | None, room: str, key: Secret | None) -> None:
         """Add an entry for a node."""
@@ -203,8 +303,10 @@ class InitFile:
             document["proxy"] = AoT(self._proxies)
         name, values = self._sink
         document["sink"] = tomlkit.table(is_super_table=True).add(name, _table(values))
-        if self.page:
+        if self.page == "machine":
             document["web"] = _table({"listen": PAGE})
+        elif self.page == "network":
+            document["web"] = _table({"listen": NETWORK_PAGE, "token": token_hex(16)})
         return document.as_string()
 
 

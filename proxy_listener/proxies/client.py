@@ -45,13 +45,16 @@ _WEAKEST = -127.0
 
 @attrs.frozen
 class NodeInfo:
-    """What a node says it is. Its texts passed ``printable``. ``sleeps``: it is built with deep sleep."""
+    """What a node says it is. Its texts passed ``printable``. ``sleeps``: it is built with deep sleep. ``area``:
+    the room that its firmware suggests, empty where it suggests none.
+    """
 
     name: str
     mac: Address | None
     version: str
     flags: int
     sleeps: bool
+    area: str = ""
 
     @property
     def refused(self) -> Diagnosis | None:
@@ -151,7 +154,8 @@ def _node_info(info: DeviceInfo, flags: int) -> NodeInfo:
     mac = None
     with suppress(ValueError):
         mac = parse_mac(info.mac_address)
-    return NodeInfo(printable(info.name), mac, printable(info.esphome_version), flags, info.has_deep_sleep)
+    area = printable(info.suggested_area)
+    return NodeInfo(printable(info.name), mac, printable(info.esphome_version), flags, info.has_deep_sleep, area)
 
 
 class WifiSignal:

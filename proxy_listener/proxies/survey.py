@@ -31,7 +31,9 @@ from proxy_listener.proxies.timing import ProxyTiming
 
 @attrs.frozen
 class FoundNode:
-    """One node. ``proxy`` is None where it could not be asked; ``why`` says why it is used, or why not."""
+    """One node. ``proxy`` is None where it could not be asked; ``why`` says why it is used, or why not. ``area``:
+    the room that its firmware suggests.
+    """
 
     name: str
     room: str
@@ -41,6 +43,7 @@ class FoundNode:
     proxy: bool | None
     used: bool
     why: str
+    area: str = ""
 
 
 async def survey(
@@ -152,7 +155,8 @@ def _answered(entry: ProxySettings | None, target: Target, node: NodeInfo, *, en
     )
     if node.refused is not None:
         why = _why(node.refused) if node.flags else node.refused.cause
-    return FoundNode(name, _room(entry, name), str(target), node.mac, node.version, bool(node.flags), used, why)
+    room = _room(entry, name)
+    return FoundNode(name, room, str(target), node.mac, node.version, bool(node.flags), used, why, node.area)
 
 
 def _refused(entry: ProxySettings | None, target: Target, diagnosis: Diagnosis) -> FoundNode:
