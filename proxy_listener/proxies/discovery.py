@@ -13,6 +13,7 @@ bounded, a flood of records costs one look at each node per 0.1 s, and no record
 
 import asyncio
 import errno
+import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,7 +21,12 @@ from contextlib import suppress
 import attrs
 import structlog
 from zeroconf import BadTypeInNameException, InterfaceChoice, RecordUpdate, RecordUpdateListener, Zeroconf
-from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord  # the package exports them, but not for type checkers
+from zeroconf._dns import (
+    DNSPointer,
+    DNSQuestion,
+    DNSRecord,
+    DNSText,
+)  # the package exports them, but not for type checkers
 from zeroconf._protocol.outgoing import DNSOutgoing  # likewise
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -44,6 +50,12 @@ _GATHER = 0.1
 _LONGEST_NAME = 63 + 1 + len(SERVICE)
 _A, _PTR, _TXT, _AAAA, _SRV = 1, 12, 16, 28, 33
 """Record types (RFC 1035, 2782, 3596)."""
+_TXT_MAC = re.compile(rb"\x10mac=([0-9A-Fa-f]{12})")
+"""In a TXT record: the length of this entry, 16, and the entry."""
+_TWINS = 4
+"""Nodes of one name that are remembered."""
+_TWINS_WITHIN = 600_000.0
+"""Milliseconds within which two nodes announced themselves under one name. Replacing a node takes longer."""
 _IN, _QUERY = 1, 0
 """Class Internet; the flags of a query."""
 _SAYS_ENCRYPTED = "2024"
@@ -93,6 +105,7 @@ class Discovery(RecordUpdateListener):
         self._pending: set[str] = set()
         self._unlisted: set[str] = set()
         self._hosts: dict[str, set[str]] = {}
+        self._macs: dict[str, dict[Address, float]] = {}
         self._dirty: set[str] = set()
         self._left: set[str] = set()
         self._resolving: dict[str, asyncio.Task[None]] = {}
@@ -132,9 +145,32 @@ class Discovery(RecordUpdateListener):
                 key = record.name.lower()
                 if key in self.sightings or key in self._pending:
                     self._mark(key)
+                    if isinstance(record, DNSText):
+                        self._note_mac(key, record)
             elif kind in {_A, _AAAA} and not record.is_expired(now):
                 for key in self._hosts.get(record.name.lower(), ()):
                     self._mark(key)
+
+    def _note_mac(self, key: str, record: DNSText) -> None:
+        """Two nodes of one name overwrite each other's records in the cache: each is looked at as it comes."""
+        found = _TXT_MAC.search(record.text)
+        if found is None:
+            return
+        with suppress(ValueError):
+            mac = parse_mac(found[1].decode())
+            macs = self._macs.setdefault(key, {})
+            macs.pop(mac, None)
+            macs[mac] = record.created
+            if len(macs) > _TWINS:
+                del macs[next(iter(macs))]
+
+    def others_of_its_name(self, mac: Address) -> tuple[str, Sequence[Address]] | None:
+        """The name under which this node was announced, and other nodes lately, too; None where it has its own name."""
+        for key, macs in self._macs.items():
+            if mac in macs:
+                others = [other for other, at in macs.items() if other != mac and abs(at - macs[mac]) < _TWINS_WITHIN]
+                return (_node_name(key), others) if others else None
+        return None
 
     def ask(self, node: str | None = None) -> None:
         """Ask the network where this node is now, or which nodes there are.
@@ -235,6 +271,7 @@ class Discovery(RecordUpdateListener):
     def _forget(self, key: str) -> None:
         self._pending.discard(key)
         self._unlisted.discard(key)
+        self._macs.pop(key, None)
         if self.sightings.pop(key, None) is not None:
             for host, keys in list(self._hosts.items()):
                 keys.discard(key)

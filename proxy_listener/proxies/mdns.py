@@ -11,6 +11,7 @@ from contextlib import suppress
 import structlog
 from zeroconf.asyncio import AsyncZeroconf
 
+from proxy_listener.model.advertisement import Address
 from proxy_listener.proxies.discovery import Discovery, Sighting, open_zeroconf
 
 log = structlog.get_logger()
@@ -61,6 +62,10 @@ class Mdns:
         """Ask the network where this node is now."""
         if self.discovery is not None:
             self.discovery.ask(node)
+
+    def others_of_its_name(self, mac: Address | None) -> tuple[str, Sequence[Address]] | None:
+        """As :meth:`Discovery.others_of_its_name`; None for a node whose MAC is not known."""
+        return self.discovery.others_of_its_name(mac) if self.discovery is not None and mac is not None else None
 
     async def _browse(self, interfaces: Sequence[str]) -> None:
         logged: str | None = None

@@ -16,7 +16,7 @@ from aioesphomeapi.client import APIClient
 from aioesphomeapi.core import APIConnectionError
 from aioesphomeapi.model import BluetoothProxyFeature
 
-from proxy_listener.model.advertisement import Address
+from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import GattError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
@@ -223,12 +223,24 @@ class Proxy:
                 until = self._created + self._timing.search
                 if now >= until:
                     until = None
-                    no_network = self._context.mdns.zeroconf is None
-                    asked = "there is no network to ask for it by mDNS" if no_network else "mDNS does not show it"
-                    self._set(STATES[ProxyState.UNREACHABLE].because(f"{asked}, and it has no host"))
+                    self._set(self._unseen())
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._woken.wait()
+
+    def _unseen(self) -> Diagnosis:
+        """Why mDNS gives no address of it."""
+        mdns, unreachable = self._context.mdns, STATES[ProxyState.UNREACHABLE]
+        if mdns.zeroconf is None:
+            return unreachable.because("there is no network to ask for it by mDNS, and it has no host")
+        if (named := mdns.others_of_its_name(self.mac)) is not None:
+            name, others = named
+            return attrs.evolve(
+                unreachable,
+                cause=f"mDNS shows {', '.join(map(mac_text, others))} under its name {name}: nodes share one name",
+                advice="give each node a name of its own in its YAML, or give each [[proxy]] entry its host",
+            )
+        return unreachable.because("mDNS does not show it, and it has no host")
 
     async def _attempt(self) -> ConnectionEnd:
         """One session, from the first byte to the last."""

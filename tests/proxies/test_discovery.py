@@ -54,6 +54,22 @@ async def test_a_node_is_seen_with_its_port_and_mac(network):
     assert (sighting.mac, sighting.version, sighting.encrypts) == (0xA0B1C2D3E4F5, "2026.10.0", False)
 
 
+async def test_two_nodes_of_one_name_are_told_apart_by_their_records(network):
+    """Their records overwrite each other's; each is noted as it comes. A node with a name of its own has no others."""
+    a, b, alone = 0xA0B1C2D3E4F5, 0x102030405060, 0x0A0B0C0D0E0F
+    network.announce("lobby", txt=[b"mac=0a0b0c0d0e0f"])
+    for address, mac in (("10.0.0.1", b"mac=a0b1c2d3e4f5"), ("10.0.0.2", b"mac=102030405060")):
+        network.announce("kitchen", address=address, txt=[mac])
+    for number in range(20):
+        network.announce("flooded", txt=[b"mac=0000000000%02x" % (number + 1)])
+    await network.settle()
+    assert network.discovery.others_of_its_name(a) == ("kitchen", [b])
+    assert network.discovery.others_of_its_name(b) == ("kitchen", [a])
+    assert network.discovery.others_of_its_name(alone) is None
+    assert network.discovery.others_of_its_name(0x999999999999) is None
+    assert len(network.discovery._macs[f"flooded.{SERVICE}"]) == 4
+
+
 async def test_newest_address_is_first(network):
     network.announce("kitchen")
     await network.settle()
