@@ -308,3 +308,12 @@ async def test_an_invalid_query_is_400(start, path, query):
     async with client.get(DEVICE + path, params=query) as response:
         assert response.status == 400
         assert (await response.json())["message"]
+
+
+async def test_what_is_not_configured_says_what_to_add(start):
+    """Metrics need their table; a reload is for the control socket."""
+    client = await start(actions=Actions())
+    async with client.get("/metrics") as response:
+        assert (response.status, "[sink.prometheus]" in (await response.json())["message"]) == (501, True)
+    async with client.post("/reload") as response:
+        assert (response.status, "control socket" in (await response.json())["message"]) == (501, True)
