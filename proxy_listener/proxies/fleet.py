@@ -207,14 +207,38 @@ class Fleet:
         self._tasks.clear()
 
     def _claim(self, proxy: Proxy, mac: Address) -> bool:
-        """Whether the node with this MAC belongs to ``proxy``. A listed proxy takes it from an unlisted one."""
+        """Whether the node with this MAC belongs to ``proxy``. A listed proxy takes it from an unlisted one.
+
+        Any holder of the shared key can say that it has this MAC. So a proxy whose entry does not name it gets it only
+        where no other entry has the better claim.
+        """
+        rightful = self._rightful(mac)
+        if rightful not in {None, proxy.name}:
+            return False
         owner = self._index.by_mac.get(mac)
         if owner is not None and owner is not proxy:
-            if owner.listed or not proxy.listed:
+            if not proxy.listed or (owner.listed and rightful is None):
                 return False
-            self._stop(owner)
+            if owner.listed:
+                owner.lose_node()
+            else:
+                self._stop(owner)
         self._index.add(proxy, None, mac)
         return True
+
+    def _rightful(self, mac: Address) -> str | None:
+        """The entry that the node with this MAC is of: by its ``mac``, because mDNS shows the MAC under the entry's
+        name, or by what it was bound to before.
+        """
+        by_entry = {entry.mac: entry.name for entry in self._entries if entry.mac is not None}
+        unnamed = {entry.name.lower(): entry.name for entry in self._entries if entry.mac is None}
+        bound = (name for name in unnamed.values() if self._known.bound(name) == mac)
+        shown = (
+            unnamed[sighting.name.lower()]
+            for sighting in self._mdns.sightings
+            if sighting.mac == mac and sighting.name.lower() in unnamed
+        )
+        return by_entry.get(mac) or next(shown, None) or next(bound, None)
 
     def _is_kept(self, sighting: Sighting) -> bool:
         """Whether it is of an entry, or of a node that proved a key."""
@@ -244,6 +268,8 @@ class Fleet:
     def _match(self, sighting: Sighting) -> Proxy | None:
         """The proxy that this sighting is of."""
         proxy = self._index.find(sighting)
+        if proxy is not None and proxy.listed and sighting.mac is not None:
+            proxy = self._proxies.get(self._rightful(sighting.mac) or proxy.name, proxy)
         if proxy is None and sighting.mac is None:
             return next((proxy for proxy in self if proxy.targets.knows(sighting.name)), None)
         return proxy

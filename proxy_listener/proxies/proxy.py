@@ -45,6 +45,13 @@ _OWN_DEAD_SESSION = (
 _NEWEST_WINS = "listening; this firmware streams to its newest client only, so Home Assistant has lost it if it had it"
 
 
+_ANOTHER_ENTRYS = attrs.evolve(
+    STATES[ProxyState.NOT_ACCEPTED],
+    cause="it is the node of another entry",
+    advice="write mac in the [[proxy]] entries; a node that says that it has another's MAC is a copy, or an attacker's",
+)
+
+
 @attrs.frozen
 class ProxyContext:
     """What all proxies of a fleet share. ``claim``: whether the node with this MAC belongs to this proxy.
@@ -192,6 +199,11 @@ class Proxy:
         if self._session is not None:
             self._session.end(_OWN_FAULT.diagnosis)
 
+    def lose_node(self) -> None:
+        """The node turned out to be that of another entry: end this session with it."""
+        if self._session is not None:
+            self._session.end(_ANOTHER_ENTRYS)
+
     async def run(self) -> None:
         """Connect and stay connected, until cancelled; then leave the node cleanly."""
         while True:
@@ -298,7 +310,7 @@ class Proxy:
             return refused
         if node.mac is not None:
             if not self._context.claim(self, node.mac):
-                return STATES[ProxyState.NOT_ACCEPTED].because("it is the node of another entry")
+                return _ANOTHER_ENTRYS
             if encrypted:
                 known.add_encrypted(node.mac)
                 if self.entry is not None and expected is None:

@@ -8,6 +8,7 @@ import pytest
 from support.edge import FAST, KEY, MAC, OTHER_KEY, entry, house, make_node, running
 
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
+from proxy_listener.proxies.admission import KnownNodes
 from proxy_listener.proxies.discovery import Sighting
 
 pytestmark = pytest.mark.mdns("alone")
@@ -98,6 +99,30 @@ async def test_a_clone_with_the_key_is_another_proxy_only_under_another_mac():
         made.fleet._seen(seen(clone))
         await made.hears(clone, f"node1-{(MAC + 2) & 0xFFFFFF:06x}")
         await made.hears(true)
+
+
+@pytest.mark.parametrize("known_by", ["binding", "mdns"])
+async def test_a_listed_node_does_not_take_the_mac_of_another_entry(tmp_path, known_by):
+    """Two entries without ``mac``; the second's node says first that it has the first's MAC. The first is heard all the
+    same: by what it was bound to in an earlier run, or because mDNS shows the MAC under its name.
+    """
+    true, rogue = make_node(1), make_node(1, name="rogue")
+    if known_by == "binding":
+        known = KnownNodes(tmp_path)
+        known.bind("node1", MAC + 1)
+        known.write(known.snapshot())
+    async with running(true, rogue):
+        entries = [entry(rogue, name="rogue"), ProxySettings("node1", noise_psk=KEY)]
+        async with house(entries, state=tmp_path) as made:
+            if known_by == "mdns":
+                await made.until(lambda: made.fleet._mdns.discovery is not None)
+                made.fleet._mdns.discovery.sightings["node1"] = seen(true)
+            await made.state("rogue", "not_accepted" if known_by == "binding" else "live")
+            made.fleet._seen(seen(true))
+            await made.state("node1", "live")
+            await made.hears(true)
+            await made.state("rogue", "not_accepted")
+            assert made.cause("rogue") == "it is the node of another entry"
 
 
 async def test_two_nodes_of_one_mac_are_one_proxy():
