@@ -132,6 +132,8 @@ def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Mi
         return Store(None, connection, migrations, fresh=True)
     path = path.absolute()
     alarm = None
+    if not path.exists() and _copy_of(path).exists():
+        _rename(_copy_of(path), path)  # a process was killed after write_copy, or take_copy failed
     if path.exists():
         try:
             connection, whole = _open(path, migrations, check=check)
@@ -145,14 +147,27 @@ def open_store(path: Path | None, *, check: bool = True, migrations: Sequence[Mi
     return Store(path, connection, migrations, alarm=alarm, fresh=True, watch=Watch(path))
 
 
+def _copy_of(path: Path) -> Path:
+    """Where :func:`write_copy` writes. A name of its own, because it can be the only whole history."""
+    return path.with_name(path.name + ".copy")
+
+
+def _parts(path: Path) -> list[Path]:
+    """What SQLite keeps beside a database, and the database last. The rollback journal is there during a VACUUM."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal", "")]
+
+
+def _rename(path: Path, to: Path) -> None:
+    for part, new in zip(_parts(path), _parts(to), strict=True):
+        if part.exists():
+            part.rename(new)
+
+
 def put_aside(path: Path, why: str) -> str:
-    """Rename the file, its write-ahead log and the log's index. The alarm in words."""
+    """Rename the file, its logs and the log's index. The alarm in words."""
     stamp = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = unused(path.with_name(f"{path.name}.damaged-{stamp}"))
-    for suffix in ("-wal", "-shm", ""):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
+    _rename(path, aside)
     alarm = f"history lost: {path.name} {why}; it was put aside as {aside.name} and a new history was started"
     log.error("history put aside", file=path.name, aside=aside.name, why=why)
     return alarm
@@ -161,10 +176,11 @@ def put_aside(path: Path, why: str) -> str:
 def write_copy(store: Store) -> None:
     """The content of the open connection as a new file beside ``store.path``, for :func:`take_copy`."""
     assert store.path is not None
-    new = store.path.with_name(store.path.name + ".new")
-    new.unlink(missing_ok=True)
-    make_private(new)
-    with closing(sqlite3.connect(new, isolation_level=None)) as target:
+    copy = _copy_of(store.path)
+    for part in _parts(copy):
+        part.unlink(missing_ok=True)
+    make_private(copy)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous = FULL")
         store.connection.backup(target)
 
@@ -176,9 +192,9 @@ def take_copy(path: Path, what: str) -> str:
         foreign = unused(path.with_name(f"{path.name}.replaced"))
         path.rename(foreign)
         aside = f"; what stood in its place is {foreign.name}"
-    for left in ("-wal", "-shm"):
-        path.with_name(path.name + left).unlink(missing_ok=True)
-    path.with_name(path.name + ".new").rename(path)
+    for left in _parts(path)[:-1]:
+        left.unlink(missing_ok=True)
+    _copy_of(path).rename(path)
     sync_directory(path)
     alarm = f"{path.name} {what} while the service ran; it was written again from what was open{aside}. Nothing is lost"
     log.error("history file was harmed and is whole again", file=path.name, what=what, help=_LEAVE_ALONE)
@@ -241,6 +257,10 @@ def _recognise(path: Path, known: int) -> int:
     """The format of a history; FormatError where it is newer than ``known``. Changes nothing: a connection that can
     write would move the write-ahead log of a newer program into the file.
     """
+    if path.with_name(path.name + "-journal").exists():
+        # A process was killed in a VACUUM: SQLite undoes that when the file is read by a connection that can write.
+        with closing(sqlite3.connect(path, timeout=2)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     logged = path.with_name(path.name + "-wal").exists()
     with closing(reader(path, immutable=not logged)) as connection:
         application, version = format_of(connection)
@@ -318,8 +338,8 @@ def _create(path: Path, migrations: Sequence[Migration]) -> None:
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         fill(connection, migrations)
-    for left in ("-wal", "-shm"):
-        path.with_name(path.name + left).unlink(missing_ok=True)
+    for left in _parts(path)[:-1]:
+        left.unlink(missing_ok=True)
     new.rename(path)
     sync_directory(path)
 

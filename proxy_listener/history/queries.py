@@ -94,7 +94,9 @@ def place(connection: sqlite3.Connection) -> tuple[int, int]:
     """The highest id that any reading ever had, and the number of the last batch."""
     (highest,) = connection.execute("SELECT max(id) FROM reading").fetchone()
     (number,) = connection.execute("SELECT max(number) FROM batch").fetchone()
-    return max(highest or 0, position(connection)), number or 0
+    # A cursor is ahead of all rows where a damaged history was put aside, and the new one has got no row yet.
+    (confirmed,) = connection.execute("SELECT max(position) FROM cursor").fetchone()
+    return max(highest or 0, position(connection), confirmed or 0), number or 0
 
 
 def known(connection: sqlite3.Connection, mac: Address, identity: bytes) -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -295,3 +297,36 @@ def test_a_format_that_never_was_is_damage(path):
         store = open_store(path)
     store.connection.close()
     assert "has format 0" in store.alarm
+
+
+@pytest.mark.parametrize("moment", range(1, 12, 2))
+def test_a_kill_while_the_history_is_packed_damages_nothing(tmp_path, moment):
+    """Killed at the Nth write of the VACUUM behind a migration: the next start finds every row, without alarm."""
+    path = tmp_path / "history.db"
+    shutil.copyfile(FILES / "v1.db", path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO note VALUES ('padding', hex(randomblob(3000000)))")
+        connection.commit()
+    code = (
+        "import sys, sqlite3, os\n"
+        "from pathlib import Path\n"
+        "from proxy_listener.history import migration\n"
+        "from proxy_listener.history.file import open_store\n"
+        "pack = migration._pack\n"
+        "def killed(path, connection):\n"
+        "    left = [int(sys.argv[2]) * 300]\n"
+        "    def step():\n"
+        "        left[0] -= 1\n"
+        "        if left[0] <= 0: os.kill(os.getpid(), 9)\n"
+        "    connection.set_progress_handler(step, 1)\n"
+        "    pack(path, connection)\n"
+        "migration._pack = killed\n"
+        "open_store(Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path), str(moment)], check=False, capture_output=True)
+    assert done.returncode in {0, -9}, done.stderr
+    store = open_store(path)
+    assert (store.alarm, store.fresh) == (None, False)
+    assert store.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert len(readings(store.connection)) == 8
+    store.close()

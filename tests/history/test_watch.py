@@ -10,6 +10,7 @@ from support.disk import full_disk
 from support.made_readings import MAC, journal_at, numbers, reading
 
 from proxy_listener.history import Journal
+from proxy_listener.history.file import write_copy
 from proxy_listener.history.watch import Harm, Watch
 
 
@@ -108,6 +109,49 @@ async def test_a_new_history_is_started_where_the_file_is_broken(tmp_path, harm)
     assert journal.tables.noted("name") == "value"
     await journal.close()
     assert len(list(tmp_path.glob("h.db.damaged-*[0-9Z]"))) == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_kill_while_the_file_is_written_again_loses_nothing(tmp_path, replaced):
+    """Deleted, and killed before the copy has its name: the next start takes the copy. Where something else stands in
+    its place, that is put aside first.
+    """
+    path = tmp_path / "h.db"
+    async with await running(path) as journal:
+        write_copy(journal._store)
+        for part in tmp_path.glob("h.db*"):
+            if part.name != "h.db.copy":
+                part.rename(tmp_path / f"gone-{part.name}")
+        shutil.copyfile(tmp_path / "h.db.copy", tmp_path / "killed.db.copy")
+    if replaced:
+        (tmp_path / "killed.db").write_text("no database")
+        await Journal(tmp_path / "killed.db").close()
+        (tmp_path / "killed.db").unlink()
+    journal = Journal(tmp_path / "killed.db")
+    assert (journal.fresh, journal.alarm) == (False, None)
+    assert await numbers(journal) == list(range(100))
+    await journal.close()
+
+
+async def test_ids_go_on_behind_a_cursor_where_a_broken_history_was_put_aside(tmp_path):
+    """The new file has no row yet when the process dies: the next rows are not skipped by the cursor."""
+    path = tmp_path / "h.db"
+    async with await running(path) as journal:
+        cursor = journal.cursor("mqtt")
+        journal.append(reading(200))
+        await journal.flush()
+        (row,) = await cursor.batch(10)
+        await cursor.confirm(row.id)
+        await journal.look_at_file()
+        overwrite(path)
+        await journal.look_at_file()
+        await journal.flush()
+    journal = Journal(path)
+    cursor = journal.cursor("mqtt")
+    journal.append(reading(300))
+    await journal.flush()
+    assert [row.reading.counter for row in await cursor.batch(10)] == [300]
+    await journal.close()
 
 
 async def test_a_full_disk_is_waited_for(tmp_path):
