@@ -5,8 +5,9 @@ goes out: per proxy a smoothed RSSI, when it last heard, how many frames it hear
 what others heard since; and the nearest proxy.
 
 The nearest proxy changes only for a lead of 6 dB that lasted 20 s and three frames, or because it heard nothing for
-five minutes of what others heard. So the room of a sensor on a shelf does not change, and that of one that is carried
-follows within half a minute. Silence of the device itself, or of a stalled proxy, changes nothing.
+five minutes of what others heard. A proxy that lost a device because it was away gets it back without a lead, once it
+hears it best for as long. So the room of a sensor on a shelf does not change, and that of one that is carried follows
+within half a minute. Silence of the device itself, or of a stalled proxy, changes nothing.
 """
 
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ class Routes:
         "_challenger_frames",
         "_challenger_heard",
         "_counted",
+        "_displaced",
         "_first_heard",
         "_only",
         "by_proxy",
@@ -107,6 +109,7 @@ class Routes:
         self._challenger: str | None = None
         self._challenger_heard = 0.0
         self._challenger_frames = 0
+        self._displaced: str | None = None
         self._first_heard: float | None = None
         self._only: dict[int, Route] = {}
         self._counted: dict[str, tuple[int, int]] = {}
@@ -183,13 +186,14 @@ class Routes:
             self._challenger = None
             return False
         elif level is not None:
-            if highest - level < LEAD:
+            if highest - level < (0.0 if best == self._displaced else LEAD):
                 self._challenger = None
                 return False
             if best != self._challenger:
                 self._challenger, self._challenger_heard, self._challenger_frames = best, heard, self.frames
             if heard - self._challenger_heard < LEAD_SECONDS or self.frames - self._challenger_frames < LEAD_FRAMES:
                 return False
+        self._displaced = self.nearest if level is None else None
         self.nearest, self._challenger = best, None
         return True
 

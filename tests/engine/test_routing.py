@@ -59,6 +59,22 @@ def test_a_proxy_that_stops_hearing_a_device_loses_it_to_one_that_hears_it():
     assert routes.nearest == "kitchen"
 
 
+def test_a_proxy_that_returns_gets_its_devices_back():
+    """Away for ten minutes, it lost the device to a room that is 3 dB weaker: half a minute after its return the device
+    is there again. The other room then needs a lead as before.
+    """
+    routes = Routes()
+    for serial in range(1, 60):
+        hear(routes, serial, serial * 2.0, {"hall": -60, "kitchen": -63})
+    for serial in range(60, 360):
+        hear(routes, serial, serial * 2.0, {"kitchen": -63})
+    assert routes.nearest == "kitchen"
+    moves = [serial for serial in range(360, 400) if hear(routes, serial, serial * 2.0, {"hall": -60, "kitchen": -63})]
+    assert (routes.nearest, len(moves)) == ("hall", 1)
+    assert (moves[0] - 360) * 2.0 <= 30.0
+    assert not any(hear(routes, serial, serial * 2.0, {"hall": -63, "kitchen": -60}) for serial in range(400, 600))
+
+
 def test_a_silent_device_keeps_its_room():
     """A motion sensor: some frames in a minute, then an hour of nothing; the first copy comes through any proxy."""
     routes = Routes()
