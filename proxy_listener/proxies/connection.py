@@ -83,6 +83,7 @@ class GattConnection:
         """Connect. Raises GattError."""
         await self._close_stale_link()
         self._asked = True
+        self._proxy.links.add(self._address)
         try:
             self._unsubscribe = await self._client.bluetooth_device_connect(
                 self._address,
@@ -161,6 +162,7 @@ class GattConnection:
         if not self._asked:
             return
         self._unsubscribe()
+        self._proxy.links.discard(self._address)
         try:
             await self._disconnect()
             if not await self._freed():

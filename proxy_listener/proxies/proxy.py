@@ -97,6 +97,7 @@ class Proxy:
         self.receiver = receiver
         self.stream = ProxyStream(context.timing)
         self.retry = RetryTimer(context.timing)
+        self.links: set[Address] = set()  # devices to which connections of ours are open, or being opened
         self._session: ProxySession | None = None
         self._created = self._clock()
         self._woken = asyncio.Event()
@@ -199,6 +200,9 @@ class Proxy:
         if self._session is not None:
             self._session.end(_OWN_FAULT.diagnosis)
 
+    def _judge(self) -> None:
+        self.tick(self._clock())
+
     def lose_node(self) -> None:
         """The node turned out to be that of another entry: end this session with it."""
         if self._session is not None:
@@ -268,7 +272,7 @@ class Proxy:
         if isinstance(way, Diagnosis):
             return ConnectionEnd(way)
         client = make_client(target, way, self._expected(), self._timing, self._context.mdns.zeroconf)
-        session = ProxySession(client, self.receiver, self.stream, self._timing, lambda: self.tick(self._clock()))
+        session = ProxySession(client, self.receiver, self.stream, self._timing, self._judge, self.links)
         self._session = session
         try:
             slow = self._slow or not (self.listed or self.proved)

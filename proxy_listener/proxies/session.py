@@ -6,10 +6,11 @@ Invariant: everything that belongs to one connection is made and ended here, and
 import asyncio
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import attrs
+import structlog
 from aioesphomeapi.client import APIClient
 from aioesphomeapi.core import APIConnectionError, BluetoothGATTAPIError
 from aioesphomeapi.model import (
@@ -19,6 +20,7 @@ from aioesphomeapi.model import (
     ConnectionClosedEvent,
 )
 
+from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.status import ProxyState
 from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.client import (
@@ -38,6 +40,8 @@ from proxy_listener.proxies.retry import ConnectionEnd
 from proxy_listener.proxies.states import ASLEEP, RESTARTS, STATES, Diagnosis, broke_protocol, diagnose
 from proxy_listener.proxies.stream import ProxyStream, Step, StreamTraits
 from proxy_listener.proxies.timing import ProxyTiming
+
+log = structlog.get_logger()
 
 _NEWEST_WINS = (2026, 7)
 """ESPHome 2026.7.0 (esphome#17423): the newest subscriber takes the stream."""
@@ -69,7 +73,9 @@ class Slots:
 
 
 class ProxySession:
-    """One connection, from the dial to the disconnect. ``changed`` is called when a scanner state came."""
+    """One connection, from the dial to the disconnect. ``changed`` is called when a scanner state came; ``links`` are
+    the devices to which connections of ours are open.
+    """
 
     def __init__(
         self,
@@ -78,6 +84,7 @@ class ProxySession:
         stream: ProxyStream,
         timing: ProxyTiming,
         changed: Callable[[], None],
+        links: Collection[Address],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.client = client
@@ -94,6 +101,8 @@ class ProxySession:
         self._stream = stream
         self._timing = timing
         self._changed = changed
+        self._links = links
+        self._full_since: float | None = None
         self._clock = loop.time
         self._dialling: asyncio.Timeout | None = None
         self._unsubscribe: Callable[[], None] | None = None
@@ -196,6 +205,28 @@ class ProxySession:
             self._rests_until = NEVER
             self._changed()
 
+    def _close_strays(self, now: float) -> None:
+        """Close links of clients that left, where they hold the last slots: firmware 2025.6 keeps them, and nobody
+        could read a device through this proxy any more.
+        """
+        slots = self.slots
+        if slots is None or slots.free or not slots.allocated or self.connecting:
+            self._full_since = None
+            return
+        if self._full_since is None:
+            self._full_since = now
+        if now - self._full_since < self._timing.stray:
+            return
+        self._full_since = None
+        strays = [address for address in slots.allocated if address not in self._links]
+        for address in strays:
+            with suppress(APIConnectionError):
+                self.client.bluetooth_device_disconnect_no_wait(address)
+        if strays:
+            names = [mac_text(address) for address in strays]
+            words = "closing connections that nobody here asked for: no slot is free"
+            log.warning(words, proxy=self._receiver.name, devices=names)
+
     def _slots_free(self, free: int, limit: int, allocated: list[int]) -> None:
         self.slots = Slots(free, limit, tuple(allocated[:_SLOTS]))
         self.set_pace()
@@ -210,6 +241,7 @@ class ProxySession:
         self._ticked = now
         if self.up is None or self.ended.done():
             return False
+        self._close_strays(now)
         if now < self._rests_until or self._stream.flows(now, self._receiver.heard):
             return False
         pace = self._receiver.rate(now)

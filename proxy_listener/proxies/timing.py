@@ -70,6 +70,9 @@ class ProxyTiming:
     """Seconds of ``flood_rate`` that may come at once, such as after a stall; beyond that the proxy is benched."""
     flood_rate: int = 2000
     """Advertisements per second that no radio hears: an ESP32 forwards a few hundred."""
+    stray: float = 15.0
+    """For which all slots are taken before links that nobody here asked for are closed: a read takes 3 to 6 s, and a
+    link that fails to open holds its slot for 12 s."""
     leave: float = 1.5
     """To disconnect from all proxies cleanly when the service stops."""
     tick: float = 1.0

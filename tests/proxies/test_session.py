@@ -5,11 +5,15 @@ from contextlib import asynccontextmanager
 
 import attrs
 import pytest
-from support.edge import DATA, FAST, KEY, make_node, running
+from structlog.testing import capture_logs
+from support.edge import DATA, FAST, KEY, MAC, NODE_TIMING, entry, house, make_node, running
+from support.faulty_node import FaultyNode
 
+from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.status import ProxyState
 from proxy_listener.node import firmware
+from proxy_listener.node.settings import NodeSettings
 from proxy_listener.proxies.admission import Credentials
 from proxy_listener.proxies.client import ConnectLimits, make_client
 from proxy_listener.proxies.receive import Receiver
@@ -30,7 +34,7 @@ async def session_with(node, timing=FAST):
     receiver = Receiver("node1", hear, timing, asyncio.get_running_loop().time)
     async with running(node):
         client = make_client(Target(("127.0.0.1",), node.port), Credentials(KEY), None, timing, None)
-        session = ProxySession(client, receiver, ProxyStream(timing), timing, lambda: None)
+        session = ProxySession(client, receiver, ProxyStream(timing), timing, lambda: None, ())
         try:
             info = await session.open(ConnectLimits(), slow=False, reached=lambda _now: None)
             session.subscribe(info, insist=False)
@@ -116,3 +120,49 @@ async def test_newest_wins_from_2026_7(generation, wins):
 def test_release(version, release):
     """A node chooses its version's text: what is not of the usual form is older than every release."""
     assert _release(version) == release
+
+
+class Everywhere:
+    """An air in which every device can be reached, and the link to it."""
+
+    mtu = 23
+
+    async def open(self, *_arguments):
+        return self
+
+    def close(self):
+        """Nothing to end."""
+
+
+@pytest.mark.mdns("alone")
+@pytest.mark.parametrize("generation", [firmware.ESPHOME_2025_6, firmware.ESPHOME_2026_10])
+async def test_links_of_others_are_closed_where_they_hold_every_slot(generation):
+    """A client took all slots and left: a while later they are free, and one warning named them. Ours stays."""
+    ours, first = 0xC47C8D000000, 0xC47C8D000001
+    node = FaultyNode(NodeSettings("node1", MAC + 1, noise_psk=KEY), generation, Everywhere(), NODE_TIMING)
+    async with running(node), house([entry(node)]) as made:
+        await made.state("node1", "live")
+        made.fleet["node1"].links.add(ours)
+        with capture_logs() as logged:
+            for address in range(ours, ours + node.links.limit):
+                node.links.connect(address, 0, cached=True)
+            assert node.links.free == 0
+            await made.until(lambda: node.links.allocated == [ours])
+        (warning,) = [line for line in logged if "nobody here asked for" in line["event"]]
+        assert warning["devices"][0] == mac_text(first)
+        assert len(warning["devices"]) == node.links.limit - 1
+
+
+@pytest.mark.mdns("alone")
+async def test_links_of_others_are_left_alone_while_a_slot_is_free():
+    """They may be somebody's who uses them."""
+    node = FaultyNode(NodeSettings("node1", MAC + 1, noise_psk=KEY), firmware.ESPHOME_2025_6, Everywhere(), NODE_TIMING)
+    async with running(node), house([entry(node)]) as made:
+        await made.state("node1", "live")
+        node.links.connect(0xC47C8D000001, 0, cached=True)
+        for _ in range(3):
+            await made.hears(node)
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * FAST.stray, passed.set)
+        await passed.wait()
+        assert node.links.allocated == [0xC47C8D000001]

@@ -44,6 +44,7 @@ FAST = ProxyTiming(
     wedged=0.2,
     taken=0.5,
     bench=0.6,
+    stray=0.2,
     leave=1.0,
     tick=0.02,
     resolve=0.5,
