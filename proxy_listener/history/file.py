@@ -46,6 +46,9 @@ CHECKPOINT = 4_000
 the file once.
 """
 
+FORMATS_TO_COME = 64
+"""A format that is greater than ours by more than this is a flipped bit, not a newer program's."""
+
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 
 
@@ -266,7 +269,7 @@ def _recognise(path: Path, known: int) -> int:
         application, version = format_of(connection)
     if application != APPLICATION_ID:
         raise DamageError("is not a history of proxy-listener")
-    if version < 1:
+    if not 1 <= version <= known + FORMATS_TO_COME:
         raise DamageError(f"has format {version}, which no proxy-listener writes")
     if version > known:
         raise FormatError(
