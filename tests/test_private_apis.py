@@ -42,6 +42,7 @@ USES = [
     Use("zeroconf", "zeroconf._dns:DNSPointer", "proxies/discovery.py", "returning nodes are seen by their PTR record"),
     Use("zeroconf", "zeroconf._dns:DNSQuestion", "proxies/discovery.py", "a node that moved is asked for by mDNS"),
     Use("zeroconf", "zeroconf._dns:DNSRecord", "proxies/discovery.py", "type of the records that listeners receive"),
+    Use("zeroconf", "zeroconf._dns:DNSText", "proxies/discovery.py", "nodes of one name are told apart as they come"),
     Use("zeroconf", "zeroconf._protocol.outgoing:DNSOutgoing", "proxies/discovery.py", "carries these questions"),
     Use(
         "aioesphomeapi",

@@ -54,6 +54,7 @@ class Connector:
     features: int
     connecting: bool = False
     round_trip: float = 0.0
+    links: set = attrs.field(factory=set)
 
     def measured(self, seconds):
         self.round_trip = seconds
