@@ -17,7 +17,7 @@ function summary({ devices, status: { proxies, storage, uptime, version } }) {
     ["Proxies live", live.length, `of ${wanted.length}`, live.length < wanted.length],
     ["Devices heard", heard.length, `of ${devices.size}`, false],
     ["On air", rate.toFixed(rate < 10 ? 1 : 0), "advertisements / s", false],
-    ["History", storage.ok ? "stored" : "failing", storage.waiting ? `${storage.waiting} wait` : "", !storage.ok],
+    ["History", storage.ok ? "stored" : "failing", storage.ok ? "" : `${storage.waiting} not written yet`, !storage.ok],
     ["Running", age(uptime), `version ${version}`, false],
   ];
 }
