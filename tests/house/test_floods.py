@@ -76,7 +76,7 @@ async def flooded(directory: Path, manner: str, rooms: int, seconds: float = 0.0
 
 def stored(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("SELECT count(*) FROM reading").fetchone()[0]
+        return connection.execute("SELECT count(*) FROM reading WHERE source = 'advertisement'").fetchone()[0]
 
 
 def held(run: Run) -> None:
