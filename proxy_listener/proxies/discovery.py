@@ -156,6 +156,8 @@ class Discovery(RecordUpdateListener):
         found = _TXT_MAC.search(record.text)
         if found is None:
             return
+        if key not in self._macs and len(self._macs) >= 2 * LIMIT:
+            del self._macs[next(iter(self._macs))]
         with suppress(ValueError):
             mac = parse_mac(found[1].decode())
             macs = self._macs.setdefault(key, {})

@@ -210,7 +210,9 @@ class ProxySession:
         could read a device through this proxy any more.
         """
         slots = self.slots
-        if slots is None or slots.free or not slots.allocated or self.connecting:
+        # Only the holder of the stream is told of changes: the list of a session that is held or taken is old.
+        ours = self._stream.state is ProxyState.LIVE
+        if slots is None or slots.free or not slots.allocated or self.connecting or not ours:
             self._full_since = None
             return
         if self._full_since is None:

@@ -70,6 +70,17 @@ async def test_two_nodes_of_one_name_are_told_apart_by_their_records(network):
     assert len(network.discovery._macs[f"flooded.{SERVICE}"]) == 4
 
 
+async def test_the_names_whose_macs_are_remembered_are_bounded(network):
+    """Invented names without an address, which never become a node, take no more memory than so many."""
+    now = current_time_millis()
+    for number in range(5 * LIMIT):
+        text = b"\x10mac=%012x" % (number + 1)
+        network.discovery._note_mac(
+            f"n{number}.{SERVICE}", DNSText(f"n{number}.{SERVICE}", 16, UNIQUE, 4500, text, now)
+        )
+    assert len(network.discovery._macs) == 2 * LIMIT
+
+
 async def test_newest_address_is_first(network):
     network.announce("kitchen")
     await network.settle()

@@ -154,6 +154,23 @@ async def test_links_of_others_are_closed_where_they_hold_every_slot(generation)
 
 
 @pytest.mark.mdns("alone")
+async def test_links_of_the_client_that_holds_the_stream_are_left_alone():
+    """Another client has the stream and every slot; ours is held, and what it knows of the slots is old."""
+    node = FaultyNode(NodeSettings("node1", MAC + 1, noise_psk=KEY), firmware.ESPHOME_2026_6, Everywhere(), NODE_TIMING)
+    async with running(node):
+        assert node.take_stream()
+        for address in range(0xC47C8D000001, 0xC47C8D000001 + node.links.limit):
+            node.links.connect(address, 0, cached=True)
+        before = node.links.allocated
+        async with house([entry(node)]) as made:
+            await made.state("node1", "held")
+            passed = asyncio.Event()
+            asyncio.get_running_loop().call_later(3 * FAST.stray, passed.set)
+            await passed.wait()
+            assert node.links.allocated == before
+
+
+@pytest.mark.mdns("alone")
 async def test_links_of_others_are_left_alone_while_a_slot_is_free():
     """They may be somebody's who uses them."""
     node = FaultyNode(NodeSettings("node1", MAC + 1, noise_psk=KEY), firmware.ESPHOME_2025_6, Everywhere(), NODE_TIMING)
