@@ -59,7 +59,7 @@ NEXT = (
 
 SERVICE_FILES = {"systemd": "proxy-listener.service", "containerfile": "Containerfile", "compose": "compose.yaml"}
 
-INSTALLED = "/opt/proxy-listener/"
+INSTALLED = "/opt/proxy-listener"
 """Where the program is according to the unit in ``deploy/``."""
 
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108  names of directories, nothing is put there
@@ -322,7 +322,7 @@ def _table(values: dict[str, Any]) -> Table:
 def service_file(kind: str) -> str:
     """A file of ``deploy/``. The unit starts the program of this environment."""
     text = files("proxy_listener").joinpath("deploy", SERVICE_FILES[kind]).read_text(encoding="utf-8")
-    return text.replace(INSTALLED, f"{sys.prefix}/") if kind == "systemd" else text
+    return text.replace(INSTALLED, sys.prefix) if kind == "systemd" else text
 
 
 def hidden_program(places: Iterable[str] = (sys.prefix, sys.base_prefix)) -> str | None:

@@ -13,6 +13,7 @@ from tomlkit.exceptions import ParseError
 from tomlkit.items import AoT, Table
 from tomlkit.toml_document import TOMLDocument
 
+from proxy_listener.config.document import LARGEST
 from proxy_listener.config.fields import FieldError
 from proxy_listener.config.key_file import FoundKey
 from proxy_listener.config.secrets import MOST_BINDKEYS, Secrets, bindkey
@@ -20,7 +21,7 @@ from proxy_listener.model.advertisement import Address, mac_text, parse_mac
 from proxy_listener.model.errors import ConfigError, Problem, ProxyListenerError
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.text import printable
-from proxy_listener.state import write_private
+from proxy_listener.state import read_regular, write_private
 
 PADDING = "ffffffff"
 """What ends a key of the cloud where the device has a 12-byte key, or none
@@ -42,7 +43,7 @@ class KeyChange:
 def import_keys(found: Iterable[FoundKey], path: Path) -> list[KeyChange]:
     """Add the keys to ``path`` and make it private. Nothing is written where nothing changes."""
     try:
-        file = DevicesFile(path.read_bytes().decode("utf-8-sig"), Secrets(path.parent))
+        file = DevicesFile(read_regular(path, LARGEST).decode("utf-8-sig"), Secrets(path.parent))
     except OSError as error:
         raise ConfigError([Problem(str(path), f"cannot be read: {error.strerror}")]) from None
     except ValueError:

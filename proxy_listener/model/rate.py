@@ -1,4 +1,6 @@
-"""Rate limit: a token bucket. Time is an argument, in seconds of any one clock."""
+"""Rate limits: a token bucket, and wrong guesses by address. Time is an argument, in seconds of any one clock."""
+
+import ipaddress
 
 
 class TokenBucket:
@@ -33,3 +35,44 @@ class TokenBucket:
             return False
         self._level -= count
         return True
+
+
+GUESSES, GUESS_RATE = 10, 0.1
+"""Wrong tokens of one address at once, and a second: a person who mistypes never meets it."""
+
+GUESSERS = 256
+"""Addresses whose wrong tokens are remembered."""
+
+
+class GuessLimit:
+    """Wrong tokens by the network address that they came from: an IPv4 address, or the /64 of an IPv6 address, because
+    one machine has all of that.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def allowed(self, address: str, now: float) -> bool:
+        """Whether a token from there is looked at now."""
+        bucket = self._buckets.get(_network(address))
+        return bucket is None or bucket.available(now)
+
+    def wrong(self, address: str, now: float) -> bool:
+        """A wrong token came from there. True where the limit is met by it."""
+        network = _network(address)
+        bucket = self._buckets.pop(network, None) or TokenBucket(GUESS_RATE, GUESSES, now)
+        self._buckets[network] = bucket
+        if len(self._buckets) > GUESSERS:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.take(now) and not bucket.available(now)
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

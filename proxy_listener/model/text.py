@@ -25,6 +25,14 @@ def split_endpoint(endpoint: str) -> tuple[str, int] | None:
     return (parts[1] or parts[2], int(parts[3])) if parts and int(parts[3]) <= 65_535 else None
 
 
+def host_name(header: str) -> str:
+    """The name in a Host header: ``Kitchen.local:8099`` -> ``kitchen.local``, ``[::1]:8099`` -> ``::1``; empty for what
+    is no host.
+    """
+    parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]+))(?::\d{1,5})?", header)
+    return (parts[1] or parts[2].rstrip(".").lower()) if parts else ""
+
+
 def loopback(host: str) -> bool:
     """Whether only this machine can reach ``host``. Of names, only ``localhost`` counts."""
     try:

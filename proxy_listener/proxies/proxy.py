@@ -365,7 +365,7 @@ class Proxy:
         if state is ProxyState.CONNECTING:
             level = log.debug
         more = {"advice": diagnosis.advice} if diagnosis.advice else {}
-        level("proxy is " + state.replace("_", " "), proxy=self.name, room=self.room, cause=diagnosis.cause, **more)
+        level("proxy state: " + state.replace("_", " "), proxy=self.name, room=self.room, cause=diagnosis.cause, **more)
         self._context.changed(self.status(self._clock()))
 
     def status(self, now: float) -> ProxyStatus:

@@ -31,9 +31,10 @@ from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import quantity_of
+from proxy_listener.model.rate import GuessLimit
 from proxy_listener.model.secret import SHORTEST_TOKEN, TOO_SHORT, Secret
 from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyState, ProxyStatus, View
-from proxy_listener.model.text import loopback, split_endpoint
+from proxy_listener.model.text import host_name, loopback, split_endpoint
 from proxy_listener.model.timing import NEVER
 
 log = structlog.get_logger()
@@ -265,25 +266,30 @@ async def _serve(settings: Settings, metrics: Metrics) -> None:
 
 
 def _guard(settings: Settings) -> Any:
-    """Requires the token if one is set; otherwise only accepts loopback Host headers (DNS rebinding)."""
+    """Requires the token if one is set, and limits wrong ones; otherwise only accepts loopback Host headers (DNS
+    rebinding).
+    """
+    guesses = GuessLimit()
 
     @web.middleware
     async def middleware(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if settings.token is not None:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            address, now = request.remote or "", time.monotonic()
+            if not guesses.allowed(address, now):
+                raise web.HTTPTooManyRequests(headers={"Retry-After": "10"})
+            credentials = request.headers.get("Authorization", "")
+            scheme, _, given = credentials.partition(" ")
             expected = settings.token.reveal().encode()
             if scheme.lower() != "bearer" or not hmac.compare_digest(
                 given.strip().encode("utf-8", "surrogateescape"), expected
             ):
+                if credentials and guesses.wrong(address, now):
+                    log.warning("many wrong tokens for the metrics", address=address)
                 raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
-        elif not loopback(_host(request.headers.get("Host", ""))):
+        elif not loopback(host_name(request.headers.get("Host", ""))):
             raise web.HTTPMisdirectedRequest
         return await handler(request)
 
     return middleware
-
-
-def _host(header: str) -> str:
-    return header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 
 import attrs
 from aiohttp import web
 
 from proxy_listener.history import Journal
 from proxy_listener.model.advertisement import Address, parse_mac
+from proxy_listener.model.rate import GuessLimit
 from proxy_listener.model.reading import Reading, timestamp
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.status import DeviceStatus, View
@@ -49,7 +51,9 @@ class Places:
 
 @attrs.frozen
 class WebContext:
-    """What handlers may use. ``token``: None if none is required. ``stuck``: see ``STUCK_TIMEOUT``."""
+    """What handlers may use. ``token``: None if none is required; ``salt`` goes into its cookie. ``stuck``: see
+    ``STUCK_TIMEOUT``.
+    """
 
     view: View
     journal: Journal
@@ -58,6 +62,8 @@ class WebContext:
     wall: Callable[[], float] = time.time
     stuck: float = STUCK_TIMEOUT
     started: float = attrs.field(factory=time.monotonic)
+    salt: str = attrs.field(factory=lambda: token_hex(16), repr=False)
+    guesses: GuessLimit = attrs.field(factory=GuessLimit)
     streams: Places = attrs.field(factory=lambda: Places(STREAMS_LIMIT))
     captures: Places = attrs.field(factory=lambda: Places(CAPTURES_LIMIT))
     queries: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(QUERIES_LIMIT))

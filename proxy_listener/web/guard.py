@@ -14,7 +14,6 @@ The control socket has no guard: the mode of its file protects it.
 import hashlib
 import hmac
 import ipaddress
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,9 +21,11 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from proxy_listener.model.rate import TokenBucket
+from proxy_listener.model.rate import GUESSES
 from proxy_listener.model.secret import Secret
 from proxy_listener.model.settings import WebSettings
+from proxy_listener.model.text import host_name
+from proxy_listener.web.context import CONTEXT, refusal
 from proxy_listener.web.documents import Error, text
 
 log = structlog.get_logger()
@@ -32,12 +33,6 @@ log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COOKIE = "proxy_listener_session"
-
-GUESSES, GUESS_RATE = 10, 0.1
-"""Wrong tokens of one address at once, and a second: a person who mistypes never meets it."""
-
-GUESSERS = 256
-"""Addresses whose wrong tokens are remembered."""
 
 OPEN = ("/login", "/healthz", "/assets/")
 """Answered without a token: the form that asks for it, the files of that form, and the health probe."""
@@ -80,8 +75,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return _error(error.status, error.text or error.reason, allow)
+        extra = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        if error.status == web.HTTPTooManyRequests.status_code:
+            extra["Retry-After"] = "10"
+        return _error(error.status, error.text or error.reason, extra)
     except ConnectionError:
         raise
     except Exception:
@@ -93,20 +90,28 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error(500, "internal error; see the service's log")
 
 
-def session(token: Secret) -> str:
-    """The cookie's value: derived from the token, does not reveal it, and is invalid when the token changes."""
-    return hmac.new(token.reveal().encode(), b"proxy-listener page session", hashlib.sha256).hexdigest()
+def session(token: Secret, salt: str) -> str:
+    """The cookie's value: invalid when the token changes, and by the salt, which nobody sees, no way to guess the token
+    without the limit for wrong tokens.
+    """
+    return hmac.new(token.reveal().encode(), b"proxy-listener page session" + salt.encode(), hashlib.sha256).hexdigest()
+
+
+def check_token(request: web.Request, given: str, token: Secret) -> bool:
+    """Whether the token is right. 429 where the address gave too many wrong ones: then none is looked at."""
+    guesses, address, now = request.app[CONTEXT].guesses, request.remote or "", time.monotonic()
+    if not guesses.allowed(address, now):
+        raise refusal(web.HTTPTooManyRequests, "too many wrong tokens from this address; wait ten seconds")
+    if matches(given, token.reveal()):
+        return True
+    if guesses.wrong(address, now):
+        log.warning("many wrong tokens for the page", address=address, limit=f"{GUESSES} at once, then 6 a minute")
+    return False
 
 
 def matches(given: str, expected: str) -> bool:
     """Whether two texts are equal, in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
-
-
-def host_name(header: str) -> str:
-    """``Kitchen.local:8099`` -> ``kitchen.local``, ``[::1]:8099`` -> ``::1``; empty for what is no host."""
-    parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]+))(?::\d{1,5})?", header)
-    return (parts[1] or parts[2].rstrip(".").lower()) if parts else ""
 
 
 def _own_names(request: web.Request, settings: WebSettings) -> set[str]:
@@ -136,58 +141,11 @@ def _admitted(request: web.Request, token: Secret) -> bool:
     """Whether the request has the token, or the cookie that is derived from it."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return matches(given.strip(), token.reveal())
+        return check_token(request, given.strip(), token)
     browser = "Sec-Fetch-Site" in request.headers or "Origin" in request.headers
     if request.method not in {"GET", "HEAD"} and not browser:
         return False
-    return matches(request.cookies.get(COOKIE, ""), session(token))
-
-
-class Guesses:
-    """Wrong tokens by the address that they came from: a rate limit, and one log line for each address that meets it.
-
-    A session's cookie is not a token: who is logged in already is not kept out by the guesses of others behind the same
-    address, such as a TLS proxy's.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._buckets: dict[str, TokenBucket] = {}
-
-    def allowed(self, address: str) -> bool:
-        """Whether a token from there is looked at now."""
-        bucket = self._buckets.get(address)
-        return bucket is None or bucket.available(self._clock())
-
-    def wrong(self, address: str) -> None:
-        """A wrong token came from there."""
-        now = self._clock()
-        bucket = self._buckets.pop(address, None) or TokenBucket(GUESS_RATE, GUESSES, now)
-        self._buckets[address] = bucket
-        if len(self._buckets) > GUESSERS:
-            del self._buckets[next(iter(self._buckets))]
-        bucket.take(now)
-        if not bucket.available(now):
-            log.warning("many wrong tokens for the page", address=address, limit=f"{GUESSES} at once, then 6 a minute")
-
-
-def limited(clock: Callable[[], float] = time.monotonic) -> Any:
-    """The middleware that limits wrong tokens: those of the form, and of the Authorization header."""
-    guesses = Guesses(clock)
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path != "/login" and "Authorization" not in request.headers:
-            return await handler(request)
-        address = request.remote or ""
-        if not guesses.allowed(address):
-            return _error(429, "too many wrong tokens from this address; wait ten seconds", {"Retry-After": "10"})
-        response = await handler(request)
-        if response.status == web.HTTPUnauthorized.status_code:
-            guesses.wrong(address)
-        return response
-
-    return middleware
+    return matches(request.cookies.get(COOKIE, ""), session(token, request.app[CONTEXT].salt))
 
 
 def guard(settings: WebSettings) -> Any:

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import attrs
@@ -59,6 +60,10 @@ async def serve_control(state: Path, view: View, journal: Journal, actions: Acti
         await server.serve_control(listener, server.WebContext(view, journal, actions, started=started))
 
 
+SALT_NOTE = "page-salt"
+"""The history's note with the salt of the session's cookie."""
+
+
 async def serve_page(settings: WebSettings, view: View, journal: Journal, actions: Actions) -> None:
     """Serve the page and the API at ``settings.listen``; returns at once if that is not set.
 
@@ -67,7 +72,10 @@ async def serve_page(settings: WebSettings, view: View, journal: Journal, action
     if settings.listen is not None:
         started = time.monotonic()
         server = await _server()
-        context = server.WebContext(view, journal, actions, token=settings.token, started=started)
+        # Kept, so that a restart of the service logs nobody out.
+        salt = journal.tables.noted(SALT_NOTE) or token_hex(16)
+        journal.tables.note(SALT_NOTE, salt)
+        context = server.WebContext(view, journal, actions, token=settings.token, started=started, salt=salt)
         await server.serve_tcp(settings.listen, settings, context)
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from proxy_listener.model.secret import Secret
 from proxy_listener.web.context import CONTEXT, body_of, refusal
-from proxy_listener.web.guard import COOKIE, matches, session
+from proxy_listener.web.guard import COOKIE, check_token, session
 
 MEDIA = {".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".js": "text/javascript"}
 
@@ -84,9 +84,10 @@ async def login(request: web.Request) -> web.Response:
         given = parse_qs(body.decode(errors="replace"), max_num_fields=FIELDS_LIMIT).get("token", [""])[0]
     except ValueError:
         raise refusal(web.HTTPBadRequest, "the body is not the form") from None
-    if not matches(given, expected.reveal()):
+    if not check_token(request, given, expected):
         form_again = ASSETS["login.html"].body.replace(b' id="wrong" hidden', b' id="wrong" role="alert"')
         return web.Response(status=401, body=form_again, content_type="text/html", charset="utf-8")
     answer = web.Response(status=303, headers={"Location": "/"})
-    answer.set_cookie(COOKIE, session(expected), max_age=COOKIE_AGE, httponly=True, samesite="Strict", path="/")
+    cookie = session(expected, request.app[CONTEXT].salt)
+    answer.set_cookie(COOKIE, cookie, max_age=COOKIE_AGE, httponly=True, samesite="Strict", path="/")
     return answer

@@ -22,7 +22,7 @@ from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.settings import WebSettings
 from proxy_listener.web.context import CONTEXT, STUCK_TIMEOUT, WebContext
 from proxy_listener.web.control import BACKLOG
-from proxy_listener.web.guard import Handler, errors, guard, headers, limited
+from proxy_listener.web.guard import Handler, errors, guard, headers
 from proxy_listener.web.routes import ROUTES
 
 log = structlog.get_logger()
@@ -213,6 +213,6 @@ async def serve_tcp(listen: str, settings: WebSettings, context: WebContext) -> 
         accepting = []
         for family, address in await tcp_addresses(listen, settings.token is not None):
             listener = stack.enter_context(tcp_socket(listen, family, address))
-            accepting.append(await stack.enter_async_context(serving(context, listener, limited(), guard(settings))))
+            accepting.append(await stack.enter_async_context(serving(context, listener, guard(settings))))
         log.info("the page is served", listen=listen, token=settings.token is not None)
         await asyncio.gather(*accepting)

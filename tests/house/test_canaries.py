@@ -192,7 +192,9 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def settled(log: bytes) -> bool:
     """Each node came to its end: two listen, a key and a password are wrong, and the stranger is in."""
-    return log.count(b"proxy is live") >= 3 and b"proxy is wrong key" in log and b"proxy is wrong password" in log
+    return log.count(b"proxy state: live") >= 3 and all(
+        b"proxy state: " + state in log for state in (b"wrong key", b"wrong password")
+    )
 
 
 async def pump(stream: asyncio.StreamReader, into: bytearray) -> None:

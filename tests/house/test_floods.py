@@ -39,7 +39,7 @@ class Run:
         """Collect the log, and set the event once it says that the flooding proxy is benched."""
         while line := (await stream.readline()).decode():
             self.log += line
-            if "proxy is benched" in line and "proxy=rogue" in line:
+            if "proxy state: benched" in line and "proxy=rogue" in line:
                 benched.set()
 
 

@@ -1,9 +1,10 @@
 """The token bucket: burst, rate, debt, and clocks that go backwards."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.model.rate import TokenBucket
+from proxy_listener.model.rate import GUESSERS, GuessLimit, TokenBucket
 
 
 def test_burst_then_rate():
@@ -38,3 +39,28 @@ def test_no_clock_gives_more_than_burst_and_rate(steps):
         now += step
         taken += bucket.take(now)
     assert taken <= 3.0 + sum(step for step in steps if step > 0.0) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("first", "same", "other"),
+    [
+        ("10.0.0.9", "::ffff:10.0.0.9", "10.0.0.8"),
+        ("2001:db8::1", "2001:db8::ffff:ffff:1", "2001:db8:0:1::1"),
+        ("fe80::1%eth0", "fe80::2%eth0", "10.0.0.9"),
+    ],
+)
+def test_wrong_tokens_are_limited_by_network(first, same, other):
+    """Ten at once, then one in ten seconds; the limit is reported once; another network is not concerned."""
+    limit = GuessLimit()
+    assert [limit.wrong(first, 100.0) for _ in range(11)] == [False] * 9 + [True, False]
+    assert (limit.allowed(first, 100.0), limit.allowed(other, 100.0)) == (False, True)
+    assert not limit.allowed(same, 100.0)
+    assert limit.allowed(first, 110.1)
+
+
+def test_the_addresses_of_wrong_tokens_are_bounded():
+    """The oldest is forgotten."""
+    limit = GuessLimit()
+    for number in range(1000):
+        limit.wrong(f"10.1.{number // 256}.{number % 256}", 100.0)
+    assert len(limit._buckets) == GUESSERS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.model.text import LIMIT, loopback, printable, split_endpoint
+from proxy_listener.model.text import LIMIT, host_name, loopback, printable, split_endpoint
 
 
 @given(st.text(max_size=200))
@@ -47,3 +47,20 @@ def test_an_endpoint_has_a_host_and_a_port(endpoint, parts):
 def test_what_only_this_machine_can_reach(host, only_here):
     """No name is looked up: of names, only localhost counts."""
     assert loopback(host) is only_here
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("Localhost:8099", "localhost"),
+        ("pi.home.example.", "pi.home.example"),
+        ("[::1]:8099", "::1"),
+        ("[::1", ""),
+        ("localhost:evil.example", ""),
+        ("", ""),
+        (":80", ""),
+    ],
+)
+def test_the_name_in_a_host_header(header, name):
+    """Without port, brackets, final dot, in lower case."""
+    assert host_name(header) == name

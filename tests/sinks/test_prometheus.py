@@ -190,7 +190,8 @@ async def test_metrics_at_a_port_of_their_own(journal: Journal) -> None:
     async with served(Settings(listen=f"127.0.0.1:{port}"), journal):
         status, text = await _get(f"http://127.0.0.1:{port}/metrics")
         assert (status, "xiaomi_ble_temperature_celsius{" in text) == (200, True)
-        assert (await _get(f"http://127.0.0.1:{port}/metrics", Host="rebound.example"))[0] == 421
+        for host in ("rebound.example", "localhost:rebound.example", "[::1]rebound.example"):
+            assert (await _get(f"http://127.0.0.1:{port}/metrics", Host=host))[0] == 421
 
 
 async def test_a_token_is_required_where_one_is_set(journal: Journal) -> None:
@@ -200,3 +201,6 @@ async def test_a_token_is_required_where_one_is_set(journal: Journal) -> None:
         assert (await _get(url))[0] == 401
         assert (await _get(url, Authorization="Bearer wrong"))[0] == 401
         assert (await _get(url, Authorization="Bearer canary"))[0] == 200
+        answers = [(await _get(url, Authorization=f"Bearer guess-{number}"))[0] for number in range(12)]
+        assert answers == [401] * 9 + [429] * 3
+        assert (await _get(url, Authorization="Bearer canary"))[0] == 429

@@ -13,6 +13,9 @@ ID = "a4c1380283f4"
 PROXY_MAC = 0xA0B1C2D3E4F5
 NOW = 1_795_370_645.0
 
+SALT = "0123456789abcdef" * 2
+"""The salt of the session's cookie."""
+
 
 def proxy(**changes: Any) -> ProxyStatus:
     fields: dict[str, Any] = {

@@ -9,13 +9,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 from support import made_status
+from support.made_status import SALT
 
 from proxy_listener.history import Journal
 from proxy_listener.model.settings import WebSettings
 from proxy_listener.web import Actions
 from proxy_listener.web.context import WebContext
 from proxy_listener.web.control import control_socket
-from proxy_listener.web.guard import guard, limited
+from proxy_listener.web.guard import guard
 from proxy_listener.web.server import serving, tcp_socket
 
 
@@ -54,9 +55,9 @@ async def start_tcp(journal: Journal):
 
         async def begin(settings=None, *, view=None, actions=None):
             settings = settings or WebSettings()
-            context = WebContext(view or made_status.view(), journal, actions or Actions(), settings.token)
+            context = WebContext(view or made_status.view(), journal, actions or Actions(), settings.token, salt=SALT)
             listener = stack.enter_context(tcp_socket("loopback", socket.AF_INET, ("127.0.0.1", 0)))
-            await stack.enter_async_context(serving(context, listener, limited(), guard(settings)))
+            await stack.enter_async_context(serving(context, listener, guard(settings)))
             session = aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}")
             return await stack.enter_async_context(session)
 
