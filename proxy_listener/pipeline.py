@@ -55,6 +55,13 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "warning",
         "two senders use this device's address at once; its frames are not authenticated, so no value can be trusted",
     ),
+    "format": (
+        "info",
+        (
+            "frames of another format come in its name; after new firmware was installed the old bindkey has to go: "
+            "enter the new one, or none where the new firmware does not encrypt"
+        ),
+    ),
     "room": ("info", "located"),
     "old_firmware": (
         "warning",

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from proxy_listener.cli.output import age, cell
-from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.quantities import row_of
 
 PROXY_HEAD = ("proxy", "room", "state", "address", "adv/s", "heard", "slots", "wifi", "version", "up")
 DEVICE_HEAD = ("device", "mac", "model", "room", "heard", "key", "values")
@@ -187,7 +187,7 @@ def values_in_words(values: Mapping[str, Any], *, short: bool = False) -> str:
     words = []
     for quantity, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        known = QUANTITIES.get(quantity) if number else None
+        known = row_of(quantity) if number else None
         text = f"{value:.6g}" if isinstance(value, float) else cell(value)
         name = "" if short and quantity in NAMED_BY_UNIT else quantity.replace("_", " ")
         words.append(f"{name} {text} {known.unit.symbol if known else ''}".strip())

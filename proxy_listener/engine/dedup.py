@@ -36,7 +36,10 @@ decides which of two is newer. The counter decides only within 5 s and 16 steps,
 late frame fires its events all the same.
 
 **Frames without a counter** (Mi scales, HHCCJCY10). Identity is the payload, and lasts for 600 s after it was last
-heard.
+heard; of formats that may have a counter and leave it out, 300 s.
+
+**Two formats under one address.** Each format of a device has a stream and an order of its own, because each counts by
+itself. ``mark`` in an identity is the format's; Xiaomi's have none.
 
 **Unchanged values.** A counter that comes round within 300 s keeps its frames known for as long as the values stay. So
 a known frame that proves nothing is a reading again 15 minutes after its last one, if it is ``steady``: it holds only
@@ -54,10 +57,12 @@ one wrote. Evidence and truth table: docs/protocol/deduplication.md; every row o
 
 ::
 
-    authenticated identity   [bindkey id: 4][counter: 4, big endian][tag: 4]
+    authenticated identity   [bindkey id: 4, the last byte XOR mark][counter: 4, big endian][tag: 4]
     claimed identity         "P" [counter: 1][CRC-32 of the body: 4]       plain and legacy, with a counter
                              "U" [CRC-32 of the payload: 4]                without a counter
                              "C" [CRC-32 of the body: 4]                   with a counter that never moves
+                             "p" [mark: 1][counter: 1][CRC-32: 4]          of another format, with a counter
+                             "u" [mark: 1][CRC-32: 4]                      of another format, without one
 """
 
 from array import array
@@ -93,6 +98,9 @@ range of every proxy has some minutes of it."""
 
 EXPECTED_AHEAD = 64
 """Counters that the next frame may have: so many frames are lost where reception is poor."""
+
+LARGEST_16 = 0xFFFF
+"""The highest counter of devices that count in 16 bits."""
 
 PLAIN_TTL = 300.0
 PLAIN_DIGESTS = 4
@@ -178,11 +186,13 @@ HELD = Judgement(Verdict.HELD)
 
 class Restart(NamedTuple):
     """When a counter below the highest is a restart. ``at_once``: a low one is, by its first frame. ``shown``: seconds
-    from the first frame of another sequence to the one that is believed.
+    from the first frame of another sequence to the one that is believed. ``wraps``: one that follows 65,535 within a
+    few frames is, because some devices of the format count in 16 bits (home-assistant/core#118884).
     """
 
     at_once: bool
     shown: float
+    wraps: bool = False
 
 
 EVENT_RESTART = Restart(at_once=True, shown=RESTART_SPACING)
@@ -266,6 +276,8 @@ class Authenticated:
 
     def _restarted(self, counter: int, heard: float, restart: Restart) -> bool:
         silent, low = heard - self.hi_heard, counter < LOW_COUNTER
+        if restart.wraps and counter <= EXPECTED_AHEAD and 0 <= LARGEST_16 - self.hi <= EXPECTED_AHEAD:
+            return True
         if restart.at_once and low and silent >= NEW_BATTERY and not self._delayed(counter, heard):
             return True
         if silent < RESTART_SILENCE:
@@ -308,11 +320,12 @@ class Plain:
     would not do: a sensor that steps every two seconds keeps 150 of them alive, and a device may take 10 kB.
     """
 
-    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_more", "_order", "_rows")
+    __slots__ = ("_digests", "_heard", "_last", "_last_heard", "_more", "_order", "_prefix", "_rows")
 
     ttl = PLAIN_TTL
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: bytes = b"P") -> None:
+        self._prefix = prefix
         self._digests = array("I", [0]) * 256
         self._heard = array("i", [UNHEARD]) * 256
         self._rows = bytearray(256)
@@ -321,10 +334,9 @@ class Plain:
         self._last_heard = NEVER
         self._order = 0
 
-    @staticmethod
-    def identity(counter: int, digest: int) -> bytes:
+    def identity(self, counter: int, digest: int) -> bytes:
         """The identity of a frame: see the module's head."""
-        return b"P" + bytes((counter,)) + digest.to_bytes(4, "big")
+        return self._prefix + bytes((counter,)) + digest.to_bytes(4, "big")
 
     def judge(self, counter: int, digest: int, heard: float, steady: bool = False) -> Judgement:
         """What a decoded frame is; ``digest`` is the CRC-32 of its body."""
@@ -379,8 +391,8 @@ class Plain:
 
     def restore(self, identity: bytes, heard: float, late: bool, last: float) -> None:
         """A row of the history, oldest first; it counts as ``last`` heard then."""
-        counter = identity[1]
-        self._remember(counter, int.from_bytes(identity[2:], "big"), last)
+        counter = identity[-5]
+        self._remember(counter, int.from_bytes(identity[-4:], "big"), last)
         if not late:
             self._last, self._last_heard = counter, heard
 
@@ -392,21 +404,21 @@ class Uncounted:
     of them minutes later: with the last eight only, they would be accepted twice.
     """
 
-    __slots__ = ("_digests", "_heard", "_next", "_order", "_rows")
+    __slots__ = ("_digests", "_heard", "_next", "_order", "_prefix", "_rows")
 
     ttl = UNCOUNTED_TTL
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: bytes = b"U") -> None:
+        self._prefix = prefix
         self._digests = array("I", [0]) * UNCOUNTED_KEPT
         self._heard = array("i", [UNHEARD]) * UNCOUNTED_KEPT
         self._rows = bytearray(UNCOUNTED_KEPT)
         self._next = 0
         self._order = 0
 
-    @staticmethod
-    def identity(_counter: int, digest: int) -> bytes:
+    def identity(self, _counter: int, digest: int) -> bytes:
         """The identity of a frame: see the module's head."""
-        return b"U" + digest.to_bytes(4, "big")
+        return self._prefix + digest.to_bytes(4, "big")
 
     def judge(self, counter: int, digest: int, heard: float, steady: bool = False) -> Judgement:
         """What a decoded payload is; ``digest`` is the CRC-32 of all its bytes."""
@@ -426,7 +438,7 @@ class Uncounted:
             return False
         now = _tenths(heard)
         age = _apart(now, self._heard[at])
-        if self._heard[at] == UNHEARD or (age > UNCOUNTED_TTL * 10 and not unbroken):
+        if self._heard[at] == UNHEARD or (age > self.ttl * 10 and not unbroken):
             return False
         if age > 0:
             self._heard[at] = now
@@ -438,7 +450,7 @@ class Uncounted:
 
     def restore(self, identity: bytes, _heard: float, _late: bool, last: float) -> None:
         """A row of the history, oldest first; it counts as ``last`` heard then."""
-        self._remember(int.from_bytes(identity[1:], "big"), last)
+        self._remember(int.from_bytes(identity[-4:], "big"), last)
 
     def _remember(self, digest: int, heard: float) -> None:
         try:
@@ -448,25 +460,33 @@ class Uncounted:
         self._digests[at], self._heard[at], self._rows[at] = digest, _tenths(heard), _row_time(heard)
 
 
+class Counterless(Uncounted):
+    """The frames of one device that leave out the counter which their format has."""
+
+    __slots__ = ()
+
+    ttl = PLAIN_TTL
+
+
 class Constant:
     """The frames of one device whose counter never moves: its value, and a changed one that must prove itself."""
 
-    __slots__ = ("_changed", "_changed_heard", "_digest", "_order", "_row_heard")
+    __slots__ = ("_changed", "_changed_heard", "_digest", "_order", "_prefix", "_row_heard")
 
     ttl = 0.0
     """Every copy counts: it may be the one that proves a changed value."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: bytes = b"C") -> None:
+        self._prefix = prefix
         self._digest: int | None = None
         self._row_heard = NEVER
         self._changed: int | None = None
         self._changed_heard = NEVER
         self._order = 0
 
-    @staticmethod
-    def identity(_counter: int, digest: int) -> bytes:
+    def identity(self, _counter: int, digest: int) -> bytes:
         """The identity of a frame: see the module's head."""
-        return b"C" + digest.to_bytes(4, "big")
+        return self._prefix + digest.to_bytes(4, "big")
 
     def judge(self, _counter: int, digest: int, heard: float, _steady: bool = False) -> Judgement:
         """What a decoded frame is; ``digest`` is the CRC-32 of its body."""
@@ -492,17 +512,34 @@ class Constant:
 
     def restore(self, identity: bytes, heard: float, _late: bool, _last: float) -> None:
         """A row of the history, oldest first."""
-        self._digest, self._row_heard = int.from_bytes(identity[1:], "big"), heard
+        self._digest, self._row_heard = int.from_bytes(identity[-4:], "big"), heard
 
 
 Claimed: TypeAlias = Plain | Uncounted | Constant
 """The rules for frames that prove nothing. Each has ``judge``, ``touch``, ``identity``, ``restore``, and the ``ttl``
 for which the exact bytes of a frame may stand for it."""
 
-_CLAIMED: Mapping[bytes, tuple[type[Claimed], int]] = {b"P": (Plain, 6), b"U": (Uncounted, 5), b"C": (Constant, 5)}
-"""First byte of an identity -> its rule, and its length."""
+_CLAIMED: Mapping[bytes, tuple[type[Claimed], int, int]] = {
+    b"P": (Plain, 1, 6),
+    b"U": (Uncounted, 1, 5),
+    b"C": (Constant, 1, 5),
+    b"p": (Plain, 2, 7),
+    b"u": (Counterless, 2, 6),
+}
+"""First byte of an identity -> its rule, the length of its prefix, and its own."""
 
 _AUTHENTICATED_BYTES = 12
+
+
+def stream_id(key_id: bytes, mark: bytes) -> bytes:
+    """What stands for a bindkey in the identities of a format: each format under one bindkey counts by itself."""
+    return key_id[:3] + bytes((key_id[3] ^ mark[0],)) if mark else key_id
+
+
+def mark_of(stream: bytes, key_id: bytes) -> bytes:
+    """The mark of the format that a stream's id was made of (:func:`stream_id`)."""
+    mark = stream[3] ^ key_id[3]
+    return bytes((mark,)) if mark else b""
 
 
 def counter_of(identity: bytes) -> int:
@@ -524,15 +561,22 @@ class Streams:
         self._claimed: dict[bytes, Claimed] = {}
 
     def authenticated(self, key_id: bytes) -> Authenticated:
-        """The frames under one bindkey."""
+        """The frames of one format under one bindkey (:func:`stream_id`)."""
         stream = self._authenticated.get(key_id)
         if stream is None:
             stream = self._authenticated[key_id] = self._begin(key_id)
         return stream
 
-    def claimed(self, *, counted: bool, constant: bool) -> Claimed:
-        """The frames that prove nothing."""
-        return self._of_kind(b"U" if not counted else b"C" if constant else b"P")
+    def claimed(self, mark: bytes, *, counted: bool, constant: bool) -> Claimed:
+        """The frames of the format with this mark that prove nothing."""
+        if mark:
+            return self._of_prefix((b"p" if counted else b"u") + mark)
+        return self._of_prefix(b"U" if not counted else b"C" if constant else b"P")
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """The marks of the formats whose claimed frames are known."""
+        return tuple(dict.fromkeys(prefix[1:] for prefix in self._claimed))
 
     def restore(self, identity: bytes, heard: float, late: bool, last: float) -> bytes | None:
         """A row of the history, oldest first: the bindkey's id of an authenticated frame. Identities of reads and log
@@ -542,13 +586,13 @@ class Streams:
             key_id = identity[:4]
             self.authenticated(key_id).restore(identity, heard, late)
             return key_id
-        kind = identity[:1]
-        if kind in _CLAIMED and len(identity) == _CLAIMED[kind][1]:
-            self._of_kind(kind).restore(identity, heard, late, last)
+        rule = _CLAIMED.get(identity[:1])
+        if rule is not None and len(identity) == rule[2]:
+            self._of_prefix(identity[: rule[1]]).restore(identity, heard, late, last)
         return None
 
-    def _of_kind(self, kind: bytes) -> Claimed:
-        stream = self._claimed.get(kind)
+    def _of_prefix(self, prefix: bytes) -> Claimed:
+        stream = self._claimed.get(prefix)
         if stream is None:
-            stream = self._claimed[kind] = _CLAIMED[kind][0]()
+            stream = self._claimed[prefix] = _CLAIMED[prefix[:1]][0](prefix)
         return stream

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams
+from proxy_listener.engine.beacon import Beacon
+from proxy_listener.engine.dedup import FOREVER, Authenticated, Claimed, Streams, mark_of, stream_id
 from proxy_listener.engine.failed_tags import FailedTags
+from proxy_listener.engine.finest import Finest
 from proxy_listener.engine.plausibility import JumpFilter, SentTwice, TwoSenders
 from proxy_listener.engine.routing import Routes
 from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
@@ -59,12 +61,16 @@ class Copy:
     counter: int = 0
     digest: int = 0
     noted: float = NEVER
+    also: "Copy | None" = None  # another frame in the same bytes
 
     def flush(self) -> None:
         """Tell the stream when the frame was last heard: the fast repeat test notes that only here."""
         if self.stream is not None and self.last > self.noted:
             self.noted = self.last
             self.stream.touch(self.counter, self.digest, self.last, unbroken=True)
+        if self.also is not None:
+            self.also.last = max(self.also.last, self.last)
+            self.also.flush()
 
 
 class Device:
@@ -79,10 +85,13 @@ class Device:
         "address",
         "admitted",
         "advertised",
+        "beacon",
         "copies",
         "counter",
         "entry",
         "failed_tags",
+        "finest",
+        "formats",
         "heard",
         "jumps",
         "key",
@@ -129,6 +138,9 @@ class Device:
         self.serial = 0
         self.old_firmware = False
         self.copies: dict[bytes, Copy] = {}
+        self.formats: tuple[bytes, ...] = ()
+        self.finest: Finest | None = None
+        self.beacon: Beacon | None = None
         self.routes = Routes()
         self.failed_tags: FailedTags | None = None
         self.two_senders = TwoSenders()
@@ -170,7 +182,7 @@ class Device:
 
     def contradicts(self, model: Model) -> bool:
         """Whether a frame that proves nothing names another product than the one that the device's key verified."""
-        if self.model is None or model.product_id == self.product_id:
+        if self.model is None or model.generic or self.model.generic or model.product_id == self.product_id:
             return False
         return any(key.id in self._key_since for key in self.keys)
 
@@ -186,10 +198,12 @@ class Device:
             keys = keys[:1]
         return tuple(key for key in keys if key.scheme == scheme and (padded or not key.padded))
 
-    def expects(self, frame: Frame, keys: tuple[Bindkey, ...]) -> bool:
+    def expects(self, frame: Frame, keys: tuple[Bindkey, ...], mark: bytes) -> bool:
         """Whether its counter is one of the next few. A legacy frame has no tag that could be guessed."""
         counter = frame.counter or 0
-        return frame.scheme != "ccm" or any(self.streams.authenticated(key.id).expects(counter) for key in keys)
+        return frame.scheme != "ccm" or any(
+            self.streams.authenticated(stream_id(key.id, mark)).expects(counter) for key in keys
+        )
 
     def key_verified(self, key_id: bytes, heard: float) -> bool:
         """A frame verified under this bindkey. True if the key's state changed by it."""
@@ -223,12 +237,34 @@ class Device:
         """A row of the history, oldest first. ``heard``: monotonic seconds of its first copy; ``last``: until when it
         counts as heard.
         """
-        key_id = self.streams.restore(identity, heard, late, last)
-        if key_id is not None:
+        found = self.streams.restore(identity, heard, late, last)
+        if found is not None:
+            # All but the last byte are the same for every format.
+            key_id = next((key.id for key in self.keys if key.id[:3] == found[:3]), found)
             self._key_since.setdefault(key_id, heard)
+            if key_id is not found:
+                self.note_format(mark_of(found, key_id))
+        elif identity:
+            for mark in self.streams.marks:
+                self.note_format(mark)
+
+    def note_format(self, mark: bytes) -> bool:
+        """It sends in the format with this mark. True if it is known to send in others, and not in this one."""
+        if mark in self.formats:
+            return False
+        self.formats += (mark,)
+        return len(self.formats) > 1
 
     def remember(self, data: bytes, copy: Copy) -> None:
-        """Keep the exact bytes of a frame that decoded."""
+        """Keep the exact bytes of a frame that decoded. Two frames in the same bytes are kept together; the first of
+        them that proves nothing stands for both, because the fast repeat test tells its stream.
+        """
+        before = self.copies.get(data)
+        if before is not None and before.first == copy.first and before.stream is not copy.stream:
+            if before.stream is not None:
+                before.also, copy = copy, before
+            else:
+                copy.also = before
         self.copies[data] = copy
         if len(self.copies) > COPIES:
             self.copies.pop(next(iter(self.copies))).flush()

@@ -35,7 +35,16 @@ NAMED = 3600.0
 (docs/protocol/threats.md#r8), and the hardware behind a MAC does not change within an hour."""
 
 NoticeKind: TypeAlias = Literal[
-    "admitted", "full", "key_verified", "key_wrong", "key_missing", "guessing", "conflict", "room", "old_firmware"
+    "admitted",
+    "full",
+    "key_verified",
+    "key_wrong",
+    "key_missing",
+    "guessing",
+    "conflict",
+    "format",
+    "room",
+    "old_firmware",
 ]
 
 
@@ -157,6 +166,12 @@ class Devices:
         """Note what a frame says the device is. An unproven frame changes nothing that was said within the hour."""
         if model is device.model:
             device.named = heard
+        elif model.generic and device.model is not None:
+            return
+        elif device.model is not None and device.model.generic:
+            device.named = heard
+            self._take_model(device, model)
+            device.rename()
         elif proven or device.model is None or heard - device.named >= NAMED:
             device.named = heard
             first = device.model is None

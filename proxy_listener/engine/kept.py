@@ -7,7 +7,7 @@ already is a repeat.
 
 from typing import Any
 
-from proxy_listener.engine.dedup import Authenticated
+from proxy_listener.engine.dedup import Authenticated, stream_id
 from proxy_listener.engine.device import Device
 from proxy_listener.engine.listener import Listener
 from proxy_listener.engine.memory import KeptFrame
@@ -30,12 +30,13 @@ def open_kept(listener: Listener, device: Device, kept: KeptFrame) -> Reading:
     values, events, _ = found
     if model.unsure:
         values = device.sent_twice(values, model.unsure)
-    authentic = frame.scheme == "ccm"
-    identity = Authenticated.identity(key.id, frame.counter or 0, frame.tag) if authentic else b""
+    authentic = frame.scheme == "ccm" and form.fresh
+    stream = stream_id(key.id, form.mark)
+    identity = Authenticated.identity(stream, frame.counter or 0, frame.tag) if authentic else b""
     if authentic:
         if listener.devices.memory.known(device.address, identity):
             raise NoReadingError(Outcome.REPEAT)
-        device.streams.authenticated(key.id).reserve(frame.counter or 0)
+        device.streams.authenticated(stream).reserve(frame.counter or 0)
     if not values and not events:
         raise NoReadingError(Outcome.HELD)
     listener.devices.name(device, model, device.heard, proven=authentic)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from proxy_listener.engine.beacon import Beacon
 from proxy_listener.engine.dedup import (
     ACCEPTED,
     FOREVER,
@@ -24,17 +25,18 @@ from proxy_listener.engine.dedup import (
     USUAL_RESTART,
     Judgement,
     Verdict,
+    stream_id,
 )
 from proxy_listener.engine.device import Copy, Device
 from proxy_listener.engine.devices import Devices
 from proxy_listener.engine.failed_tags import FailedTags
+from proxy_listener.engine.finest import Finest
 from proxy_listener.engine.newcomers import Sign
 from proxy_listener.engine.plausibility import restart_of
 from proxy_listener.formats import FORMATS, RARE, find_company, find_ours
-from proxy_listener.formats.bindkey import Bindkey
 from proxy_listener.formats.format import Format, Frame
 from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
-from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, payloads
+from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, local_name, payloads
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
@@ -81,6 +83,7 @@ class Advert(NamedTuple):
 class Judged(NamedTuple):
     """A frame that decoded, and what the duplicate rule says of it. ``stream``: the rule's state that judged it."""
 
+    form: Format[Any]
     model: Model
     found: Found
     trust: Trust
@@ -150,6 +153,8 @@ class Listener:
 
     def _read(self, form: Format[Any], device: Device | None, advert: Advert, uuid: int, payload: bytes) -> Outcome:
         frame = form.parse(payload, advert.address)
+        if form.mark:
+            device, advert = self._neighbour(form, device, advert, frame)
         if not frame.body:
             return self._sign_of_life(device, advert, frame)
         if frame.scheme != "plain":
@@ -157,11 +162,33 @@ class Listener:
         model = frame.model
         if device is not None:
             if not device.believes_plain():
+                self._note_format(device, form)
                 return Outcome.DOWNGRADED
             if device.contradicts(model):
                 return Outcome.CONFLICT
         found = form.read(frame.body, model, False)
-        return self._claimed(device, advert, frame, found, frame.body, "claimed")
+        return self._claimed(form, device, advert, frame, found, frame.body, "claimed")
+
+    def _neighbour(
+        self, form: Format[Any], device: Device | None, advert: Advert, frame: Frame
+    ) -> tuple[Device | None, Advert]:
+        """The sender of a frame of a format that is not Xiaomi's: its address, and what product it is."""
+        if form.relayed and frame.mac is not None and frame.mac != advert.address:
+            advert = advert._replace(address=frame.mac)
+            device = self._by_address.get(frame.mac)
+        if frame.model.generic:
+            named = form.named(local_name(advert.data)) if form.named is not None else None
+            if named is not None:
+                frame.model = named
+            elif device is not None and device.model is not None and not device.model.generic:
+                frame.model = device.model
+        return device, advert
+
+    def _note_format(self, device: Device, form: Format[Any]) -> None:
+        before = device.formats
+        if device.note_format(form.mark):
+            names = ", ".join(_NAMES[mark] for mark in before if mark in _NAMES)
+            self.devices.notify("format", device, f"{form.name}, before {names}")
 
     def _sign_of_life(self, device: Device | None, advert: Advert, frame: Frame) -> Outcome:
         """A frame without measurements may share its counter with one that has some: it never counts as known
@@ -191,7 +218,8 @@ class Listener:
         if not keys or form.open is None:
             return Outcome.DOWNGRADED
         if device.failed_tags is not None:
-            untried = self._untried(device, device.failed_tags, frame, keys, advert, payload)
+            expected = device.expects(frame, keys, form.mark)
+            untried = self._untried(device, device.failed_tags, expected, advert, payload)
             if untried is not None:
                 return untried
         for key in keys:
@@ -200,21 +228,21 @@ class Listener:
                 break
         else:
             device.failed_tags = device.failed_tags or FailedTags(heard)
-            device.failed_tags.count(proxy, heard, payload, len(keys), expected=device.expects(frame, keys))
+            expected = device.expects(frame, keys, form.mark)
+            device.failed_tags.count(proxy, heard, payload, len(keys), expected=expected)
             return self._wrong(device, heard)
         if device.key_verified(key.id, heard):
             self.devices.notify("key_verified", device)
         found = form.read(body, frame.model, True)
-        if frame.scheme == "legacy":
-            return self._claimed(device, advert, frame, found, body, "encrypted")
-        return self._authenticated(device, advert, frame, found, key.id)
+        if frame.scheme == "legacy" or not form.fresh:
+            return self._claimed(form, device, advert, frame, found, body, "encrypted")
+        return self._authenticated(form, device, advert, frame, found, stream_id(key.id, form.mark))
 
     def _untried(
         self,
         device: Device,
         tags: FailedTags,
-        frame: Frame,
-        keys: tuple[Bindkey, ...],
+        expected: bool,
         advert: Advert,
         payload: bytes,
     ) -> Outcome | None:
@@ -222,7 +250,7 @@ class Listener:
         proxy, _, _, _, _, _, heard = advert
         if tags.failed(payload, heard):
             return self._wrong(device, heard)
-        if not tags.exhausted(proxy, heard, payload, expected=device.expects(frame, keys)):
+        if not tags.exhausted(proxy, heard, payload, expected=expected):
             return None
         device.tags_guessed()
         if tags.report_due(heard):
@@ -247,7 +275,9 @@ class Listener:
             self.devices.notify("key_missing", device)
         return Outcome.NO_BINDKEY
 
-    def _authenticated(self, device: Device, advert: Advert, frame: Frame, found: Found, key_id: bytes) -> Outcome:
+    def _authenticated(
+        self, form: Format[Any], device: Device, advert: Advert, frame: Frame, found: Found, key_id: bytes
+    ) -> Outcome:
         self.require_content(found, frame.model)
         heard, counter, stream = advert.heard, frame.counter or 0, device.streams.authenticated(key_id)
         identity = stream.identity(key_id, counter, frame.tag)
@@ -258,18 +288,25 @@ class Listener:
                 self._alive(device, advert, device.serial)
             return _DROPPED[judgement.verdict]
         device.remember(advert.data, Copy(heard, heard, FOREVER, device.serial + 1))
-        judged = _new(Judged, (frame.model, found, "authenticated", counter, identity, judgement, stream))
+        judged = _new(Judged, (form, frame.model, found, "authenticated", counter, identity, judgement, stream))
         return self._accept(device, advert, judged)
 
     def _claimed(
-        self, device: Device | None, advert: Advert, frame: Frame, found: Found, body: bytes, trust: Trust
+        self,
+        form: Format[Any],
+        device: Device | None,
+        advert: Advert,
+        frame: Frame,
+        found: Found,
+        body: bytes,
+        trust: Trust,
     ) -> Outcome:
         """Plain and legacy frames: a counter of eight bits or none, and nothing that proves them."""
         model, counter, heard = frame.model, frame.counter, advert.heard
         self.require_content(found, model)
         device = device or self._admit(advert, frame)
         device.flush()
-        stream = device.streams.claimed(counted=counter is not None, constant=model.constant)
+        stream = device.streams.claimed(form.mark, counted=counter is not None, constant=model.constant)
         place, digest = counter or 0, crc32(body)
         values, events, _ = found
         judgement = stream.judge(place, digest, heard, not events and ONCE.isdisjoint(values))
@@ -280,14 +317,20 @@ class Listener:
         if not new:
             self._alive(device, advert)
             return _DROPPED[judgement.verdict]
-        if counter is not None and not model.constant and device.two_senders.detected(counter, heard):
+        if form.mark:
+            if events:
+                device.beacon = device.beacon or Beacon()
+                if not device.beacon.fires(values, events, heard):
+                    found = (values, (), found[2])
+        elif counter is not None and not model.constant and device.two_senders.detected(counter, heard):
             self.devices.notify("conflict", device, advert.proxy)
         identity = stream.identity(place, digest)
-        return self._accept(device, advert, _new(Judged, (model, found, trust, counter, identity, judgement, stream)))
+        judged = _new(Judged, (form, model, found, trust, counter, identity, judgement, stream))
+        return self._accept(device, advert, judged)
 
     def _accept(self, device: Device, advert: Advert, judged: Judged) -> Outcome:
         """A frame that was not known: it moves the device's state and becomes a reading."""
-        model, (values, events, _), trust, counter, identity, judgement, stream = judged
+        form, model, (values, events, _), trust, counter, identity, judgement, stream = judged
         proxy, address, _, rssi, _, time, heard = advert
         late = judgement.verdict is not NEW
         self.devices.name(device, model, heard, proven=trust == "authenticated")
@@ -300,6 +343,13 @@ class Listener:
             values = device.sent_twice(values, model.unsure)
             if not values and not events:
                 return Outcome.HELD
+        if form.mark not in device.formats:
+            self._note_format(device, form)
+        if len(device.formats) > 1:
+            device.finest = device.finest or Finest()
+            values = device.finest.kept(values, form.mark, trust, heard)
+        if form.mark and not values and not events:
+            return REPEAT
         device.readings += 1
         stale = NO_QUANTITIES
         if late:
@@ -369,5 +419,8 @@ class Listener:
         sign = Sign(frame.model, frame.scheme != "plain", advert.proxy, advert.rssi)
         return self.devices.meet(advert.address, sign, advert.time, advert.heard)
 
+
+_NAMES = {form.mark: form.name for form in reversed(tuple(FORMATS.values()))}
+"""Mark -> the name of the first format that has it."""
 
 _DROPPED = {Verdict.REPEAT: Outcome.REPEAT, Verdict.REPLAY: Outcome.REPLAY, Verdict.HELD: Outcome.HELD}

@@ -46,9 +46,8 @@ def restart_of(model: Model, found: Found) -> Restart:
     names = {*events, *values, *(quantity.name for quantity in model.quantities)}
     if not names.isdisjoint(GUARDS) or _GUARD_KIND.search(model.kind):
         return STRICT_RESTART
-    if model.buttons is not None or events:
-        return EVENT_RESTART
-    return USUAL_RESTART
+    restart = EVENT_RESTART if model.buttons is not None or events else USUAL_RESTART
+    return restart._replace(wraps=True) if model.wraps else restart
 
 
 class Limit(NamedTuple):

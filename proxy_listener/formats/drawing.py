@@ -13,7 +13,7 @@ from proxy_listener.formats.layout import Decoded
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
-from proxy_listener.model.quantities import QUANTITIES
+from proxy_listener.model.quantities import row_of
 from proxy_listener.model.reading import Event, Value
 from proxy_listener.model.secret import Secret
 
@@ -77,7 +77,7 @@ def value_texts(decoded: Decoded) -> Iterator[str]:
 def _value_text(name: str, value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    quantity = QUANTITIES.get(name)
+    quantity = row_of(name)
     return f"{value} {quantity.unit.symbol}".rstrip() if quantity is not None else str(value)
 
 

@@ -58,11 +58,18 @@ F = TypeVar("F", bound=Frame)
 class Format(Generic[F]):
     """One format, as a row of the table of formats.
 
+    ``mark`` tells its frames from those of other formats under the same address, in identities that histories keep, so
+    it never changes: one byte, of which no two formats have the same; empty for Xiaomi's, which one device never mixes.
+
     ``parse(payload, address)`` gives the frame; with an address, a MAC inside that differs is refused. ``read(body,
     model, strict)`` gives what the body says; strict, for a body that was decrypted: all that is known, or an error.
     ``open(frame, payload, address, bindkey)`` gives the decrypted body, None where the key does not fit. ``draw`` adds
     the payload's fields to a drawing for people. ``fits(payload)``: whether a payload without its UUID looks like this
     format. All raise DecodeError for bytes that give no reading.
+
+    ``fresh``: its encrypted frames have a counter that does not return, so a recorded one is told from a new one.
+    ``relayed``: a MAC inside is the device's, whoever sends the frame. ``named(name)``: the product that has this local
+    name, for formats that have no product id.
     """
 
     name: str
@@ -71,3 +78,7 @@ class Format(Generic[F]):
     draw: Callable[[Drawing, bytes, int], None]
     fits: Callable[[bytes], bool]
     open: Callable[[F, bytes, Address, Bindkey], bytes | None] | None = None
+    mark: bytes = b""
+    fresh: bool = True
+    relayed: bool = False
+    named: Callable[[str], Model | None] | None = None

@@ -101,6 +101,23 @@ def parse_mac(text: str) -> Address:
     return int(digits, 16)
 
 
+SHORT_NAME, COMPLETE_NAME = 0x08, 0x09
+"""Bluetooth Assigned Numbers, section 2.3: Shortened and Complete Local Name."""
+
+
+def local_name(payload: bytes) -> str:
+    """The name that a device gives itself in an advertising payload; empty where it gives none, or none in UTF-8."""
+    at, end = 0, len(payload)
+    while at + 1 < end and (after := at + 1 + payload[at]) <= end:
+        if payload[at + 1] in {SHORT_NAME, COMPLETE_NAME} and after > at + 2:
+            try:
+                return payload[at + 2 : after].decode()
+            except UnicodeDecodeError:
+                return ""
+        at = max(after, at + 1)
+    return ""
+
+
 def payloads(payload: bytes) -> Iterator[tuple[int, bytes]]:
     """Each ``(UUID, service data)`` of an advertising payload, and each ``(COMPANY | company, manufacturer data)``, in
     order.

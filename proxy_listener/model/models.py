@@ -55,6 +55,8 @@ class Model:
     connection, and ``reader`` names how. ``sleepy``: silent for hours and still available. ``interval``: seconds of
     silence after which one that is not sleepy is gone. ``constant``: its frame counter never moves. ``unsure``: names
     of quantities in whose place it also sends something else, so that a value counts when it is sent twice.
+    ``generic``: any device of its format may be meant, so it never takes the place of a product. ``wraps``: some of
+    these devices count their encrypted frames in 16 bits.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Model:
     reader: str | None = None
     buttons: Buttons | None = attrs.field(default=None, eq=False)
     known: bool = True
+    generic: bool = False
+    wraps: bool = False
 
     @property
     def legacy(self) -> bool:

@@ -6,6 +6,7 @@ value outside its quantity's range is not published. A quantity without a row is
 a flag or a text.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -227,13 +228,38 @@ _UNHURRIED = frozenset(
 """Numbers that come again by themselves, and numbers about the device itself: nobody acts on them within seconds."""
 
 
+_NUMBERED = re.compile(r"(.+)_([1-9][0-9]?)")
+
+
+def split_number(name: str) -> tuple[str, int | None]:
+    """``temperature_2``, the second of several in one frame -> ``("temperature", 2)``; of other names the number is
+    None.
+    """
+    numbered = _NUMBERED.fullmatch(name)
+    return (numbered[1], int(numbered[2])) if numbered is not None else (name, None)
+
+
+def row_of(name: str) -> Quantity | None:
+    """The row of a quantity; of a numbered one the row of its kind, under its own name."""
+    row = QUANTITIES.get(name)
+    if row is None:
+        kind, number = split_number(name)
+        row = QUANTITIES.get(kind)
+        if row is not None:
+            row = attrs.evolve(row, name=name, label=f"{row.label} {number}" if row.label else "")
+    return row
+
+
 def urgent(reading: Reading) -> bool:
     """Whether people act on a reading at once: it has an event, a flag, a text or a number such as a weight, or it is
     the answer of a read.
     """
     if reading.events or reading.source == "read":
         return True
-    return any(isinstance(value, bool | str) or name not in _UNHURRIED for name, value in reading.values.items())
+    return any(
+        isinstance(value, bool | str) or (name not in _UNHURRIED and split_number(name)[0] not in _UNHURRIED)
+        for name, value in reading.values.items()
+    )
 
 
 def form_of(value: Value) -> Form:
@@ -245,7 +271,7 @@ def form_of(value: Value) -> Form:
 
 def quantity_of(name: str, value: Value) -> Quantity:
     """The row of a quantity with this value; a bare quantity where there is none, or its values are something else."""
-    row, form = QUANTITIES.get(name), form_of(value)
+    row, form = row_of(name), form_of(value)
     if row is not None and row.form == form:
         return row
     if row is not None and form == "flag" and row.flag_class is not None:

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_listener.engine.dedup import ANY, Authenticated, Constant, Plain, Streams, Uncounted, Verdict, counter_of
+from proxy_listener.engine.dedup import (
+    ANY,
+    USUAL_RESTART,
+    Authenticated,
+    Constant,
+    Plain,
+    Streams,
+    Uncounted,
+    Verdict,
+    counter_of,
+    mark_of,
+    stream_id,
+)
 
 
 def identity(counter: int) -> bytes:
@@ -189,10 +201,10 @@ def test_of_payloads_without_counter_the_last_256_are_kept():
 def test_frames_restored_from_rows_count_as_heard_at_the_start():
     """A row has only the time of its first copy, which may be hours ago."""
     plain, uncounted, constant = Plain(), Uncounted(), Constant()
-    plain.restore(Plain.identity(7, 99), -10.0, False, 0.0)
-    plain.restore(Plain.identity(6, 97), -9000.0, True, 0.0)
-    uncounted.restore(Uncounted.identity(0, 99), -9000.0, False, 0.0)
-    constant.restore(Constant.identity(0, 99), -10.0, False, 0.0)
+    plain.restore(Plain().identity(7, 99), -10.0, False, 0.0)
+    plain.restore(Plain().identity(6, 97), -9000.0, True, 0.0)
+    uncounted.restore(Uncounted().identity(0, 99), -9000.0, False, 0.0)
+    constant.restore(Constant().identity(0, 99), -10.0, False, 0.0)
     assert plain.judge(7, 99, 299.0).verdict is Verdict.REPEAT
     assert plain.judge(6, 97, 299.0).verdict is Verdict.REPEAT
     assert plain.judge(6, 98, 1.0).verdict is Verdict.NEW
@@ -210,11 +222,61 @@ def test_an_identity_finds_its_own_stream_again():
     assert begun == [key_id]
     for identity in (b"", b"P", b"X12345", b"U123456789"):
         assert streams.restore(identity, 0.0, False, 0.0) is None
-    assert streams.restore(Plain.identity(3, 77), 0.0, False, 0.0) is None
-    assert streams.claimed(counted=True, constant=False).judge(3, 77, 1.0).verdict is Verdict.REPEAT
-    assert streams.claimed(counted=True, constant=True).judge(3, 77, 1.0).verdict is Verdict.NEW
+    assert streams.restore(Plain().identity(3, 77), 0.0, False, 0.0) is None
+    assert streams.claimed(b"", counted=True, constant=False).judge(3, 77, 1.0).verdict is Verdict.REPEAT
+    assert streams.claimed(b"", counted=True, constant=True).judge(3, 77, 1.0).verdict is Verdict.NEW
 
 
 def test_the_counter_of_an_identity():
     """Between the bindkey's id and the tag."""
     assert counter_of(Authenticated.identity(b"abcd", 0x12345678, b"tag!")) == 0x12345678
+
+
+def test_each_format_of_a_device_counts_by_itself():
+    """The same counter and digest under another mark are another frame, before and after a restart."""
+    streams = Streams(lambda _: Authenticated(lambda _: False, 0.0))
+    for mark in (b"", b"B", b"a"):
+        stream = streams.claimed(mark, counted=True, constant=False)
+        assert stream.judge(3, 77, 1.0).verdict is Verdict.NEW
+    again = Streams(lambda _: Authenticated(lambda _: False, 0.0))
+    for mark, counted in ((b"B", True), (b"a", False)):
+        known = streams.claimed(mark, counted=counted, constant=False).identity(3, 77)
+        assert again.restore(known, 0.0, False, 0.0) is None
+        assert again.claimed(mark, counted=counted, constant=False).judge(3, 77, 1.0).verdict is Verdict.REPEAT
+    assert again.marks == (b"B", b"a")
+    assert again.claimed(b"", counted=True, constant=False).judge(3, 77, 1.0).verdict is Verdict.NEW
+
+
+def test_a_frame_that_leaves_its_counter_out_is_known_for_the_time_of_plain_frames():
+    """Five minutes after it was last heard; a scale's payload for ten."""
+    streams = Streams(lambda _: Authenticated(lambda _: False, 0.0))
+    for mark, verdict in ((b"B", Verdict.NEW), (b"", Verdict.REPEAT)):
+        stream = streams.claimed(mark, counted=False, constant=False)
+        assert stream.judge(0, 77, 0.0).verdict is Verdict.NEW
+        assert stream.judge(0, 77, 299.0).verdict is Verdict.REPEAT
+        assert stream.judge(0, 77, 600.0).verdict is verdict
+
+
+@pytest.mark.parametrize("mark", [b"", b"B", b"a"])
+def test_a_format_has_its_own_name_for_a_bindkey(mark):
+    """And the name says which format it is."""
+    key_id = bytes.fromhex("0102ff42")
+    assert mark_of(stream_id(key_id, mark), key_id) == mark
+
+
+def test_a_counter_of_16_bits_that_wraps_goes_on():
+    """Of a device whose format may have one, at once; of others only as a restart."""
+    for restart, verdict in ((USUAL_RESTART._replace(wraps=True), Verdict.NEW), (USUAL_RESTART, Verdict.LATE)):
+        stream = Authenticated(lambda _: False, 0.0, -1)
+        for counter in (65_530, 65_534):
+            assert stream.judge(counter, identity(counter), counter / 10).verdict is Verdict.NEW
+        assert stream.judge(2, identity(2), 6554.0, restart).verdict is verdict
+
+
+def test_a_counter_that_falls_elsewhere_is_no_wrap():
+    """Neither far from the end of 16 bits, nor to a counter that does not follow it."""
+    wraps = USUAL_RESTART._replace(wraps=True)
+    for highest, lower in ((60_000, 2), (65_534, 300), (70_000, 2)):
+        stream = Authenticated(lambda _: False, 0.0, -1)
+        stream.judge(highest, identity(highest), 0.0)
+        assert stream.judge(lower, identity(lower), 1.0, wraps).verdict is Verdict.LATE

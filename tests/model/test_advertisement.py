@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from proxy_listener.model.advertisement import (
     COMPANY,
     company_prefilter,
+    local_name,
     mac_text,
     parse_mac,
     payloads,
@@ -69,3 +70,20 @@ def test_manufacturer_data_is_found_by_its_company(company, data, before):
     assert list(payloads(payload)) == [(company, before), (COMPANY | company, data)]
     assert company_prefilter(COMPANY | company)(payload)
     assert rare_byte(COMPANY | company) in payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "name"),
+    [
+        ("020106 0b09 4154435f413042314332", "ATC_A0B1C2"),
+        ("0308 5052 020106", "PR"),
+        ("020106", ""),
+        ("0109", ""),
+        ("0309 ff00", ""),
+        ("0509 4154", ""),
+        ("00 00 0309 4154", "AT"),
+    ],
+)
+def test_the_local_name(payload, name):
+    """Complete or short, wherever it stands; empty where there is none, or bytes that are no text."""
+    assert local_name(bytes.fromhex(payload)) == name

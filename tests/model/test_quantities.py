@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_readings import reading
 
-from proxy_listener.model.quantities import QUANTITIES, Quantity, Unit, _row, form_of, quantity_of, urgent
+from proxy_listener.model.quantities import (
+    QUANTITIES,
+    Quantity,
+    Unit,
+    _row,
+    form_of,
+    quantity_of,
+    row_of,
+    split_number,
+    urgent,
+)
 from proxy_listener.model.reading import Event
 
 UNITS = sorted({row.unit for row in QUANTITIES.values()}, key=lambda unit: unit.symbol)
@@ -80,6 +90,8 @@ def test_forms():
         ({"values": {"temperature": 21.3, "humidity": 40, "battery": 80}}, False),
         ({"values": {"moisture": 33, "conductivity": 400, "illuminance": 1200}}, False),
         ({"values": {}}, False),
+        ({"values": {"temperature_1": 21.3, "temperature_2": 22.3}}, False),
+        ({"values": {"mass_2": 21.3}}, True),
         ({"values": {"moisture": True}}, True),
         ({"values": {"temperature": 21.3, "door": False}}, True),
         ({"values": {"charging_state": "charging"}}, True),
@@ -94,3 +106,17 @@ def test_forms():
 def test_what_people_act_on_at_once(changes, at_once):
     """Events, flags, texts, weights and answers are urgent; what comes again by itself, and batteries, are not."""
     assert urgent(reading(1, **changes)) is at_once
+
+
+def test_a_numbered_quantity_is_the_row_of_its_kind():
+    """Under its own name; a name that only ends in a number is its own row."""
+    second = quantity_of("temperature_2", 21.3)
+    assert (second.name, second.unit, second.device_class) == (
+        "temperature_2",
+        QUANTITIES["temperature"].unit,
+        "temperature",
+    )
+    assert quantity_of("mass_3", 7.5).label == "Weight 3"
+    assert row_of("temperature_0") is None
+    assert row_of("no_such_quantity_1") is None
+    assert split_number("impedance_low") == ("impedance_low", None)

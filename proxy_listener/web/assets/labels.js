@@ -54,7 +54,7 @@ export const key = (device) => KEYS[device.key] ?? ["bad", device.key];
 
 export const label = (quantity) => quantity.replaceAll("_", " ");
 export const short = (quantity) => SHORT[quantity] ?? label(quantity);
-export const unit = (quantity, value) => (typeof value === "number" ? (UNITS.get(quantity) ?? "") : "");
+export const unit = (quantity, value) => (typeof value === "number" ? (UNITS.get(quantity) ?? UNITS.get(quantity.replace(/_\d+$/, "")) ?? "") : "");
 export const flags = (quantity) => FLAGS[quantity] ?? ["off", "on"];
 
 export function order(a, b) {
