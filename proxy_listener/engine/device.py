@@ -18,7 +18,7 @@ from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
 from proxy_listener.formats.format import Frame
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.models import Model
-from proxy_listener.model.reading import Value
+from proxy_listener.model.reading import Trust, Value
 from proxy_listener.model.settings import DeviceSettings
 from proxy_listener.model.status import DeviceStatus, Heard, KeyState
 from proxy_listener.model.timing import DAY, NEVER
@@ -128,7 +128,7 @@ class Device:
         self.named = NEVER
         self.product_id: int | None = None
         self.counter: int | None = None
-        self.trust: str | None = None
+        self.trust: Trust | None = None
         self.key = KeyState.NOT_NEEDED
         self.heard = NEVER
         self.admitted = NEVER

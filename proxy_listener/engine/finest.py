@@ -46,8 +46,10 @@ class Finest:
 
     __slots__ = ("_sent",)
 
-    def __init__(self) -> None:
+    def __init__(self, form: bytes, values: Mapping[str, Value], trust: Trust, heard: float) -> None:
+        """``values``: the live state, which came in ``form``, the device's only format until ``heard``."""
         self._sent: dict[_Key, _Sent] = {}
+        self.kept(values, form, trust, heard)
 
     def kept(self, values: Mapping[str, Value], form: bytes, trust: Trust, heard: float) -> dict[str, Value]:
         """The values of a new frame without those that come finer in another format, by a frame that proves as much."""

@@ -346,9 +346,11 @@ class Listener:
         if form.mark not in device.formats:
             self._note_format(device, form)
         if len(device.formats) > 1:
-            device.finest = device.finest or Finest()
+            if device.finest is None:
+                live = {name: value for name, (value, _) in device.values.items()}
+                device.finest = Finest(device.formats[0], live, "claimed", heard)
             values = device.finest.kept(values, form.mark, trust, heard)
-        if form.mark and not values and not events:
+        if not values and not events:
             return REPEAT
         device.readings += 1
         stale = NO_QUANTITIES

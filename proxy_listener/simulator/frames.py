@@ -125,6 +125,42 @@ def _clock(when: datetime) -> bytes:
     return struct.pack("<HBBBBB", when.year, when.month, when.day, when.hour, when.minute, when.second)
 
 
+def pvvx(
+    mac: Address, counter: int, celsius: float, humidity: float, battery: int, volts: float, flags: int = 0
+) -> bytes:
+    """Service data 0x181A, pvvx's 15 bytes."""
+    numbers = struct.pack(
+        "<hHHBBB", round(celsius * 100), round(humidity * 100), round(volts * 1000), battery, counter, flags
+    )
+    return mac.to_bytes(6, "little") + numbers
+
+
+def atc1441(mac: Address, counter: int, celsius: float, humidity: int, battery: int, volts: float) -> bytes:
+    """Service data 0x181A, atc1441's 13 bytes."""
+    return mac.to_bytes(6, "big") + struct.pack(
+        ">hBBHB", round(celsius * 10), humidity, battery, round(volts * 1000), counter
+    )
+
+
+def pvvx_sealed(
+    mac: Address, counter: int, celsius: float, humidity: float, battery: int, flags: int, key: bytes
+) -> bytes:
+    """Service data 0x181A, pvvx's 11 encrypted bytes."""
+    body = struct.pack("<hHBB", round(celsius * 100), round(humidity * 100), battery, flags)
+    return _sealed_181a(mac, counter, body, key)
+
+
+def atc1441_sealed(mac: Address, counter: int, celsius: float, humidity: float, battery: int, key: bytes) -> bytes:
+    """Service data 0x181A, atc1441's 8 encrypted bytes."""
+    return _sealed_181a(mac, counter, bytes((round(celsius * 2) + 80, round(humidity * 2), battery)), key)
+
+
+def _sealed_181a(mac: Address, counter: int, body: bytes, key: bytes) -> bytes:
+    head = bytes((1 + 2 + 1 + len(body) + 4, 0x16, 0x1A, 0x18, counter))
+    nonce = mac.to_bytes(6, "little") + head
+    return bytes((counter,)) + AESCCM(key, tag_length=4).encrypt(nonce, body, b"\x11")
+
+
 def hhccjcy10(temperature: float, moisture: int, illuminance: int, battery: int, conductivity: int) -> bytes:
     """Service data 0xFD50."""
     return (

@@ -106,7 +106,15 @@ class Structured:
         two = frames.scale_v2(
             rng.randrange(65536), when, rng.randrange(65536), (rng.randrange(256), rng.randrange(256))
         )
-        uuid, data = rng.choice(((0x181D, one), (0x181B, two), (0xFD50, rng.randbytes(9))))
+        uuid, data = rng.choice(
+            (
+                (0x181D, one),
+                (0x181B, two),
+                (0xFD50, rng.randbytes(9)),
+                (0x181A, MAC.to_bytes(6, "little") + rng.randbytes(rng.choice((8, 9)))),
+                (0x181A, MAC.to_bytes(6, "big") + rng.randbytes(7)),
+            )
+        )
         return frames.advertisement(mutated(rng, data) if rng.random() < 0.3 else data, uuid), MAC, None
 
 

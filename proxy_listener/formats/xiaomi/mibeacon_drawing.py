@@ -1,11 +1,11 @@
 """Draws a MiBeacon frame: header, optional fields, objects, and what a bindkey opened."""
 
-from proxy_listener.formats.bindkey import Bindkey, bindkeys
 from proxy_listener.formats.drawing import Drawing, StopDrawing, event_text, joined, value_texts
+from proxy_listener.formats.opening import opened
 from proxy_listener.formats.xiaomi.mibeacon import CAPABILITY_IO, MibeaconFrame, open_frame, parse_frame
 from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.formats.xiaomi.objects import OBJECT_HEADER, decode_objects, rows_of
-from proxy_listener.model.advertisement import Address, mac_text
+from proxy_listener.model.advertisement import mac_text
 from proxy_listener.model.errors import DecodeError
 from proxy_listener.model.models import Model
 from proxy_listener.model.outcome import Outcome
@@ -49,7 +49,8 @@ def draw(drawing: Drawing, data: bytes, offset: int) -> None:
         _objects(drawing, frame.model, frame.body, offset + frame.start, "frame", strict=False)
         return
     _sealed(drawing, frame, data, offset)
-    _objects(drawing, frame.model, _opened(drawing, frame, data, address), 0, "decrypted", strict=True)
+    body = opened(drawing, frame, data, address, open_frame, _ENCRYPTIONS[frame.scheme])
+    _objects(drawing, frame.model, body, 0, "decrypted", strict=True)
 
 
 def _head(drawing: Drawing, data: bytes, offset: int) -> None:
@@ -83,26 +84,6 @@ def _sealed(drawing: Drawing, frame: MibeaconFrame, data: bytes, offset: int) ->
     counter = f"{extended}; with the counter {extended << 8 | data[4]}"
     drawing.add("frame", offset + at, data[at : at + 3], "extended", counter)
     drawing.add("frame", offset + at + 3, data[at + 3 :], "tag" if frame.tag else "unused")
-
-
-def _opened(drawing: Drawing, frame: MibeaconFrame, data: bytes, address: Address | None) -> bytes:
-    if address is None:
-        raise StopDrawing(
-            Outcome.NO_BINDKEY,
-            "encrypted, and decrypting takes the MAC, which this frame leaves out: give it with --mac",
-        )
-    if not drawing.keys:
-        digits = "24" if frame.scheme == "legacy" else "32"
-        raise StopDrawing(Outcome.NO_BINDKEY, f"encrypted, and no bindkey of {digits} hex digits was given")
-    for key in bindkeys(drawing.keys):
-        plain = open_frame(frame, data, address, key) if key.scheme == frame.scheme else None
-        if plain is not None:
-            return plain
-    fitting = [key for key in map(Bindkey, drawing.keys) if key.scheme == frame.scheme]
-    if not fitting:
-        scheme = _ENCRYPTIONS[frame.scheme]
-        raise StopDrawing(Outcome.DOWNGRADED, f"encrypted as {scheme}, and no key is of that length")
-    raise StopDrawing(Outcome.WRONG_BINDKEY, f"{len(fitting)} of the keys given are of the length, none opens it")
 
 
 def _objects(drawing: Drawing, model: Model, payload: bytes, offset: int, part: str, *, strict: bool) -> None:
