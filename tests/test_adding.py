@@ -20,21 +20,21 @@ STATES = ("tests/sinks/mqtt/test_states.py", "tests/sinks/mqtt/test_retained.py"
 COULD_OBJECT = ("tests/model", "tests/formats", DISCOVERY, *STATES, DOCS)
 """Tests that look at the tables, at what is made from them, or at the documentation."""
 
-PM25 = 'Unit("µg/m³", "grams_per_cubic_meter", per=1_000_000), 0, 1_000, "pm25", periodic=True'
+PM1 = 'Unit("µg/m³", "grams_per_cubic_meter", per=1_000_000), 0, 1_000, "pm1", periodic=True'
 ROWS = {
     # file: after which line, the row
-    "proxy_listener/model/quantities.py": (("SCORE = _number", f'PM25 = _number("pm25", {PM25})'),),
+    "proxy_listener/model/quantities.py": (("SCORE = _number", f'PM1 = _number("pm1", {PM1})'),),
     "proxy_listener/formats/xiaomi/objects.py": (
-        ("from proxy_listener.model.quantities import (", "    PM25,"),
-        ("_STANDARD: Mapping[int, ObjectRow] = {", "    0x1030: layout(u16(PM25)),"),
+        ("from proxy_listener.model.quantities import (", "    PM1,"),
+        ("_STANDARD: Mapping[int, ObjectRow] = {", "    0x1030: layout(u16(PM1)),"),
     ),
     "proxy_listener/formats/xiaomi/models.py": (
-        ("from proxy_listener.model.quantities import (", "    PM25,"),
-        ("_ROWS = (", '    row(0x7ABC, "XMTEST01", "Air Monitor", (PM25,), V45, buttons=several("up", "down")),'),
+        ("from proxy_listener.model.quantities import (", "    PM1,"),
+        ("_ROWS = (", '    row(0x7ABC, "XMTEST01", "Air Monitor", (PM1,), V45, buttons=several("up", "down")),'),
     ),
 }
 CASES = (
-    {"product": "0x7ABC", "object": "0x1030", "data": "2300", "values": {"pm25": 35}, "events": []},
+    {"product": "0x7ABC", "object": "0x1030", "data": "2300", "values": {"pm1": 35}, "events": []},
     {
         "product": "0x7ABC",
         "object": "0x560C",

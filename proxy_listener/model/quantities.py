@@ -49,6 +49,10 @@ VOLTS = Unit("V", "volts")
 OHMS = Unit("Ω", "ohms")
 BPM = Unit("bpm", "beats_per_minute")
 DBM = Unit("dBm", "dbm")
+PPM = Unit("ppm", "ratio", per=1_000_000)
+MICROGRAMS_PER_M3 = Unit("µg/m³", "grams_per_cubic_meter", per=1_000_000)
+HECTOPASCALS = Unit("hPa", "pascals", times=100)
+DECIBELS = Unit("dB", "decibels")
 SECONDS = Unit("s", "seconds")
 MINUTES = Unit("min", "seconds", times=60)
 
@@ -151,6 +155,12 @@ CONDUCTIVITY = _number(  # the sensors' scale ends at 10,000
     "conductivity", MICROSIEMENS_PER_CM, 0, 20_000, "conductivity", periodic=True
 )
 FORMALDEHYDE = _number("formaldehyde", MILLIGRAMS_PER_M3, 0, 100, periodic=True)
+CARBON_DIOXIDE = _number("carbon_dioxide", PPM, 0, 50_000, "carbon_dioxide", periodic=True)  # scales end at 40,000
+PM25 = _number("pm25", MICROGRAMS_PER_M3, 0, 20_000, "pm25", periodic=True, label="PM2.5")
+PM10 = _number("pm10", MICROGRAMS_PER_M3, 0, 20_000, "pm10", periodic=True, label="PM10")
+VOC_INDEX = _number("voc_index", NO_UNIT, 0, 500, periodic=True, label="VOC index", icon="mdi:molecule")
+PRESSURE = _number("pressure", HECTOPASCALS, 0, 20_000, "pressure", periodic=True)  # of air, or of water in a pipe
+SOUND_PRESSURE = _number("sound_pressure", DECIBELS, 0, 200, "sound_pressure", periodic=True, label="Noise")
 BATTERY = _number("battery", PERCENT, 0, 100, "battery", diagnostic=True)
 VOLTAGE = _number("voltage", VOLTS, 0, 60, "voltage", diagnostic=True)
 CLOCK_DRIFT = _number("clock_drift", SECONDS, -YEAR * 100, YEAR * 100, "duration", diagnostic=True)  # unset: from 1970
