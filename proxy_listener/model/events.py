@@ -3,6 +3,7 @@
 Home Assistant refuses an event of a type that was not announced, so a kind is announced with all its types.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -26,6 +27,24 @@ DIMMER = EventKind(
     ("press", "long_press", "rotate_left", "rotate_right", "rotate_left_pressed", "rotate_right_pressed"),
     control=True,
 )
+ANY_BUTTON = EventKind(
+    "button",
+    (
+        "press",
+        "double_press",
+        "triple_press",
+        "long_press",
+        "long_double_press",
+        "long_triple_press",
+        "hold_press",
+        "hold_release",
+    ),
+    "button",
+    control=True,
+)
+"""A button of which it is not known beforehand what it sends."""
+
+COMMAND = EventKind("command", ("off", "on", "toggle", "step_up", "step_down", "other"), control=True)
 RESET = EventKind("device", ("reset",))
 MOTION_DETECTED = EventKind("motion", ("motion_detected",), "motion")
 LOCK_ACTION = EventKind(
@@ -107,7 +126,8 @@ EVENTS: Mapping[str, EventKind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            BUTTON,
+            ANY_BUTTON,
+            COMMAND,
             CUBE,
             DIMMER,
             RESET,
@@ -128,8 +148,23 @@ def button(name: str) -> EventKind:
     return attrs.evolve(BUTTON, name=f"button_{name}") if name else BUTTON
 
 
+def control_of(name: str) -> EventKind:
+    """The kind of a control of Xiaomi's by its name, whose buttons know three presses."""
+    return button(name.removeprefix("button").removeprefix("_")) if name.startswith("button") else kind_of(name)
+
+
+_NUMBERED = re.compile("(.+)_[1-9][0-9]?")
+
+
 def kind_of(name: str) -> EventKind:
-    """The kind of an event by its name; one without types where there is no row."""
-    if name.startswith("button_"):
-        return button(name.removeprefix("button_"))
-    return EVENTS.get(name) or EventKind(name)
+    """The kind of an event by its name, with all types that any device sends; one without types where there is no
+    row. ``dimmer_2`` is the second dimmer of a device.
+    """
+    kind = EVENTS.get(name)
+    if kind is None and (numbered := _NUMBERED.fullmatch(name)) is not None:
+        kind = EVENTS.get(numbered[1])
+    if kind is None and name.startswith("button_"):
+        kind = ANY_BUTTON
+    if kind is None:
+        return EventKind(name)
+    return kind if kind.name == name else attrs.evolve(kind, name=name)

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from proxy_listener.model.events import BUTTON, EventKind, kind_of
+from proxy_listener.model.events import BUTTON, EventKind, control_of
 from proxy_listener.model.quantities import Quantity
 
 Encryption: TypeAlias = Literal["none", "legacy", "v4/v5", "unknown"]
@@ -43,7 +43,9 @@ class Buttons:
             return ()
         if self.whatever:
             return (BUTTON,)
-        return tuple(kind_of(name) for name in dict.fromkeys(name for fired in self.events.values() for name in fired))
+        return tuple(
+            control_of(name) for name in dict.fromkeys(name for fired in self.events.values() for name in fired)
+        )
 
 
 @attrs.frozen

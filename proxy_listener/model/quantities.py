@@ -54,6 +54,20 @@ MICROGRAMS_PER_M3 = Unit("µg/m³", "grams_per_cubic_meter", per=1_000_000)
 HECTOPASCALS = Unit("hPa", "pascals", times=100)
 DECIBELS = Unit("dB", "decibels")
 SECONDS = Unit("s", "seconds")
+WATTS = Unit("W", "watts")
+KILOWATT_HOURS = Unit("kWh", "joules", times=3_600_000)
+AMPERES = Unit("A", "amperes")
+DEGREES = Unit("°", "degrees")
+METERS = Unit("m", "meters")
+MILLIMETERS = Unit("mm", "meters", per=1_000)
+METERS_PER_SECOND = Unit("m/s", "meters_per_second")
+METERS_PER_SECOND_SQUARED = Unit("m/s²", "meters_per_second_squared")
+DEGREES_PER_SECOND = Unit("°/s", "degrees_per_second")
+LITERS = Unit("L", "liters")
+MILLILITERS = Unit("mL", "liters", per=1_000)
+CUBIC_METERS = Unit("m³", "cubic_meters")
+CUBIC_METERS_PER_HOUR = Unit("m³/h", "cubic_meters_per_second", per=3_600)
+RPM = Unit("rpm", "revolutions_per_minute")
 MINUTES = Unit("min", "seconds", times=60)
 
 
@@ -62,10 +76,10 @@ class Quantity:
     """``low`` and ``high`` are inclusive, in ``unit``; flags and texts have neither.
 
     For Home Assistant: ``device_class``; ``diagnostic``: its category; ``statistics``: it keeps statistics of the
-    number; ``periodic``: the value comes by itself again and again, so after a silence it is not known any more;
-    ``enabled``: shown unless the user hides it. ``label`` is its name where that is not the quantity's in words, and
-    ``icon`` its icon where no device class gives one. ``flag_class`` is the device class of the flag that some devices
-    send under this name; None where none does.
+    number, of one that counts up as ``total`` says; ``periodic``: the value comes by itself again and again, so after a
+    silence it is not known any more; ``enabled``: shown unless the user hides it. ``label`` is its name where that is
+    not the quantity's in words, and ``icon`` its icon where no device class gives one. ``flag_class`` is the device
+    class of the flag that some devices send under this name; None where none does.
     """
 
     name: str
@@ -81,6 +95,7 @@ class Quantity:
     flag_class: str | None = None
     label: str = ""
     icon: str | None = None
+    total: Literal["total", "total_increasing"] | None = None
 
     def as_flag(self) -> "Quantity":
         """The flag of the same name, as a leak sensor sends ``moisture``."""
@@ -114,6 +129,7 @@ def _number(
     flag_class: str | None = None,
     label: str = "",
     icon: str | None = None,
+    total: Literal["total", "total_increasing"] | None = None,
 ) -> Quantity:
     return _row(
         Quantity(
@@ -130,6 +146,7 @@ def _number(
             flag_class,
             label,
             icon,
+            total,
         )
     )
 
@@ -138,8 +155,8 @@ def _flag(name: str, device_class: str | None = None, *, diagnostic: bool = Fals
     return _row(Quantity(name, "flag", device_class=device_class, diagnostic=diagnostic, icon=icon))
 
 
-def _text(name: str, *, diagnostic: bool = False, icon: str | None = None) -> Quantity:
-    return _row(Quantity(name, "text", diagnostic=diagnostic, icon=icon))
+def _text(name: str, device_class: str | None = None, *, diagnostic: bool = False, icon: str | None = None) -> Quantity:
+    return _row(Quantity(name, "text", device_class=device_class, diagnostic=diagnostic, icon=icon))
 
 
 def _duration(name: str, unit: Unit, *, setting: bool = False) -> Quantity:
@@ -162,7 +179,7 @@ VOC_INDEX = _number("voc_index", NO_UNIT, 0, 500, periodic=True, label="VOC inde
 PRESSURE = _number("pressure", HECTOPASCALS, 0, 20_000, "pressure", periodic=True)  # of air, or of water in a pipe
 SOUND_PRESSURE = _number("sound_pressure", DECIBELS, 0, 200, "sound_pressure", periodic=True, label="Noise")
 BATTERY = _number("battery", PERCENT, 0, 100, "battery", diagnostic=True)
-VOLTAGE = _number("voltage", VOLTS, 0, 60, "voltage", diagnostic=True)
+VOLTAGE = _number("voltage", VOLTS, 0, 1_000, "voltage", diagnostic=True)  # of a battery, or of what is measured
 CLOCK_DRIFT = _number("clock_drift", SECONDS, -YEAR * 100, YEAR * 100, "duration", diagnostic=True)  # unset: from 1970
 TEMPERATURE_MIN = _number("temperature_min", CELSIUS, -60, 130, "temperature")  # of an hour in a device's own log
 TEMPERATURE_MAX = _number("temperature_max", CELSIUS, -60, 130, "temperature")
@@ -186,18 +203,48 @@ IDLE_TIME = _duration("idle_time", SECONDS)
 MOTION_TIME = _duration("motion_time", MINUTES)
 DURATION_DETECTED = _duration("duration_detected", MINUTES)
 DURATION_CLEARED = _duration("duration_cleared", MINUTES)
+DURATION = _duration("duration", SECONDS)
 PRESSURE_PRESENT_DURATION = _duration("pressure_present_duration", SECONDS)
 PRESSURE_NOT_PRESENT_DURATION = _duration("pressure_not_present_duration", SECONDS)
 PRESSURE_PRESENT_TIME_SET = _duration("pressure_present_time_set", SECONDS, setting=True)
 PRESSURE_NOT_PRESENT_TIME_SET = _duration("pressure_not_present_time_set", SECONDS, setting=True)
+DEW_POINT = _number("dew_point", CELSIUS, -100, 100, "temperature", periodic=True)
+VOC = _number("volatile_organic_compounds", MICROGRAMS_PER_M3, 0, 60_000, "volatile_organic_compounds", periodic=True)
+UV_INDEX = _number("uv_index", NO_UNIT, 0, 50, periodic=True, label="UV index", icon="mdi:weather-sunny")
+LIGHT_LEVEL = _number("light_level", NO_UNIT, 0, 255, periodic=True)
+POWER = _number("power", WATTS, -1_000_000, 1_000_000, "power", periodic=True, flag_class="power")
+CURRENT = _number("current", AMPERES, -1_000, 1_000, "current", periodic=True)
+ENERGY = _number("energy", KILOWATT_HOURS, 0, 5_000_000, "energy", total="total_increasing")
+GAS = _number("gas", CUBIC_METERS, 0, 5_000_000, "gas", flag_class="gas", total="total")
+VOLUME = _number("volume", LITERS, 0, 5_000_000, "volume", total="total")
+VOLUME_ML = _number("volume_ml", MILLILITERS, 0, 65_535, "volume", total="total", label="Volume")
+WATER = _number("water", LITERS, 0, 5_000_000, "water", total="total")
+VOLUME_STORAGE = _number("volume_storage", LITERS, 0, 5_000_000, "volume_storage", periodic=True)
+VOLUME_FLOW_RATE = _number("volume_flow_rate", CUBIC_METERS_PER_HOUR, 0, 100, "volume_flow_rate", periodic=True)
+PRECIPITATION = _number("precipitation", MILLIMETERS, 0, 6_553.5, "precipitation", total="total")
+SPEED = _number("speed", METERS_PER_SECOND, -3_000, 3_000, "speed", periodic=True)
+ROTATIONAL_SPEED = _number("rotational_speed", RPM, 0, 65_535, periodic=True)
+DIRECTION = _number("direction", DEGREES, 0, 360, statistics=False, icon="mdi:compass-outline")
+ROTATION = _number("rotation", DEGREES, -3_276.8, 3_276.7, icon="mdi:rotate-right")
+DISTANCE = _number("distance", METERS, 0, 10_000, "distance", periodic=True)
+DISTANCE_MM = _number("distance_mm", MILLIMETERS, 0, 65_535, "distance", periodic=True, label="Distance")
+ACCELERATION = _number("acceleration", METERS_PER_SECOND_SQUARED, -3_000, 3_000, periodic=True)
+GYROSCOPE = _number("gyroscope", DEGREES_PER_SECOND, 0, 100, periodic=True)
+COUNT = _number("count", NO_UNIT, -(2**31), 2**32 - 1, icon="mdi:counter")
+CHANNEL = _number("channel", NO_UNIT, 0, 255, diagnostic=True, statistics=False)
+SETTINGS_REVISION = _number("settings_revision", NO_UNIT, 0, 255, diagnostic=True, statistics=False)
 
 ANTILOCK = _flag("antilock")
 ARMED = _flag("armed", icon="mdi:shield-check")
 ASLEEP = _flag("asleep")
 BATTERY_LOW = _flag("battery_low", "battery")
+BATTERY_CHARGING = _flag("battery_charging", "battery_charging", diagnostic=True)
 BED_OCCUPANCY = _flag("bed_occupancy", "occupancy")
 BOTTOM_SUBMERSION = _flag("bottom_submersion", "moisture")
+CARBON_MONOXIDE = _flag("carbon_monoxide", "carbon_monoxide")
 CHILDLOCK = _flag("childlock")
+COLD = _flag("cold", "cold")
+CONNECTIVITY = _flag("connectivity", "connectivity", diagnostic=True)
 DEVICE_FORCIBLY_REMOVED = _flag("device_forcibly_removed", "tamper")
 DOOR = _flag("door", "door")
 DOOR_LEFT_OPEN = _flag("door_left_open", "problem")
@@ -205,37 +252,54 @@ DOOR_STUCK = _flag("door_stuck", "problem")
 DULL_BOLT = _flag("dull_bolt", "lock")
 FAULT = _flag("fault", "problem", diagnostic=True)
 FINGERPRINT = _flag("fingerprint", icon="mdi:fingerprint")
-GAS = _flag("gas", "gas")
+GARAGE_DOOR = _flag("garage_door", "garage_door")
+GENERIC = _flag("generic")
+HEAT = _flag("heat", "heat")
 KNOCK_ON_THE_DOOR = _flag("knock_on_the_door")
 LATCH = _flag("latch", "lock")
 LIGHT = _flag("light", "light")
 LOCK = _flag("lock", "lock")
 MOTION = _flag("motion", "motion")
+MOVING = _flag("moving", "moving")
 OCCUPANCY = _flag("occupancy", "occupancy")
 OCCUPANCY_CLOSE_RANGE = _flag("occupancy_close_range", "occupancy")
 OPENING = _flag("opening", "opening")
-POWER = _flag("power", "power")
+PLUG = _flag("plug", "plug")
+PRESENCE = _flag("presence", "presence")
+PROBLEM = _flag("problem", "problem")
 PRY_THE_DOOR = _flag("pry_the_door", "tamper")
+RUNNING = _flag("running", "running")
+SAFETY = _flag("safety", "safety")
 SMOKE = _flag("smoke", "smoke")
 SNORING = _flag("snoring", "sound")
+SOUND = _flag("sound", "sound")
 SQUARE_BOLT = _flag("square_bolt", "lock")
 STABILIZED = _flag("stabilized")
+TAMPER = _flag("tamper", "tamper")
 TOOTHBRUSH = _flag("toothbrush", "running")
 TOP_SPLASH = _flag("top_splash", "moisture")
+VIBRATION = _flag("vibration", "vibration")
 WEARING = _flag("wearing")
+WINDOW = _flag("window", "window")
 
 CHARGING_STATE = _text("charging_state")
 DETECTOR_STATE = _text("detector_state", diagnostic=True, icon="mdi:smoke-detector")
 FIRMWARE = _text("firmware", diagnostic=True)
 KEY_ID = _text("key_id", icon="mdi:identifier")
 LOCK_METHOD = _text("lock_method", icon="mdi:key-variant")
+RAW = _text("raw")
+TEXT = _text("text")
+TIMESTAMP = _text("timestamp", "timestamp")
 WEIGHING = _text("weighing", diagnostic=True)  # a scale's own time of the weighing: without a zone it is no timestamp
 
 
 _UNHURRIED = frozenset(
-    row.name for row in QUANTITIES.values() if row.form == "number" and (row.periodic or row.diagnostic)
+    row.name
+    for row in QUANTITIES.values()
+    if row.form == "number" and (row.periodic or row.diagnostic or row.total is not None)
 )
-"""Numbers that come again by themselves, and numbers about the device itself: nobody acts on them within seconds."""
+"""Numbers that come again by themselves, that only rise, or that are about the device: nobody acts on them within
+seconds."""
 
 
 _NUMBERED = re.compile(r"(.+)_([1-9][0-9]?)")

@@ -1,6 +1,17 @@
 """The table of kinds of events."""
 
-from proxy_listener.model.events import BUTTON, EVENTS, EventKind, button, kind_of
+import attrs
+
+from proxy_listener.model.events import (
+    ANY_BUTTON,
+    BUTTON,
+    DIMMER,
+    EVENTS,
+    EventKind,
+    button,
+    control_of,
+    kind_of,
+)
 
 
 def test_every_kind_has_types():
@@ -16,7 +27,9 @@ def test_a_button_by_name():
     left = button("left")
     assert (left.name, left.types, left.device_class) == ("button_left", BUTTON.types, "button")
     assert button("") is BUTTON
-    assert kind_of("button_left") == left
+    assert control_of("button_left") == left
+    assert kind_of("button_left") == attrs.evolve(ANY_BUTTON, name="button_left")
+    assert (kind_of("dimmer_2").types, kind_of("dimmer_2").name) == (DIMMER.types, "dimmer_2")
 
 
 def test_a_kind_without_a_row():

@@ -159,6 +159,7 @@ CLIMATE = (TEMPERATURE, HUMIDITY, BATTERY)
 CLOCK = (CLOCK_DRIFT,)
 SOIL = (TEMPERATURE, MOISTURE, CONDUCTIVITY, ILLUMINANCE)
 LEAK = MOISTURE.as_flag()
+SWITCHED_ON = POWER.as_flag()
 LOCKING: tuple[Sent, ...] = (LOCK, LOCK_METHOD, KEY_ID, LOCK_ACTION, LOCK_ERROR)
 FINGERPRINTS: tuple[Sent, ...] = (FINGERPRINT, KEY_ID, FINGERPRINT_READ)
 BOLTS = (SQUARE_BOLT, DULL_BOLT, LATCH, CHILDLOCK)
@@ -169,15 +170,15 @@ BAND = (CHARGING_STATE, ASLEEP, WEARING)
 """What several models send."""
 
 _ROWS = (
-    row(0x0083, "YM-K1501", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
+    row(0x0083, "YM-K1501", "Smart Kettle", (TEMPERATURE, SWITCHED_ON), PLAIN),
     row(0x0098, "HHCCJCY01", "Plant Sensor", SOIL, PLAIN, read=(BATTERY,), reader="miflora"),
     row(0x00DB, "MMC-T201-1", "Baby Thermometer", (TEMPERATURE, BATTERY), PLAIN),
-    row(0x0113, "YM-K1501EU", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
+    row(0x0113, "YM-K1501EU", "Smart Kettle", (TEMPERATURE, SWITCHED_ON), PLAIN),
     row(
         0x0153,
         "YLYK01YL",
         "Remote Control",
-        (POWER,),
+        (SWITCHED_ON,),
         LEGACY,
         sleepy=True,
         buttons=classic("on", "off", "brightness", "plus", "M", "min", power={0: True, 1: False}),
@@ -212,9 +213,9 @@ _ROWS = (
     ),
     row(0x03D6, "CGH1", "Door/Window Sensor", (OPENING, DOOR_LEFT_OPEN, BATTERY), V45, sleepy=True),
     row(0x03DD, "MUE4094RT", "Nightlight", (MOTION_DETECTED,), PLAIN, sleepy=True),
-    row(0x040A, "WX08ZM", "Mosquito Repellent", (CONSUMABLE, BATTERY, POWER), PLAIN),
+    row(0x040A, "WX08ZM", "Mosquito Repellent", (CONSUMABLE, BATTERY, SWITCHED_ON), PLAIN),
     row(0x045B, "LYWSD02", "Temperature/Humidity Sensor", CLIMATE, PLAIN, read=CLOCK, reader="lywsd02"),
-    row(0x045C, "V-SK152", "Smart Kettle", (TEMPERATURE, POWER), PLAIN),
+    row(0x045C, "V-SK152", "Smart Kettle", (TEMPERATURE, SWITCHED_ON), PLAIN),
     row(0x0489, "M1S-T500", "Smart Toothbrush", (SCORE, BATTERY, TOOTHBRUSH), PLAIN, sleepy=True),
     row(0x04E1, "XMMF01JQD", "Magic Cube", (CUBE,), PLAIN, sleepy=True),
     row(
@@ -274,7 +275,7 @@ _ROWS = (
     row(0x0A8D, "RTCGQ02LM", "Motion Sensor", (BATTERY, LIGHT, MOTION), V45, sleepy=True, buttons=CLASSIC_ONE),
     row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", CLIMATE, V45),
     row(0x0C3C, "CGC1", "Alarm Clock", CLIMATE, V45),
-    row(0x0DE7, "SU001-T", "Odor Eliminator", (BATTERY, MOTION, POWER), V45, sleepy=True),
+    row(0x0DE7, "SU001-T", "Odor Eliminator", (BATTERY, MOTION, SWITCHED_ON), V45, sleepy=True),
     row(
         0x0DFD,
         "K9B-3BTN",

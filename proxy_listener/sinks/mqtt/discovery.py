@@ -121,7 +121,7 @@ def component(quantity: Quantity) -> dict[str, Any]:
     if quantity.unit.symbol:
         found["unit_of_measurement"] = quantity.unit.symbol
     if quantity.statistics:
-        found["state_class"] = "measurement"
+        found["state_class"] = quantity.total or "measurement"
     if quantity.diagnostic:
         found["entity_category"] = DIAGNOSTIC
     if not quantity.enabled:
