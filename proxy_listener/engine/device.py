@@ -184,6 +184,8 @@ class Device:
         """Whether a frame that proves nothing names another product than the one that the device's key verified."""
         if self.model is None or model.generic or self.model.generic or model.product_id == self.product_id:
             return False
+        if model.hardware == self.model.hardware:
+            return False
         return any(key.id in self._key_since for key in self.keys)
 
     def keys_in_force(self, scheme: Scheme, heard: float, *, padded: bool = False) -> tuple[Bindkey, ...]:

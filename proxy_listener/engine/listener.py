@@ -339,7 +339,7 @@ class Listener:
         if not late:
             device.counter = counter
         self._alive(device, advert, device.serial)
-        if model.unsure:
+        if model.unsure and not form.mark:
             values = device.sent_twice(values, model.unsure)
             if not values and not events:
                 return Outcome.HELD

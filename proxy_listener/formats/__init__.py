@@ -7,7 +7,7 @@ advertisement as ours, what explains a frame, and the list of formats in the doc
 from collections.abc import Mapping
 from typing import Any
 
-from proxy_listener.formats import atc, xiaomi
+from proxy_listener.formats import atc, qingping, xiaomi
 from proxy_listener.formats.format import Format
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MAIN_UUID
 from proxy_listener.model.advertisement import COMPANY, company_prefilter, prefilter, rare_byte
@@ -15,9 +15,9 @@ from proxy_listener.model.models import Model
 
 __all__ = ["FORMATS", "MAIN_UUID", "PRODUCTS", "RARE", "find_company", "find_ours", "model_named"]
 
-FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS, atc.UUID: atc.FORMAT}
+FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS, atc.UUID: atc.FORMAT, qingping.UUID: qingping.FORMAT}
 
-PRODUCTS: tuple[Model, ...] = (*xiaomi.PRODUCTS, *atc.PRODUCTS)
+PRODUCTS: tuple[Model, ...] = (*xiaomi.PRODUCTS, *atc.PRODUCTS, *qingping.PRODUCTS)
 """Every product that one of the formats knows."""
 
 find_ours = prefilter(key for key in FORMATS if key < COMPANY)
@@ -32,5 +32,5 @@ _BY_NAME = {model.name: model for model in PRODUCTS}
 
 
 def model_named(name: str) -> Model | None:
-    """The model that calls itself so; of a name such as ``0x5A5A`` the unknown MiBeacon product of that id."""
-    return _BY_NAME.get(name) or xiaomi.unknown_product(name)
+    """The model that calls itself so; of a name such as ``0x5A5A`` the unknown product of that id."""
+    return _BY_NAME.get(name) or xiaomi.unknown_product(name) or qingping.unknown_product(name)

@@ -32,7 +32,6 @@ _ASSIGNED = frozenset({*range(0x01, 0x32), 0x3D, MANUFACTURER_DATA})
 _FOREIGN_SERVICES = {
     0xFCD2: "BTHome v2",
     0xFD6F: "exposure notification",
-    0xFDCD: "Qingping",
     0xFE2C: "Google Fast Pair",
     0xFEAA: "Eddystone",
 }

@@ -56,9 +56,10 @@ class Model:
     are empty, nothing is known beforehand. ``read_quantities`` are those that come only by reading it over a
     connection, and ``reader`` names how. ``sleepy``: silent for hours and still available. ``interval``: seconds of
     silence after which one that is not sleepy is gone. ``constant``: its frame counter never moves. ``unsure``: names
-    of quantities in whose place it also sends something else, so that a value counts when it is sent twice.
+    of quantities in whose place its MiBeacon frames also hold something else, so that a value counts when it is sent
+    twice.
     ``generic``: any device of its format may be meant, so it never takes the place of a product. ``wraps``: some of
-    these devices count their encrypted frames in 16 bits.
+    these devices count their encrypted frames in 16 bits. ``variant_of``: the product that another format calls it by.
     """
 
     name: str
@@ -78,6 +79,12 @@ class Model:
     known: bool = True
     generic: bool = False
     wraps: bool = False
+    variant_of: str = ""
+
+    @property
+    def hardware(self) -> str:
+        """The same for every product that is one device under several names."""
+        return self.variant_of or self.name
 
     @property
     def legacy(self) -> bool:

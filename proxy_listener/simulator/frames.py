@@ -10,8 +10,10 @@ It is written from docs/protocol/mibeacon.md and not from the decoder, so that e
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
@@ -159,6 +161,51 @@ def _sealed_181a(mac: Address, counter: int, body: bytes, key: bytes) -> bytes:
     head = bytes((1 + 2 + 1 + len(body) + 4, 0x16, 0x1A, 0x18, counter))
     nonce = mac.to_bytes(6, "little") + head
     return bytes((counter,)) + AESCCM(key, tag_length=4).encrypt(nonce, body, b"\x11")
+
+
+def qingping(
+    mac: Address,
+    device_id: int,
+    measured: Mapping[str, float] = MappingProxyType({}),
+    *,
+    packet: int | None = None,
+    control: int = 0x08,
+) -> bytes:
+    """Service data 0xFDCD. ``measured``: by quantity; ``door_left_open`` is an open door. 0x48: an event frame."""
+    body = bytes((control, device_id)) + mac.to_bytes(6, "little")
+    for kind, names, pack in _QINGPING:
+        if names <= measured.keys() and not (kind == 0x09 and "motion" in measured):
+            body += _tlv(kind, pack(measured))
+    return body if packet is None else body + _tlv(0x0F, bytes((packet,)))
+
+
+def _tlv(kind: int, data: bytes) -> bytes:
+    return bytes((kind, len(data))) + data
+
+
+_Measured: TypeAlias = Mapping[str, float]
+_QINGPING: tuple[tuple[int, set[str], Callable[[_Measured], bytes]], ...] = (
+    (
+        0x01,
+        {"temperature", "humidity"},
+        lambda m: struct.pack("<hH", round(m["temperature"] * 10), round(m["humidity"] * 10)),
+    ),
+    (0x02, {"battery"}, lambda m: struct.pack("B", round(m["battery"]))),
+    (0x04, {"door"}, lambda m: b"\x02" if m.get("door_left_open") else b"\x00" if m["door"] else b"\x01"),
+    (0x07, {"pressure"}, lambda m: struct.pack("<H", round(m["pressure"] * 10))),
+    (
+        0x08,
+        {"motion", "illuminance"},
+        lambda m: bytes((bool(m["motion"]),)) + round(m["illuminance"]).to_bytes(3, "little"),
+    ),
+    (0x09, {"illuminance"}, lambda m: struct.pack("<I", round(m["illuminance"]))),
+    (0x11, {"light"}, lambda m: struct.pack("B", bool(m["light"]))),
+    (0x12, {"pm25", "pm10"}, lambda m: struct.pack("<HH", round(m["pm25"]), round(m["pm10"]))),
+    (0x13, {"carbon_dioxide"}, lambda m: struct.pack("<H", round(m["carbon_dioxide"]))),
+    (0x15, {"voc_index"}, lambda m: struct.pack("<H", round(m["voc_index"]))),
+    (0x19, {"sound_pressure"}, lambda m: struct.pack("B", round(m["sound_pressure"]))),
+)
+"""Type of an object, the quantities in it, its data."""
 
 
 def hhccjcy10(temperature: float, moisture: int, illuminance: int, battery: int, conductivity: int) -> bytes:

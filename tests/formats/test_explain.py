@@ -105,7 +105,7 @@ FOREIGN = {
     "0201060fff8f030a103d0c000aa4288ccf0481": "company 0x038F, Xiaomi, not decoded",
     "172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "not decoded",
     "020106172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "not decoded",
-    "02010615" + "16cdfd88104a91118d2d5801043a01ae0102015c00": "0xFDCD, Qingping, not decoded",
+    "0201060303aafe0616aafe200000": "0xFEAA, Eddystone, not decoded",
     "02010603039cfe0716fdcd": "",  # cut off in its last structure
     "02010617ff4c000215": "",  # cut off; as service data alone it has as many bytes as HHCCJCY10's
 }

@@ -38,6 +38,8 @@ def seeds():
         for advert in case["capture"]:
             key = case["bindkeys"].get(advert["mac"])
             yield bytes.fromhex(advert["data"]), parse_mac(advert["mac"]), Bindkey(Secret(key)) if key else None
+    for case in json.loads(VECTORS.with_name("qingping.json").read_text()):
+        yield bytes.fromhex(case["data"]), parse_mac(case["mac"]), None
     for case in json.loads(VECTORS.read_text()):
         key = Bindkey(Secret(case["bindkey"])) if case["bindkey"] else None
         for advert in case["adverts"]:
@@ -113,9 +115,17 @@ class Structured:
                 (0xFD50, rng.randbytes(9)),
                 (0x181A, MAC.to_bytes(6, "little") + rng.randbytes(rng.choice((8, 9)))),
                 (0x181A, MAC.to_bytes(6, "big") + rng.randbytes(7)),
+                (0xFDCD, self.qingping()),
             )
         )
         return frames.advertisement(mutated(rng, data) if rng.random() < 0.3 else data, uuid), MAC, None
+
+    def qingping(self):
+        rng, body = self.rng, b""
+        for _ in range(rng.randint(0, 4)):
+            kind, size = rng.choice(((1, 4), (2, 1), (4, 1), (7, 2), (8, 4), (9, 4), (15, 1), (18, 4), (25, 1)))
+            body += bytes((kind, size if rng.random() < 0.9 else rng.randrange(256))) + rng.randbytes(size)
+        return bytes((rng.choice((0x08, 0x48, 0x88)), rng.randrange(0x70))) + MAC.to_bytes(6, "little") + body
 
 
 def hear(payload, address, key):

@@ -129,6 +129,7 @@ def row(
     constant: bool = False,
     unsure: tuple[Quantity, ...] = (),
     buttons: Buttons | None = None,
+    variant_of: str = "",
 ) -> Model:
     """A model: what it sends in advertisements, beside the events of its buttons; ``read``: only when it is read."""
     kinds = [each for each in sends if isinstance(each, EventKind)]
@@ -147,6 +148,7 @@ def row(
         unsure=frozenset(quantity.name for quantity in unsure),
         reader=reader,
         buttons=buttons,
+        variant_of=variant_of,
     )
 
 
@@ -273,7 +275,7 @@ _ROWS = (
     # An hourly counter comes as its battery: docs/protocol/mibeacon-objects.md#battery.
     row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, MOTION), V45, unsure=(BATTERY,)),
     row(0x0A8D, "RTCGQ02LM", "Motion Sensor", (BATTERY, LIGHT, MOTION), V45, sleepy=True, buttons=CLASSIC_ONE),
-    row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", CLIMATE, V45),
+    row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", CLIMATE, V45, variant_of="CGG1"),
     row(0x0C3C, "CGC1", "Alarm Clock", CLIMATE, V45),
     row(0x0DE7, "SU001-T", "Odor Eliminator", (BATTERY, MOTION, SWITCHED_ON), V45, sleepy=True),
     row(
