@@ -15,7 +15,7 @@ from proxy_listener.model.models import Model
 
 __all__ = ["FORMATS", "MAIN_UUID", "PRODUCTS", "RARE", "find_company", "find_ours", "model_named"]
 
-FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS, atc.UUID: atc.FORMAT, qingping.UUID: qingping.FORMAT}
+FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS, atc.UUID: atc.FORMAT, **qingping.FORMATS}
 
 PRODUCTS: tuple[Model, ...] = (*xiaomi.PRODUCTS, *atc.PRODUCTS, *qingping.PRODUCTS)
 """Every product that one of the formats knows."""

@@ -1,4 +1,4 @@
-"""Qingping's own format: service data 0xFDCD, of stock devices that are not bound to Mi Home.
+"""Qingping's own format: service data 0xFDCD (at first 0xFFF9), of stock devices that are not bound to Mi Home.
 
 ::
 
@@ -66,6 +66,9 @@ from proxy_listener.model.quantities import (
 )
 
 UUID = 0xFDCD
+CLEARGRASS = 0xFFF9
+"""What Qingping used under its earlier name. It is the FIDO alliance's (Assigned Numbers, section 3.10)."""
+
 MARK = b"Q"
 
 MAKER = "Qingping"
@@ -303,4 +306,21 @@ def _fits(payload: bytes) -> bool:
     return end > 1 and not any(body[end:])
 
 
+def parse_cleargrass(payload: bytes, address: Address | None) -> Frame:
+    """The same under FIDO's UUID: phones send passkeys there, so anything that does not fit is NOT_A_FRAME."""
+    try:
+        frame = parse(payload, address)
+    except DecodeError as problem:
+        raise DecodeError(Outcome.NOT_A_FRAME, str(problem)) from None
+    if not frame.model.known:
+        raise DecodeError(Outcome.NOT_A_FRAME, "no device of ClearGrass")
+    return frame
+
+
 FORMAT = Format("Qingping", parse, read, draw, _fits, mark=MARK)
+
+FORMATS: Mapping[int, Format[Frame]] = {
+    UUID: FORMAT,
+    CLEARGRASS: Format("ClearGrass", parse_cleargrass, read, draw, _fits, mark=MARK),
+}
+"""By UUID. One device sends under one of them only, so they share a mark."""

@@ -10,7 +10,7 @@ from support.decoding import decode, read
 
 from proxy_listener.formats import model_named
 from proxy_listener.formats.explain import examine
-from proxy_listener.formats.qingping import FORMAT, MODELS, UUID, unknown_product
+from proxy_listener.formats.qingping import CLEARGRASS, FORMAT, FORMATS, MODELS, UUID, unknown_product
 from proxy_listener.formats.xiaomi.models import model_of
 from proxy_listener.model.advertisement import mac_text, parse_mac, payloads
 from proxy_listener.model.errors import DecodeError
@@ -119,6 +119,16 @@ def test_the_mac_inside_must_be_the_sender_s():
         assert error.value.outcome is Outcome.WRONG_MAC
     for device_id, more in ((0x0E, 0), (0x0E, 2), (0x24, 2)):
         assert FORMAT.parse(frames.qingping(MAC, device_id, {"battery": 50}), MAC + more).mac == MAC
+
+
+def test_the_same_frames_under_the_uuid_of_passkeys():
+    """What ClearGrass sent there is read, and what phones send there is no frame."""
+    payload = frames.qingping(MAC, 0x01, {"temperature": 21.0, "humidity": 40.0})
+    assert decode(CLEARGRASS, payload, MAC)[1].values == {"temperature": 21.0, "humidity": 40.0}
+    for other in (payload[:1] + b"\x7f" + payload[2:], b"\x08\x01" + bytes(18), payload[:6]):
+        with pytest.raises(DecodeError) as error:
+            FORMATS[CLEARGRASS].parse(other, MAC)
+        assert error.value.outcome is Outcome.NOT_A_FRAME
 
 
 @pytest.mark.parametrize("size", range(8))
