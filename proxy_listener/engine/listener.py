@@ -35,7 +35,7 @@ from proxy_listener.engine.newcomers import Sign
 from proxy_listener.engine.plausibility import restart_of
 from proxy_listener.formats import FORMATS, RARE, find_company, find_ours
 from proxy_listener.formats.format import Format, Frame
-from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped
+from proxy_listener.formats.layout import NOTHING_SKIPPED, Found, Skipped, Values
 from proxy_listener.model.advertisement import SERVICE_DATA_16, Address, local_name, payloads
 from proxy_listener.model.errors import NoReadingError
 from proxy_listener.model.models import Model
@@ -61,6 +61,12 @@ _LITTLE = (NOT_OURS, Outcome.EMPTY, Outcome.NOT_A_FRAME)
 
 _NOT_OURS, _REPEAT = int(NOT_OURS), int(REPEAT)
 """The two indexes that are counted most: a plain number is the quicker index."""
+
+QUANTITIES_LIMIT = 96
+"""Quantities of one device, at most, and those of one more frame: where they are numbered, anyone can invent some."""
+
+XIAOMI_ALONE = (b"",)
+"""The formats of most devices."""
 
 NO_QUANTITIES: frozenset[str] = frozenset()
 
@@ -278,7 +284,9 @@ class Listener:
     def _authenticated(
         self, form: Format[Any], device: Device, advert: Advert, frame: Frame, found: Found, key_id: bytes
     ) -> Outcome:
-        self.require_content(found, frame.model)
+        silent = not found[0] and not found[1] and found[2] is NOTHING_SKIPPED
+        if not (silent and form.mark):
+            self.require_content(found, frame.model)
         heard, counter, stream = advert.heard, frame.counter or 0, device.streams.authenticated(key_id)
         identity = stream.identity(key_id, counter, frame.tag)
         restart = USUAL_RESTART if counter > stream.hi else restart_of(frame.model, found)
@@ -287,6 +295,9 @@ class Listener:
             if judgement.age <= SAME_MOMENT:
                 self._alive(device, advert, device.serial)
             return _DROPPED[judgement.verdict]
+        if silent:
+            self._alive(device, advert)
+            return Outcome.EMPTY
         device.remember(advert.data, Copy(heard, heard, FOREVER, device.serial + 1))
         judged = _new(Judged, (form, frame.model, found, "authenticated", counter, identity, judgement, stream))
         return self._accept(device, advert, judged)
@@ -343,15 +354,10 @@ class Listener:
             values = device.sent_twice(values, model.unsure)
             if not values and not events:
                 return Outcome.HELD
-        if form.mark not in device.formats:
-            self._note_format(device, form)
-        if len(device.formats) > 1:
-            if device.finest is None:
-                live = {name: value for name, (value, _) in device.values.items()}
-                device.finest = Finest(device.formats[0], live, "claimed", heard)
-            values = device.finest.kept(values, form.mark, trust, heard)
-        if not values and not events:
-            return REPEAT
+        if form.mark or device.formats != XIAOMI_ALONE:
+            values = self._kept(form, device, values, trust, heard)
+            if not values and not events:
+                return REPEAT
         device.readings += 1
         stale = NO_QUANTITIES
         if late:
@@ -382,6 +388,18 @@ class Listener:
         )
         self._emit(reading)
         return LATE if late else DECODED
+
+    def _kept(self, form: Format[Any], device: Device, values: Values, trust: Trust, heard: float) -> Values:
+        """The values of a device that sends, or may send, in several formats: the finer ones, and not too many."""
+        self._note_format(device, form)
+        if len(device.formats) > 1:
+            if device.finest is None:
+                live = {name: value for name, (value, _) in device.values.items()}
+                device.finest = Finest(device.formats[0], live, "claimed", heard)
+            values = device.finest.kept(values, form.mark, trust, heard)
+        if form.mark and len(device.values) >= QUANTITIES_LIMIT:
+            return {name: value for name, value in values.items() if name in device.values}
+        return values
 
     def require_content(self, found: Found, model: Model) -> None:
         """NoReadingError where a frame with a body gave no value and no event. What was skipped is counted."""

@@ -7,7 +7,7 @@ advertisement as ours, what explains a frame, and the list of formats in the doc
 from collections.abc import Mapping
 from typing import Any
 
-from proxy_listener.formats import atc, qingping, xiaomi
+from proxy_listener.formats import atc, bthome, qingping, xiaomi
 from proxy_listener.formats.format import Format
 from proxy_listener.formats.xiaomi.mibeacon import UUID as MAIN_UUID
 from proxy_listener.model.advertisement import COMPANY, company_prefilter, prefilter, rare_byte
@@ -15,9 +15,9 @@ from proxy_listener.model.models import Model
 
 __all__ = ["FORMATS", "MAIN_UUID", "PRODUCTS", "RARE", "find_company", "find_ours", "model_named"]
 
-FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS, atc.UUID: atc.FORMAT, **qingping.FORMATS}
+FORMATS: Mapping[int, Format[Any]] = {**xiaomi.FORMATS, atc.UUID: atc.FORMAT, **bthome.FORMATS, **qingping.FORMATS}
 
-PRODUCTS: tuple[Model, ...] = (*xiaomi.PRODUCTS, *atc.PRODUCTS, *qingping.PRODUCTS)
+PRODUCTS: tuple[Model, ...] = (*xiaomi.PRODUCTS, *atc.PRODUCTS, *bthome.PRODUCTS, *qingping.PRODUCTS)
 """Every product that one of the formats knows."""
 
 find_ours = prefilter(key for key in FORMATS if key < COMPANY)

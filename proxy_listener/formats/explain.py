@@ -30,7 +30,6 @@ _ASSIGNED = frozenset({*range(0x01, 0x32), 0x3D, MANUFACTURER_DATA})
 """Types of advertising structures: Bluetooth Assigned Numbers, section 2.3."""
 
 _FOREIGN_SERVICES = {
-    0xFCD2: "BTHome v2",
     0xFD6F: "exposure notification",
     0xFE2C: "Google Fast Pair",
     0xFEAA: "Eddystone",

@@ -208,6 +208,34 @@ _QINGPING: tuple[tuple[int, set[str], Callable[[_Measured], bytes]], ...] = (
 """Type of an object, the quantities in it, its data."""
 
 
+def bthome_v2(
+    objects: bytes,
+    *,
+    mac: Address = 0,
+    counter: int = 0,
+    key: bytes | None = None,
+    include_mac: bool = False,
+    triggered: bool = False,
+) -> bytes:
+    """Service data 0xFCD2: objects as they are, or encrypted with a key."""
+    info = 2 << 5 | (key is not None) | include_mac << 1 | triggered << 2
+    head = bytes((info,)) + (mac.to_bytes(6, "little") if include_mac else b"")
+    if key is None:
+        return head + objects
+    tail = counter.to_bytes(4, "little")
+    sealed = AESCCM(key, tag_length=4).encrypt(
+        mac.to_bytes(6, "big") + b"\xd2\xfc" + bytes((info,)) + tail, objects, None
+    )
+    return head + sealed[:-4] + tail + sealed[-4:]
+
+
+def bthome_v1(objects: bytes, *, mac: Address, counter: int, key: bytes) -> bytes:
+    """Service data 0x181E, encrypted; the plain 0x181C is its objects."""
+    tail = counter.to_bytes(4, "little")
+    sealed = AESCCM(key, tag_length=4).encrypt(mac.to_bytes(6, "big") + b"\x1e\x18" + tail, objects, b"\x11")
+    return sealed[:-4] + tail + sealed[-4:]
+
+
 def hhccjcy10(temperature: float, moisture: int, illuminance: int, battery: int, conductivity: int) -> bytes:
     """Service data 0xFD50."""
     return (

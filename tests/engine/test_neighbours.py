@@ -110,3 +110,138 @@ def test_two_frames_in_one_advertisement_are_both_read_and_both_repeats():
     for _ in range(80):
         assert say(10.0) is Outcome.REPEAT
     assert len(air.readings) == 2
+
+
+BTHOME = 0xFCD2
+
+
+def bthome(objects, **more):
+    return frames.bthome_v2(bytes.fromhex(objects), mac=MAC, **more)
+
+
+def test_a_packet_id_is_told_once_for_minutes():
+    """The same press is in the beacon for four minutes: it fires once. The next id with other content is new."""
+    air = Air()
+    for _ in range(60):
+        air.say(bthome("000901603a01"), uuid=BTHOME, after=4.0)
+    assert [len(reading.events) for reading in air.readings] == [1]
+    air.say(bthome("000a01603a00"), uuid=BTHOME, after=4.0)
+    air.say(bthome("000b01603a01"), uuid=BTHOME, after=1.0)
+    assert [len(reading.events) for reading in air.readings] == [1, 0, 1]
+
+
+def test_a_packet_id_that_moves_without_news_fires_no_press_that_nobody_made():
+    """One that stays in the beacon under ever new ids fires twice, not for each id (home-assistant/core#92758)."""
+    air = Air()
+    for counter in range(30):
+        air.say(bthome(f"00{counter:02x}01603a01"), uuid=BTHOME, after=8.0)
+    assert sum(len(reading.events) for reading in air.readings) == 2
+
+
+def test_two_payloads_under_one_packet_id_are_both_read():
+    """As pvvx sends them (theengs/gateway#312)."""
+    air = Air()
+    for payload in ("0013015e02a709035b08", "00130c8e0b10001101"):
+        assert air.say(bthome(payload), uuid=BTHOME, after=0.5) is Outcome.DECODED
+        assert air.say(bthome(payload), uuid=BTHOME, after=0.5, proxy="hall") is Outcome.REPEAT
+
+
+def test_without_a_packet_id_the_content_is_the_frame():
+    """For five minutes after it was last heard."""
+    air = Air()
+    assert air.say(bthome("3a01"), uuid=BTHOME) is Outcome.DECODED
+    assert air.say(bthome("3a01"), uuid=BTHOME, after=299.0) is Outcome.REPEAT
+    assert air.say(bthome("3a01"), uuid=BTHOME, after=301.0) is Outcome.DECODED
+
+
+def test_one_encryption_counter_with_two_payloads():
+    """Both are read, and each once (pvvx#468, bthome-ble#99, #386)."""
+    air = Air(entry())
+    for objects in ("0160", "0c8e0b"):
+        sealed = bthome(objects, counter=500, key=SECRET)
+        assert air.say(sealed, uuid=BTHOME) is Outcome.DECODED or air.readings[-1].late
+        assert air.say(sealed, uuid=BTHOME, proxy="hall", after=3.0) is Outcome.REPEAT
+    assert [dict(reading.values) for reading in air.readings] == [{"battery": 96}, {"voltage": 2.958}]
+    assert {reading.trust for reading in air.readings} == {"authenticated"}
+
+
+def test_a_replay_is_refused_from_the_first_frame():
+    """Also of counters below 100, which others let pass (bthome-ble#234)."""
+    air = Air(entry())
+    recorded = [bthome(f"01{50 + counter:02x}", counter=counter, key=SECRET) for counter in range(5)]
+    for sealed in recorded:
+        assert air.say(sealed, uuid=BTHOME, after=10.0) is Outcome.DECODED
+    air.now += 3600.0
+    assert [air.say(sealed, uuid=BTHOME, after=1.0) for sealed in recorded] == [Outcome.REPLAY] * 5
+    again = air.restarted(entry())
+    assert [again.say(sealed, uuid=BTHOME, after=1.0) for sealed in recorded] == [Outcome.REPLAY] * 5
+
+
+def test_a_16_bit_counter_that_wraps_is_no_replay():
+    """The values go on at once (home-assistant/core#118884)."""
+    air = Air(entry())
+    for counter in (65_533, 65_534, 65_535, 0, 1):
+        sealed = bthome(f"01{counter % 90:02x}", counter=counter, key=SECRET)
+        assert air.say(sealed, uuid=BTHOME, after=10.0) is Outcome.DECODED
+    assert air.status().values["battery"][0] == 1
+
+
+def test_a_trigger_based_device_is_available_however_long_it_is_silent():
+    """It said so."""
+    for triggered, available in ((True, True), (False, False)):
+        air = Air()
+        air.say(bthome("2d01", triggered=triggered), uuid=BTHOME)
+        air.now += 100_000.0
+        assert air.status().available is available
+
+
+def test_the_mac_inside_is_the_device():
+    """Whoever sends the frame."""
+    air = Air(entry())
+    sealed = frames.bthome_v2(bytes.fromhex("0160"), mac=MAC, counter=7, key=SECRET, include_mac=True)
+    assert air.say(sealed, uuid=BTHOME, mac=0x111111111111) is Outcome.DECODED
+    assert air.say(sealed, uuid=BTHOME, mac=0x222222222222, after=1.0) is Outcome.REPEAT
+    assert [reading.mac for reading in air.readings] == [MAC]
+    assert 0x111111111111 not in air.devices.by_address
+
+
+def test_the_local_name_says_which_product_it_is():
+    """Also in frames without it; and a generic model gives way at once."""
+    air = Air()
+    air.say(bthome("00010160"), uuid=BTHOME)
+    assert air.status().model == "BTHome sensor"
+    data = frames.advertisement(bthome("00020161"), BTHOME, name="SBBT-002C")
+    air.listener.hear("kitchen", MAC, 0, -60, data, air.wall + air.now + 5, air.now + 5)
+    air.say(bthome("00030162"), uuid=BTHOME, after=10.0)
+    assert [reading.model for reading in air.readings] == ["BTHome sensor", "SBBT-002C", "SBBT-002C"]
+
+
+def test_a_heartbeat_says_that_the_device_lives():
+    """Plain and encrypted; it is no reading."""
+    air = Air(entry(allow_plaintext=True))
+    air.say(bthome("00010160", counter=1, key=SECRET), uuid=BTHOME)
+    air.now += 1000.0
+    assert not air.status().available
+    assert air.say(bthome("00023a00", counter=2, key=SECRET), uuid=BTHOME) is Outcome.EMPTY
+    assert air.status().available
+    assert len(air.readings) == 1
+
+
+def test_a_wrong_key_and_a_missing_one():
+    """Counted and kept, as Xiaomi's frames are; plain values in the name of a device with a key are refused."""
+    wrong = Air(DeviceSettings(mac=MAC, bindkey=(Secret("ab" * 16),)))
+    missing = Air()
+    sealed = bthome("0160", counter=7, key=SECRET)
+    assert wrong.say(sealed, uuid=BTHOME) is Outcome.WRONG_BINDKEY
+    assert missing.say(sealed, uuid=BTHOME) is Outcome.NO_BINDKEY
+    assert missing.memory.sealed == [sealed]
+    assert wrong.say(bthome("0160"), uuid=BTHOME) is Outcome.DOWNGRADED
+
+
+def test_the_live_state_of_a_device_is_bounded():
+    """Anyone can invent numbered values: beyond a limit no new quantity is taken, and the known ones go on."""
+    air = Air()
+    ids = ("0160", "02ca09", "03bf13", "0960", "0c020c", "0d120c", "0e021c", "12e204", "14020c", "133301", "434e34")
+    for count, objects in ((count, objects) for count in range(1, 17) for objects in ids):
+        air.say(bthome(objects * count), uuid=BTHOME, after=1.0)
+    assert len(air.status().values) <= 128

@@ -101,7 +101,6 @@ FOREIGN = {
     "1bff0600010920029c82f55dcc7a3a545db66c8b19e90daef44501f5": "company 0x0006, Microsoft, not decoded",
     "0201060aff4c00100545b7f5faa4": "company 0x004C, Apple, not decoded",
     "02011a1aff4c000215" + "00" * 20 + "c5": "company 0x004C, Apple iBeacon, not decoded",
-    "020106" + "0a16d2fc4000c4025d08" + "01": "0xFCD2, BTHome v2, not decoded",
     "0201060fff8f030a103d0c000aa4288ccf0481": "company 0x038F, Xiaomi, not decoded",
     "172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "not decoded",
     "020106172b01007ace43bddb75ab7f0000000029a6fb7d0cb3063f": "not decoded",
