@@ -269,7 +269,7 @@ def read(walk: Walk) -> Found:
         place = position[name] = position.get(name, 0) + 1
         if place > NUMBERED_LIMIT:
             continue
-        full = f"{name}_{place}" if times[name] > 1 else name
+        full = f"{name}_{place}" if times[name] > 1 and name not in _ONE else name
         if isinstance(value, Event):
             events.append(attrs.evolve(value, event=full))
         elif isinstance(value, _Out):
@@ -279,6 +279,10 @@ def read(walk: Walk) -> Found:
     if not implausible and not walk.unknown and not walk.short:
         return values, tuple(events), NOTHING_SKIPPED
     return values, tuple(events), Skipped(walk.unknown, walk.short, tuple(implausible))
+
+
+_ONE = frozenset({q.FIRMWARE.name})
+"""What a device has one of: it is not numbered, and the last counts."""
 
 
 class _Out:
@@ -295,15 +299,16 @@ def _said(walk: Walk) -> Iterator[tuple[str, _Said]]:
     channel: int | None = None
     for found in walk.objects:
         row = OBJECTS[found.id]
+        if not found.data:
+            # An empty text or raw object is to be passed over, says the specification; others only version 1 has.
+            continue
         said = _READ[row.kind](row, found)
         name = row.quantity.name if row.quantity is not None else "" if row.kind == "nothing" else row.kind
         if found.id == CHANNEL and isinstance(said, int):
             channel = said
         if isinstance(said, Event) and channel is not None:
             said = attrs.evolve(said, properties={**said.properties, "channel": channel})
-        # An empty text or raw object is to be passed over, says the specification.
-        if found.data or row.kind == "button":
-            yield name, said
+        yield name, said
 
 
 def _number(row: BthomeRow, found: Object) -> _Said:
@@ -337,7 +342,7 @@ def _is_on(_row: BthomeRow, found: Object) -> _Said:
 
 
 def _press(_row: BthomeRow, found: Object) -> _Said:
-    kind = PRESSES.get(found.data[0]) if found.data else None
+    kind = PRESSES.get(found.data[0])
     return Event("button", kind) if kind is not None else None
 
 

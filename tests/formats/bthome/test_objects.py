@@ -182,6 +182,17 @@ def test_an_empty_text_is_passed_over():
     assert read(walk_v2(bytes.fromhex("5300 5400 015d")))[0] == {"battery": 93}
 
 
+@pytest.mark.parametrize("object_id", sorted(OBJECTS))
+def test_an_empty_object_of_version_1_is_passed_over(object_id):
+    """Anyone can send one; what follows counts."""
+    assert read(walk_v1(bytes((1, object_id)) + bytes.fromhex("02015d"))) == ({"battery": 93}, (), NOTHING_SKIPPED)
+
+
+def test_a_device_has_one_firmware():
+    """Of several in one frame the last counts, without a number, as in bthome-ble."""
+    assert read(walk_v2(bytes.fromhex("f100010204 f2000106")))[0] == {"firmware": "6.1.0"}
+
+
 def test_text_that_is_none():
     """Bytes that are no UTF-8 are not shown; control characters are replaced."""
     assert read(walk_v2(bytes.fromhex("5302ff00")))[2].implausible == ("text",)
