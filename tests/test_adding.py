@@ -1,4 +1,6 @@
-"""What has to be done to add a quantity, an object and a model: done in a copy of the tree, and tried by its tests."""
+"""What has to be done to add a quantity, an object, a model and a format: done in a copy of the tree, and tried by its
+tests.
+"""
 
 import json
 import re
@@ -111,4 +113,32 @@ def test_a_row_each_a_vector_and_one_command(tmp_path):
     assert copy.changed() - by_hand == set(regenerated.stdout.split())
     assert "tests/data/homeassistant.json" in regenerated.stdout.split()
     failed, said = copy.failures(*COULD_OBJECT)
+    assert not failed, said[-3000:]
+
+
+def test_a_format_is_one_file_and_one_row(tmp_path):
+    """The example of the documentation, RuuviTag, with its vectors: a file, its tests, a row in the table, one command.
+
+    It is manufacturer data of a second company, so the search that drops foreign advertisements follows the table, too.
+    """
+    copy = Copy(tmp_path)
+    examples = tmp_path / "docs" / "examples"
+    (tmp_path / "proxy_listener" / "formats" / "ruuvi.py").write_bytes((examples / "ruuvi.py").read_bytes())
+    (tmp_path / "tests" / "formats" / "test_ruuvi.py").write_bytes((examples / "test_ruuvi.py").read_bytes())
+    table = tmp_path / "proxy_listener" / "formats" / "__init__.py"
+    text = table.read_text()
+    for place, more in (
+        (r"(from proxy_listener.formats import .*), xiaomi\n", r"\1, ruuvi, xiaomi\n"),
+        (r"(FORMATS: .* = \{.*)\}\n", r"\1, ruuvi.KEY: ruuvi.FORMAT}\n"),
+        (r"(PRODUCTS: .* = \(.*)\)\n", r"\1, *ruuvi.PRODUCTS)\n"),
+    ):
+        text, times = re.subn(place, more, text, count=1)
+        assert times == 1, place
+    table.write_text(text)
+    by_hand = {f"{folder}.py" for folder in ("proxy_listener/formats/ruuvi", "tests/formats/test_ruuvi")}
+    assert copy.changed() == {*by_hand, "proxy_listener/formats/__init__.py"}
+    assert copy.run(*COMMAND.split()[1:]).returncode == 0
+    failed, said = copy.failures(
+        "tests/formats", "tests/engine/test_listener.py", "tests/test_layout.py", DISCOVERY, DOCS
+    )
     assert not failed, said[-3000:]

@@ -23,10 +23,10 @@ PRODUCTS: tuple[Model, ...] = (*xiaomi.PRODUCTS, *atc.PRODUCTS, *bthome.PRODUCTS
 find_ours = prefilter(key for key in FORMATS if key < COMPANY)
 """Whether an advertising payload holds service data of one of the formats; None where it does not."""
 
-(_COMPANY,) = (key for key in FORMATS if key >= COMPANY)
-RARE, find_company = rare_byte(_COMPANY), company_prefilter(_COMPANY)
-"""The same for manufacturer data, after a look for one byte. One company only, because this costs every foreign
-advertisement a tenth of all that is done with it."""
+_COMPANIES = [key for key in FORMATS if key >= COMPANY]
+RARE, find_company = rare_byte(_COMPANIES), company_prefilter(_COMPANIES)
+"""The same for manufacturer data, after a look for one byte. One company only: with a second one a foreign
+advertisement costs a quarter more (docs/adding.md#a-format)."""
 
 _BY_NAME = {model.name: model for model in PRODUCTS}
 

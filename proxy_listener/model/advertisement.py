@@ -11,7 +11,7 @@ response directly, and real devices pad with zeros).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeAlias
 
 import attrs
@@ -40,14 +40,19 @@ def prefilter(uuids: Iterable[int]) -> Callable[[bytes], re.Match[bytes] | None]
     return re.compile(b"\\x16(?:%s)" % ours).search
 
 
-def company_prefilter(company: int) -> Callable[[bytes], re.Match[bytes] | None]:
-    """The same for manufacturer data of a company; its byte to look for first is :func:`rare_byte`."""
-    return re.compile(re.escape(bytes((MANUFACTURER_DATA,)) + (company & 0xFFFF).to_bytes(2, "little"))).search
+def company_prefilter(companies: Collection[int]) -> Callable[[bytes], re.Match[bytes] | None]:
+    """The same for manufacturer data of these companies; the byte to look for first is :func:`rare_byte`."""
+    ours = b"|".join(re.escape((company & 0xFFFF).to_bytes(2, "little")) for company in companies)
+    return re.compile(b"\\xff(?:%s)" % ours).search
 
 
-def rare_byte(company: int) -> int:
-    """The lower byte of its number: the type begins all manufacturer data, and the upper byte is a common length."""
-    return company & 0xFF
+def rare_byte(companies: Collection[int]) -> int:
+    """Of one company the lower byte of its number, because the type begins all manufacturer data, and the upper byte is
+    a common length. Several have only the type in common, which every second payload holds.
+    """
+    if len(companies) > 1:
+        return MANUFACTURER_DATA
+    return next(iter(companies)) & 0xFF
 
 
 @attrs.frozen

@@ -68,8 +68,19 @@ def test_manufacturer_data_is_found_by_its_company(company, data, before):
     """Beside service data of the same number, which is another thing; the search misses none."""
     payload = frames.advertisement(before, company) + frames.advertisement(data, COMPANY | company, flags=False)
     assert list(payloads(payload)) == [(company, before), (COMPANY | company, data)]
-    assert company_prefilter(COMPANY | company)(payload)
-    assert rare_byte(COMPANY | company) in payload
+    assert company_prefilter([COMPANY | company])(payload)
+    assert rare_byte([COMPANY | company]) in payload
+
+
+@given(st.lists(st.integers(0, 0xFFFF), min_size=2, max_size=4, unique=True), st.binary(max_size=20))
+def test_several_companies_are_found_by_the_type_that_they_share(companies, data):
+    """Each of them; manufacturer data of another one only by chance."""
+    keys = [COMPANY | company for company in companies]
+    for key in keys:
+        payload = frames.advertisement(data, key)
+        assert rare_byte(keys) in payload
+        assert company_prefilter(keys)(payload)
+    assert company_prefilter(keys)(b"\x02\x01\x06" + data) is None or b"\xff" in data
 
 
 @pytest.mark.parametrize(
