@@ -186,7 +186,7 @@ class Listener:
             named = form.named(local_name(advert.data)) if form.named is not None else None
             if named is not None:
                 frame.model = named
-            elif device is not None and device.model is not None and not device.model.generic:
+            if frame.model.generic and device is not None and device.model is not None and not device.model.generic:
                 frame.model = device.model
         return device, advert
 

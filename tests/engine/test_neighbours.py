@@ -216,6 +216,17 @@ def test_the_local_name_says_which_product_it_is():
     assert [reading.model for reading in air.readings] == ["BTHome sensor", "SBBT-002C", "SBBT-002C"]
 
 
+def test_the_name_of_custom_firmware_gives_way_to_a_product():
+    """ATC is any hardware; a product that the device's MiBeacon frames name stays, also in the readings."""
+    air = Air()
+    data = frames.advertisement(bthome("00020161"), BTHOME, name="ATC_0283F4")
+    air.listener.hear("kitchen", MAC, 0, -60, data, air.wall + air.now, air.now)
+    air.say(mi(1, 234), after=5.0)
+    data = frames.advertisement(bthome("00030162"), BTHOME, name="ATC_0283F4")
+    air.listener.hear("kitchen", MAC, 0, -60, data, air.wall + air.now + 5, air.now + 5)
+    assert [reading.model for reading in air.readings] == ["ATC", "LYWSD03MMC", "LYWSD03MMC"]
+
+
 def test_a_heartbeat_says_that_the_device_lives():
     """Plain and encrypted; it is no reading."""
     air = Air(entry(allow_plaintext=True))

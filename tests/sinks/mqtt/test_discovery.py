@@ -10,7 +10,7 @@ from support.generated import BY_NAME, COMMAND, DISCOVERY, ROOMS, TOPICS, payloa
 from support.made_status import ID
 
 from proxy_listener.model.models import Model
-from proxy_listener.model.quantities import MOISTURE, QUANTITIES, quantity_of
+from proxy_listener.model.quantities import MOISTURE, QUANTITIES, quantity_of, row_of
 from proxy_listener.sinks.mqtt.discovery import component, device_payload, proxy_payload, service_payload
 from proxy_listener.sinks.mqtt.topics import Topics
 
@@ -23,6 +23,7 @@ SENSOR_UNITS = {
     "distance": {"mm", "cm", "m"},
     "duration": {"s", "min", "h"},
     "energy": {"Wh", "kWh"},
+    "gas": {"L", "m³"},
     "humidity": {"%"},
     "illuminance": {"lx"},
     "moisture": {"%"},
@@ -30,6 +31,7 @@ SENSOR_UNITS = {
     "pm10": {"µg/m³"},
     "pm25": {"µg/m³"},
     "power": {"W", "kW"},
+    "precipitation": {"cm", "mm"},
     "pressure": {"hPa", "kPa", "mbar"},
     "signal_strength": {"dBm"},
     "sound_pressure": {"dB"},
@@ -37,10 +39,24 @@ SENSOR_UNITS = {
     "temperature": {"°C"},
     "volatile_organic_compounds": {"µg/m³", "mg/m³"},
     "voltage": {"V", "mV"},
+    "volume": {"mL", "L", "m³"},
+    "volume_flow_rate": {"L/min", "m³/h"},
+    "volume_storage": {"mL", "L", "m³"},
+    "water": {"L", "m³"},
     "weight": {"kg", "g"},
 }
 """Home Assistant's sensor device classes with a unit, and metric units that it takes for them
 (homeassistant/components/sensor/const.py, DEVICE_CLASS_UNITS)."""
+
+COUNTS_UP = {"total", "total_increasing"}
+STATE_CLASSES = {
+    "energy": COUNTS_UP,
+    "gas": COUNTS_UP,
+    "volume": COUNTS_UP,
+    "water": COUNTS_UP,
+    "precipitation": COUNTS_UP | {"measurement"},
+}
+"""Those that take another state class than "measurement" (the same file, DEVICE_CLASS_STATE_CLASSES)."""
 
 BINARY_CLASSES = [
     "battery",
@@ -126,16 +142,29 @@ def test_every_component_has_its_platform_and_ids(model: Model) -> None:
 def test_sensors_have_a_valid_class(model: Model) -> None:
     """Each device class has a unit that it takes; statistics are kept of numbers only, options of enums only."""
     for entry in payload(model)["cmps"].values():
-        if entry["p"] != "sensor":
-            continue
-        class_ = entry.get("device_class")
-        if class_ == "enum":
-            assert entry["options"]
-            assert not {"state_class", "unit_of_measurement"} & entry.keys()
-        elif class_ is not None:
-            assert entry["unit_of_measurement"] in SENSOR_UNITS[class_]
-        if "state_class" in entry:
-            assert entry["state_class"] == "measurement"
+        if entry["p"] == "sensor":
+            is_valid_sensor(entry)
+
+
+def test_every_quantity_has_a_valid_class() -> None:
+    """Also those of no model: devices of open formats send what they like."""
+    for quantity in QUANTITIES.values():
+        for found in map(component, (quantity, quantity.as_flag()) if quantity.flag_class else (quantity,)):
+            if found["p"] == "sensor":
+                is_valid_sensor(found)
+            else:
+                assert found.get("device_class", "door") in BINARY_CLASSES
+
+
+def is_valid_sensor(entry: dict[str, Any]) -> None:
+    class_ = entry.get("device_class")
+    if class_ in {"enum", "timestamp"}:
+        assert class_ == "timestamp" or entry["options"]
+        assert not {"state_class", "unit_of_measurement"} & entry.keys()
+    elif class_ is not None:
+        assert entry["unit_of_measurement"] in SENSOR_UNITS[class_]
+    if "state_class" in entry:
+        assert entry["state_class"] in STATE_CLASSES.get(str(class_), {"measurement"})
 
 
 def test_flags_have_a_valid_class(model: Model) -> None:
@@ -236,7 +265,7 @@ def test_only_periodic_values_of_models_that_are_not_sleepy_expire(model: Model)
         if "expire_after" in entry:
             assert not model.sleepy
             assert entry["expire_after"] >= 3 * model.interval
-            assert QUANTITIES[key].periodic
+            assert row_of(key).periodic
 
 
 def test_the_signal_strength_is_hidden_at_first(model: Model) -> None:
