@@ -1,7 +1,7 @@
 """Other senders: phones, watches, beacons and trackers, with addresses that change.
 
-Invariant: none of the payloads is a Xiaomi frame. They are service data of other UUIDs, manufacturer data, scan
-responses, and empty or invalid payloads.
+Invariant: none of the payloads has a format that is decoded. They are service data of other UUIDs, manufacturer data,
+scan responses, and empty or invalid payloads.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from proxy_listener.simulator.radio import Point
 
 MANUFACTURER, NAME, UUIDS_16 = 0xFF, 0x09, 0x03
 APPLE, MICROSOFT, SAMSUNG = 0x004C, 0x0006, 0x0075
-FAST_PAIR, EDDYSTONE, EXPOSURE, BTHOME, TILE = 0xFE2C, 0xFEAA, 0xFD6F, 0xFCD2, 0xFEED
+FAST_PAIR, EDDYSTONE, EXPOSURE, SWITCHBOT, TILE = 0xFE2C, 0xFEAA, 0xFD6F, 0xFD3D, 0xFEED
 ROTATION = 900.0
 """Seconds that a random private address is kept (Bluetooth Core, volume 3, part C, appendix A)."""
 
@@ -53,7 +53,7 @@ def _payload(chance: Random) -> bytes:
         lambda: FLAGS + service(FAST_PAIR, noise(3, 10)),
         lambda: FLAGS + structure(UUIDS_16, EDDYSTONE.to_bytes(2, "little")) + service(EDDYSTONE, noise(10, 20)),
         lambda: FLAGS + structure(UUIDS_16, EXPOSURE.to_bytes(2, "little")) + service(EXPOSURE, noise(20, 20)),
-        lambda: FLAGS + service(BTHOME, b"\x40" + noise(6, 12)),
+        lambda: FLAGS + service(SWITCHBOT, b"\x54" + noise(6, 12)),
         lambda: service(TILE, noise(8, 8)) + structure(NAME, b"watch of somebody"),
         lambda: noise(4, 31),
         lambda: b"",
