@@ -180,9 +180,7 @@ def keys(devices: list[dict[str, Any]]) -> Iterator[Finding]:
         if device["key"] == "missing":
             yield Finding("warn", what, "sends encrypted frames and has no bindkey; see: proxy-listener keys import")
         if device["key"] == "wrong":
-            words = (
-                "its bindkey is wrong: it changes whenever the device is added to the Xiaomi app again; get the new one"
-            )
+            words = "its bindkey is wrong: it changes whenever the device is added to its app again; get the new one"
             yield Finding("fail", what, words)
 
 

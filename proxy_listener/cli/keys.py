@@ -204,18 +204,20 @@ def _encrypted_frames(mac: Address, capture: Path) -> Iterator[tuple[Format[Any]
     reader = Capture()
     with sys.stdin.buffer if str(capture) == "-" else capture.open("rb") as file:
         for advertisement in reader.read(file, str(capture)):
-            if advertisement.address != mac:
-                continue
             for uuid, data in payloads(advertisement.data):
-                if uuid not in FORMATS or data in seen:
+                form = FORMATS.get(uuid)
+                if form is None or data in seen or (advertisement.address != mac and not form.relayed):
                     continue
-                seen.add(data)
                 try:
-                    frame = FORMATS[uuid].parse(data, mac)
+                    frame = form.parse(data, advertisement.address)
                 except DecodeError:
                     continue
+                inside = frame.mac if form.relayed else None
+                if (advertisement.address if inside is None else inside) != mac:
+                    continue
+                seen.add(data)
                 if frame.scheme != "plain" and frame.body:
-                    yield FORMATS[uuid], data, frame
+                    yield form, data, frame
     if reader.bad and reader.bad == reader.lines:
         raise ProxyListenerError(f"no line of {capture} is an advertisement; {reader.problems[0]}")
 
@@ -232,7 +234,7 @@ def _verdict(key: Bindkey, opened: int, fitting: int, frames: int) -> str:
         other = "24" if key.scheme == "ccm" else "32"
         return f"of the wrong length: these frames need {other} digits" if frames else "no frame to try it on"
     if not opened:
-        return "wrong: get the key again; it changes whenever the device is added to the Xiaomi app again"
+        return "wrong: get the key again; it changes whenever the device is added to its app again"
     if key.scheme == "legacy":
         return "fits, as far as v2/v3 can tell: what it opens makes sense"
     return "right" if opened == fitting else "right; what it does not open was damaged, or is from before a key change"

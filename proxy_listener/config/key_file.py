@@ -28,8 +28,8 @@ KEY_NAMES = ("bindkey", "beaconkey", "blekey", "encryptionkey", "aeskey", "key")
 NAME_NAMES = ("name", "title")
 """Names of values, in lower case and without anything but letters. A ``token`` opens connections and is no bindkey."""
 
-DOMAINS = ("xiaomi_ble", "ble_monitor")
-"""Home Assistant's integrations whose keys are read. Others (bthome) keep keys of another kind under the same names."""
+DOMAINS = ("bthome", "xiaomi_ble", "ble_monitor")
+"""Home Assistant's integrations whose keys are read. Others keep keys of another kind under the same names."""
 
 TABLE = {"evtid", "pid"}
 """What an entry of a lamp's table has, and no other form."""

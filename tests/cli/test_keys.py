@@ -20,17 +20,17 @@ def house(tmp_path):
     return path
 
 
-def capture(tmp_path, *frames: str):
+def capture(tmp_path, *frames: str, uuid="95fe", sender=MAC):
     """A capture of these service data, each heard in two rooms."""
     path = tmp_path / "capture.jsonl"
     lines = []
     for frame in frames:
-        data = f"020106{len(frame) // 2 + 3:02x}1695fe{frame}"
+        data = f"020106{len(frame) // 2 + 3:02x}16{uuid}{frame}"
         for proxy in ("kitchen", "hall"):
             advert = {
                 "time": 1732300000.1,
                 "proxy": proxy,
-                "mac": MAC,
+                "mac": sender,
                 "address_type": "public",
                 "rssi": -61,
                 "data": data,
@@ -109,7 +109,7 @@ def test_every_key_gets_a_verdict(call, house, tmp_path):
         [
             "1 of 3, 32 digits",
             "0 of 1",
-            "wrong: get the key again; it changes whenever the device is added to the Xiaomi app again",
+            "wrong: get the key again; it changes whenever the device is added to its app again",
         ],
         ["2 of 3, 32 digits", "1 of 1", "right"],
         ["3 of 3, 24 digits", "0 of 0", "of the wrong length: these frames need 32 digits"],
@@ -170,6 +170,19 @@ def test_a_24_digit_key_is_tried_on_v5_frames_too(call, tmp_path):
     document = json.loads(call("keys", "test", MAC, "--capture", path, "--bindkey", key, "--json").stdout)
     (result,) = document["keys"]
     assert (result["scheme"], result["opened"], result["frames"], result["verdict"]) == ("ccm", 1, 1, "right")
+
+
+def test_a_bthome_frame_is_tried_too(call, house, tmp_path):
+    """Also one with the device's MAC inside that another radio sends; not one with the MAC of another device."""
+    mac, words = int(MAC.replace(":", ""), 16), ["keys", "test", "bedroom", "--bindkey", KEY, "-c", house, "--json"]
+    own = frames.bthome_v2(b"\x01\x5d", mac=mac, counter=1, key=bytes.fromhex(KEY))
+    inside = frames.bthome_v2(b"\x01\x5d", mac=mac, counter=1, key=bytes.fromhex(KEY), include_mac=True)
+    other = frames.bthome_v2(b"\x01\x5d", mac=mac + 1, counter=1, key=bytes.fromhex(KEY), include_mac=True)
+    for sent, sender, opened in ((own, MAC, [0, 1]), (inside, "11:22:33:44:55:66", [0, 1]), (other, MAC, [0, 0])):
+        path = capture(tmp_path, sent.hex(), uuid="d2fc", sender=sender)
+        document = json.loads(call(*words, "--capture", path).stdout)
+        assert [key["opened"] for key in document["keys"]] == opened
+        assert document["frames"] == sum(opened)
 
 
 def test_a_device_is_named_as_devices_names_it(call, house, state, tmp_path):

@@ -68,11 +68,12 @@ def test_a_map_of_macs():
 
 
 def test_the_storage_of_home_assistant():
-    """xiaomi_ble by its unique id, ble_monitor by its devices. Keys of other integrations are ignored."""
+    """xiaomi_ble and bthome by the unique id, ble_monitor by its devices. Keys of other integrations are ignored."""
     entries = [
         {"domain": "xiaomi_ble", "title": "Bedroom 83F4", "unique_id": "A4:C1:38:02:83:F4", "data": {"bindkey": NEW}},
         {"domain": "xiaomi_ble", "title": "Plant", "unique_id": "C4:7C:8D:6A:3E:7A", "data": {}},
-        {"domain": "bthome", "title": "Shelly", "unique_id": "A4:C1:38:00:00:01", "data": {"bindkey": OTHER}},
+        {"domain": "switchbot", "title": "Lock", "unique_id": "A4:C1:38:00:00:01", "data": {"encryption_key": OTHER}},
+        {"domain": "bthome", "title": "Shelly", "unique_id": "E4:AA:EC:00:00:01", "data": {"bindkey": NEW}},
         {
             "domain": "ble_monitor",
             "unique_id": "ble_monitor",
@@ -82,6 +83,7 @@ def test_the_storage_of_home_assistant():
     assert keys_of({"version": 1, "key": "core.config_entries", "data": {"entries": entries}}) == [
         (BED, "Bedroom 83F4", NEW),
         (PLANT, "Plant", None),
+        (DOOR, "Shelly", NEW),
         (DOOR, "Door", OTHER),
     ]
 
