@@ -26,6 +26,7 @@ EXCEPTIONS = {
     "reads/interface.py": "protocols and values; test_queue.py and test_read.py use all of them",
     "simulator/generate.py": "every test of the house uses it; test_house.py compares seeds",
     "simulator/lywsd02_table.py": "a table; test_lywsd02.py reads it through the device",
+    "simulator/profile.py": "values only",
     "simulator/profiles.py": "a table; test_virtual_time.py decodes what each row sends",
     "simulator/traffic.py": "merges what devices and phones send; test_virtual_time.py",
 }

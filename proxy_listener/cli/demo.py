@@ -56,7 +56,7 @@ NOT_EMPTY = "{} holds the history of a service; the demo needs a directory of it
 @click.option("--seconds", type=click.FloatRange(0), default=30, show_default=True, help="0: until Ctrl-C.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed is another house.")
 @click.option("--rooms", type=click.IntRange(1, 50), default=4, show_default=True)
-@click.option("--devices", type=click.IntRange(0, 300), default=12, show_default=True)
+@click.option("--devices", type=click.IntRange(0, 300), default=15, show_default=True)
 @click.option("--no-page", is_flag=True, help="Serve no page. Otherwise it is on loopback.")
 @click.pass_obj
 def demo(options: Options, seconds: float, seed: int, rooms: int, devices: int, no_page: bool) -> None:

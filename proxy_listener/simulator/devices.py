@@ -13,7 +13,7 @@ from proxy_listener.model.advertisement import PUBLIC, Address, mac_text
 from proxy_listener.model.secret import Secret
 from proxy_listener.simulator.frames import advertisement, frame
 from proxy_listener.simulator.ground_truth import GroundTruth, Origin, SentFrame
-from proxy_listener.simulator.profiles import Content, Profile
+from proxy_listener.simulator.profile import Content, Profile
 from proxy_listener.simulator.radio import Point
 from proxy_listener.simulator.seeded_random import random_for
 
@@ -99,9 +99,12 @@ class Sender:
             origin=Origin.GENUINE if content.values or content.events else Origin.SIGN_OF_LIFE,
             epoch=self._restarts,
         )
-        if self.device.profile.uuid == MIBEACON:
+        profile = self.device.profile
+        if profile.uuid == MIBEACON:
             sent.counter = self._counter if self._key is not None and payload else self._counter & 0xFF
-            self._counter = (self._counter + 1) & 0xFFFF_FFFF
+        elif profile.counter_bits:
+            sent.counter = self._counter_of(profile.counter_bits)
+        self._counter = (self._counter + 1) & 0xFFFF_FFFF
         return sent, self._wait(content)
 
     def packets(self, pace: float, *, restarts: tuple[tuple[float, float, int], ...] = ()) -> Iterator[Transmission]:
@@ -135,11 +138,16 @@ class Sender:
 
     def _advertisement(self, payload: bytes) -> bytes:
         profile = self.device.profile
+        if profile.wrap is not None:
+            payload = profile.wrap(payload, self.device.mac, self._counter_of(profile.counter_bits), self._key)
         if profile.uuid != MIBEACON:
-            return advertisement(payload, profile.uuid)
+            return advertisement(payload, profile.uuid, name=profile.local_name)
         data = advertisement(self._frame(payload, include_mac=True))
         # A real device leaves its MAC out of a frame that would be too long with it.
         return data if len(data) <= LONGEST else advertisement(self._frame(payload, include_mac=False))
+
+    def _counter_of(self, bits: int) -> int:
+        return self._counter & ((1 << bits) - 1)
 
     def _frame(self, payload: bytes, *, include_mac: bool) -> bytes:
         profile = self.device.profile

@@ -82,7 +82,7 @@ class HouseProxy:
 class House:
     """``rooms`` and ``devices`` are how many, or which. ``pace``: so many times faster than life devices send.
 
-    ``foreign``: the share of packets that are not Xiaomi's. ``loss``: the share that each room misses, however near.
+    ``foreign``: the share of packets of no device of ours. ``loss``: the share that each room misses, however near.
     ``others``: further sources of packets. ``firmwares``: of the rooms' nodes, by turns. ``node_type``: their class.
 
     ``instance`` distinguishes houses of one seed that run at the same time on one machine: it changes the nodes'
@@ -93,7 +93,7 @@ class House:
         self,
         seed: int | str = 1,
         rooms: int | Sequence[Room] = 4,
-        devices: int | Sequence[SimulatedDevice] = 12,
+        devices: int | Sequence[SimulatedDevice] = 15,
         *,
         neighbours: int = 1,
         foreign: float = 0.7,

@@ -10,61 +10,17 @@ from datetime import datetime
 from functools import partial
 from random import Random
 
-import attrs
-
 from proxy_listener.formats.xiaomi.hhcc import UUID as TUYA
-from proxy_listener.formats.xiaomi.mibeacon import UUID as MIBEACON
 from proxy_listener.formats.xiaomi.miscale import BODY_COMPOSITION, WEIGHT_SCALE
 from proxy_listener.model.reading import Event, Value
 from proxy_listener.simulator.frames import hhccjcy10, obj, scale_v1, scale_v2
-
-MINUTE = 60.0
-
-
-@attrs.frozen
-class Content:
-    """One frame's content: the objects of a MiBeacon frame, or the whole payload of another format.
-
-    The payload of a scale contains the time of the weighing, so it is a function of that; ``fresh`` starts a new
-    weighing, whose frames have one time. ``wait``: seconds until the next frame.
-    """
-
-    payload: bytes | Callable[[datetime], bytes]
-    values: Mapping[str, Value]
-    events: tuple[Event, ...] = ()
-    wait: float = MINUTE
-    fresh: bool = False
-
-
-@attrs.frozen
-class Profile:
-    """How one model behaves. ``copies``: packets of a frame, ``spacing`` seconds apart. ``oui``: the MAC begins so."""
-
-    model: str
-    name: str
-    product_id: int | None
-    oui: int
-    encrypted: bool
-    contents: Callable[[Random], Iterator[Content]]
-    uuid: int = MIBEACON
-    copies: int = 8
-    spacing: float = 0.15
-    version: int = 5
-    header_bits: int = 0
-    capability: int | None = None
-    gatt_firmware: str | None = None  # of a device that can be read over a connection
-
-
-def _walk(chance: Random, start: int, low: int, high: int, step: int) -> Iterator[int]:
-    value = start
-    while True:
-        value = min(high, max(low, value + chance.randint(-step, step)))
-        yield value
+from proxy_listener.simulator.neighbours import NEIGHBOURS
+from proxy_listener.simulator.profile import MINUTE, Content, Profile, walk
 
 
 def climate(chance: Random) -> Iterator[Content]:
     """LYWSD03MMC: temperature and humidity by turns every 10 min, battery each hour."""
-    warmth, damp = _walk(chance, 215, -100, 350, 3), _walk(chance, 450, 200, 900, 8)
+    warmth, damp = walk(chance, 215, -100, 350, 3), walk(chance, 450, 200, 900, 8)
     battery = 100
     while True:
         for _ in range(3):
@@ -77,7 +33,7 @@ def climate(chance: Random) -> Iterator[Content]:
 
 def round_climate(chance: Random) -> Iterator[Content]:
     """LYWSDCGQ: a new frame about every 3 s, both values in one object, and each alone."""
-    warmth, damp = _walk(chance, 205, -50, 350, 2), _walk(chance, 550, 200, 900, 5)
+    warmth, damp = walk(chance, 205, -50, 350, 2), walk(chance, 550, 200, 900, 5)
     while True:
         tenths, permille = next(warmth), next(damp)
         both = struct.pack("<hH", tenths, permille)
@@ -90,7 +46,7 @@ def round_climate(chance: Random) -> Iterator[Content]:
 
 def clock(chance: Random) -> Iterator[Content]:
     """LYWSD02: temperature and humidity by turns, each about once a minute."""
-    warmth, damp = _walk(chance, 230, 50, 350, 2), _walk(chance, 480, 200, 900, 6)
+    warmth, damp = walk(chance, 230, 50, 350, 2), walk(chance, 480, 200, 900, 6)
     while True:
         tenths, permille = next(warmth), next(damp)
         yield Content(obj(0x1004, struct.pack("<h", tenths)), {"temperature": tenths / 10}, wait=30)
@@ -146,8 +102,8 @@ def switch(chance: Random) -> Iterator[Content]:
 
 def plant(chance: Random) -> Iterator[Content]:
     """HHCCJCY01: one quantity per frame, each about once a minute."""
-    warmth, light = _walk(chance, 220, -50, 400, 4), _walk(chance, 900, 0, 30_000, 300)
-    wet, salt = _walk(chance, 40, 5, 80, 1), _walk(chance, 300, 0, 2_000, 10)
+    warmth, light = walk(chance, 220, -50, 400, 4), walk(chance, 900, 0, 30_000, 300)
+    wet, salt = walk(chance, 40, 5, 80, 1), walk(chance, 300, 0, 2_000, 10)
     while True:
         tenths, lux, moisture, conductivity = next(warmth), next(light), next(wet), next(salt)
         yield Content(obj(0x1004, struct.pack("<h", tenths)), {"temperature": tenths / 10}, wait=15)
@@ -164,7 +120,7 @@ def old_plant(chance: Random) -> Iterator[Content]:
 
 def pink_plant(chance: Random) -> Iterator[Content]:
     """HHCCJCY10: Tuya's format, all values at once, no counter."""
-    warmth, wet = _walk(chance, 180, -50, 350, 3), _walk(chance, 35, 5, 80, 1)
+    warmth, wet = walk(chance, 180, -50, 350, 3), walk(chance, 35, 5, 80, 1)
     while True:
         tenths, moisture = next(warmth), next(wet)
         lux, battery, conductivity = chance.randint(0, 90_000), 88, chance.randint(50, 900)
@@ -273,6 +229,7 @@ PROFILES: Mapping[str, Profile] = {
             "XMTZC05HM", "body scale", None, 0x5CCAD3, False, body_scale, uuid=BODY_COMPOSITION, copies=10, spacing=0.1
         ),
         Profile("XMTZC04HM", "scale", None, 0x50FB19, False, scale, uuid=WEIGHT_SCALE, copies=10, spacing=0.1),
+        *NEIGHBOURS,
     )
 }
 """By the name that follows the room's in the name of a device."""

@@ -25,7 +25,7 @@ Source: TypeAlias = Callable[["AirTraffic", GroundTruth], Iterator[Transmission]
 
 @attrs.frozen
 class AirTraffic:
-    """Who sends. ``foreign`` is the share of all packets that are not Xiaomi's; ``pace`` divides the waits between
+    """Who sends. ``foreign`` is the share of all packets of no device of ours; ``pace`` divides the waits between
     frames. ``restarts``: so many devices change their batteries. ``epoch``: seconds since 1970 at time 0.
     """
 

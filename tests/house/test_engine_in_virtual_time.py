@@ -63,7 +63,7 @@ def evening(house: House, seconds: float, attackers=()) -> VirtualHouse:
 
 @pytest.mark.parametrize("seed", ["a", "b", "c"])
 def test_readings_are_the_union_of_what_the_rooms_delivered_each_once(seed):
-    house = House(seed, 8, 12, loss=0.4)
+    house = House(seed, 8, 15, loss=0.4)
     played = evening(house, 3600)
     air = air_of(house)
     play(air, played)
@@ -74,7 +74,7 @@ def test_readings_are_the_union_of_what_the_rooms_delivered_each_once(seed):
 
 @pytest.mark.parametrize("seed", ["d", "e"])
 def test_replays_and_forgeries_come_to_nothing_and_cost_nothing(seed):
-    house = House(seed, 8, 12, loss=0.4)
+    house = House(seed, 8, 15, loss=0.4)
     played = evening(house, 3600, ATTACKED)
     air = air_of(house)
     play(air, played)
@@ -86,7 +86,7 @@ def test_replays_and_forgeries_come_to_nothing_and_cost_nothing(seed):
 
 
 def test_an_evening_cut_in_two_by_a_restart_is_the_same_evening():
-    house = House("f", 8, 12, loss=0.4)
+    house = House("f", 8, 15, loss=0.4)
     played = evening(house, 3600, ATTACKED)
     heard = list(played)
     middle = len(heard) // 2
@@ -107,7 +107,7 @@ def identities(readings: list[Reading]) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_and_interleaving_of_proxies_never_change_the_set_of_readings(seed):
     """Each proxy's advertisements keep their order; how the proxies' streams mix, and how late each is, is chance."""
-    house = House("g", 6, 12, loss=0.4)
+    house = House("g", 6, 15, loss=0.4)
     heard = list(in_virtual_time(house, 900, pace=4.0))
     chance = random.Random(seed)
     delay = {a.proxy: chance.uniform(0.0, 240.0) for a in heard}

@@ -9,7 +9,6 @@ from support.virtual_time import Network, in_virtual_time
 
 from proxy_listener.formats import FORMATS
 from proxy_listener.formats.bindkey import Bindkey
-from proxy_listener.formats.xiaomi.mibeacon import open_frame, parse_frame
 from proxy_listener.model.advertisement import RANDOM, mac_text, payloads
 from proxy_listener.simulator.ground_truth import Origin
 from proxy_listener.simulator.house import House
@@ -91,10 +90,10 @@ def test_attacks_and_restarts_are_in_the_truth():
     assert len(forged) > 100
     assert all(frame.of.origin is Origin.GENUINE and frame.of.time < frame.time for frame in replays)
     for frame in forged:
-        ((_, payload),) = payloads(frame.data)
-        parsed = parse_frame(payload)
+        ((uuid, payload),) = payloads(frame.data)
+        parsed = FORMATS[uuid].parse(payload, None)
         if parsed.scheme == "ccm" and frame.mac in devices:
-            assert open_frame(parsed, payload, frame.mac, Bindkey(devices[frame.mac].bindkey)) is None
+            assert FORMATS[uuid].open(parsed, payload, frame.mac, Bindkey(devices[frame.mac].bindkey)) is None
     assert len(heard.truth.restarts) == 4
     for mac, time, counter in heard.truth.restarts:
         after = [f for f in heard.truth.frames if f.mac == mac and f.epoch == 1 and f.origin is Origin.GENUINE]

@@ -104,7 +104,7 @@ def test_a_house_is_its_seed(seed):
 
 def test_a_read_gives_what_the_device_advertises():
     """Before the first frame, too. A clock's humidity is a whole number when it is read."""
-    house = House("plants", rooms=2, devices=14, neighbours=0, foreign=0.0)
+    house = House("plants", rooms=2, devices=17, neighbours=0, foreign=0.0)
     told, first = {mac: {} for mac in house.sensors}, {mac: sensor.live for mac, sensor in house.sensors.items()}
     for packet in house.traffic(0.0).packets(house.truth, 60.0):
         house.send(packet)

@@ -1,8 +1,9 @@
 """Attackers on the radio of a simulated house: further sources of its :class:`AirTraffic`."""
 
+from proxy_listener.formats.bthome.frames import V2 as BTHOME
 from proxy_listener.model.advertisement import PUBLIC, RANDOM
 from proxy_listener.simulator.devices import Transmission
-from proxy_listener.simulator.frames import advertisement, frame, obj
+from proxy_listener.simulator.frames import advertisement, bthome_v2, frame, obj
 from proxy_listener.simulator.ground_truth import Origin, SentFrame
 from proxy_listener.simulator.seeded_random import random_for
 
@@ -22,7 +23,7 @@ def replays(per_hour):
                 yield Transmission(time, chance.getrandbits(46), RANDOM, b"", place)
                 continue
             data = chosen.data
-            if chosen.counter is not None and chance.random() < 0.3:
+            if data[5:7] == b"\x95\xfe" and chance.random() < 0.3:
                 # Byte 8 is the high byte of the frame control: bit 0 there says "bound", and is in no nonce.
                 data = data[:8] + bytes((data[8] ^ 0x01,)) + data[9:]
             copy = SentFrame(
@@ -55,16 +56,19 @@ def forgeries(per_hour):
             device = chance.choice(keyed)
             counter, lie = chance.getrandbits(32), obj(0x1004, b"\xe7\x03")
             key, version = chance.choice(((chance.randbytes(16), 5), (None, 5), (chance.randbytes(12), 3)))
-            payload = frame(
-                device.profile.product_id,
-                counter & 0xFF,
-                lie,
-                mac=device.mac,
-                key=key,
-                extended=counter >> 8,
-                version=version,
-            )
-            data = advertisement(payload)
+            if device.profile.uuid == BTHOME:
+                payload = bthome_v2(b"\x45\xe7\x03", mac=device.mac, counter=counter, key=key and chance.randbytes(16))
+            else:
+                payload = frame(
+                    device.profile.product_id,
+                    counter & 0xFF,
+                    lie,
+                    mac=device.mac,
+                    key=key,
+                    extended=counter >> 8,
+                    version=version,
+                )
+            data = advertisement(payload, device.profile.uuid)
             forged = SentFrame(device.mac, time, counter, {"temperature": 99.9}, (), data, Origin.FORGED)
             yield Transmission(time, device.mac, PUBLIC, data, chance.choice(places), forged)
 
