@@ -24,7 +24,8 @@ def open_kept(listener: Listener, device: Device, kept: KeptFrame) -> Reading:
     form = FORMATS[kept.uuid]
     frame = form.parse(kept.data, device.address)
     key, body = _opened(form, frame, device, kept.data)
-    model = frame.model
+    # A format whose frames name no product: what is known of the device by other frames.
+    model = device.model if frame.model.generic and device.model is not None else frame.model
     found = form.read(body, model, True)
     listener.require_content(found, model)
     values, events, _ = found

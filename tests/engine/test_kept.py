@@ -45,6 +45,17 @@ def test_a_kept_frame_is_a_late_reading_of_its_own_time_that_moves_nothing():
     assert device.values == {}
 
 
+def test_a_kept_frame_of_a_format_without_products_is_of_the_product_that_is_known():
+    """BTHome: by the local name that came later, or by the device's MiBeacon frames; else it is a BTHome sensor."""
+    air, device = keyed()
+    for counter, model in ((1, "BTHome sensor"), (2, "LYWSD03MMC")):
+        data = frames.bthome_v2(bytes.fromhex("02ca09"), mac=MAC, counter=counter, key=bytes.fromhex(KEY))
+        reading = open_kept(air.listener, device, KeptFrame(1, MAC, 1_700_000_000.0, "attic", -77, 0, 0xFCD2, data))
+        assert (reading.model, dict(reading.values), reading.trust) == (model, {"temperature": 25.06}, "authenticated")
+        open_kept(air.listener, device, kept(counter))
+    assert device.model.name == "LYWSD03MMC"
+
+
 def test_a_kept_frame_that_the_history_knows_is_a_repeat():
     """Also one that was heard live meanwhile: each is a reading once."""
     air, device = keyed()

@@ -196,13 +196,15 @@ def _draw_objects(drawing: Drawing, body: bytes, offset: int, part: str, walk_of
 
 
 def _fits_v2(payload: bytes) -> bool:
-    """A version-2 information byte without reserved bits, and objects to the end; of encrypted ones only the first."""
+    """A version-2 information byte without reserved bits, and whole objects up to the end or to an unknown one; of
+    encrypted ones only the first.
+    """
     if not payload or payload[0] & 0xF8 != VERSION << 5:
         return False
     if payload[0] & ENCRYPTED:
         return len(payload) > _TAIL + SHORTEST
     walk = walk_v2(payload[7 if payload[0] & HAS_MAC else 1 :])
-    return bool(walk.objects) and not walk.unknown and not walk.short
+    return bool(walk.objects) and not walk.short
 
 
 def _fits_v1(payload: bytes) -> bool:

@@ -99,6 +99,7 @@ def test_a_payload_alone_is_recognised_where_it_can_be():
     """By its information byte and objects that fill it; of version 1 by its objects."""
     assert FORMATS[V2].fits(frames.bthome_v2(OBJECTS))
     assert FORMATS[V2].fits(frames.bthome_v2(OBJECTS, mac=MAC, key=SECRET))
+    assert FORMATS[V2].fits(frames.bthome_v2(OBJECTS + b"\xfe\x01"))
     assert not any(FORMATS[V2].fits(payload) for payload in (b"", b"\x40", b"\x40\xfe", bytes.fromhex("5858")))
     assert FORMATS[V1].fits(bytes.fromhex("2302ca09"))
     assert not FORMATS[V1].fits(b"\x00" * 4)
