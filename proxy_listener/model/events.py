@@ -108,6 +108,7 @@ LOCK_ERROR = EventKind(
     ),
 )
 DOORBELL = EventKind("doorbell", ("ring",), "doorbell", control=True)
+RADAR = EventKind("radar", ("minor_noise", "critical_noise", "normal", "failed"))
 TIMER = EventKind("timer", ("timer_1_over", "timer_2_over"), control=True)
 FINGERPRINT_READ = EventKind(
     "fingerprint",
@@ -135,6 +136,7 @@ EVENTS: Mapping[str, EventKind] = MappingProxyType(
             LOCK_ACTION,
             LOCK_ERROR,
             DOORBELL,
+            RADAR,
             TIMER,
             FINGERPRINT_READ,
         )

@@ -224,6 +224,9 @@ _BAND: Mapping[int, ObjectRow] = {
     0x6461: codes({0: says(wearing=True), 1: says(wearing=False)}),
 }
 
+_MOTION_SETTING = {0x4835: nothing(1)}
+"""Minutes until it says "no motion", as set."""
+
 _WATER: Mapping[int, ObjectRow] = {0x4806: layout(flag(BOTTOM_SUBMERSION))}
 
 _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
@@ -233,7 +236,10 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
         0x0008: codes({0: _handle_lifted(to=True), 1: _handle_lifted(to=False)}, 1, 5),
         0x000B: function(locks.dsl_lock, 9),
     },
-    "ES5BB": {0x5413: layout(flag(OCCUPANCY_CLOSE_RANGE))},
+    "ES3": {0x5412: nothing(1)},  # a setting; elsewhere 5.p.1018 is a humidity
+    "ES5BB": {0x5413: layout(flag(OCCUPANCY_CLOSE_RANGE)), 0x5661: codes(states.RADAR_CODES)},
+    "HS3BB": _MOTION_SETTING,
+    "IZQ-BLE": {0x4C20: nothing(1)},  # its light, on or off
     "K9BB-1BTN": {0x4E0C: function(coded_press({1: "press", 8: "long_press", 15: "double_press"}), 1)},
     "M2456B1": _BAND,
     "M2457B1": _BAND,
@@ -252,6 +258,7 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "RTCGQ02LM": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.lux_and_light, 3)},
     "SJWS02LM": {
         **_WATER,
+        0x4804: nothing(1),  # monitoring, idle, busy or delayed; elsewhere 2.p.1004 is an opening
         0x487B: layout(flag(TOP_SPLASH)),
         0x4A68: codes(
             {
@@ -265,6 +272,7 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     # 2 is clear on this one (xiaomi-ble); elsewhere whatever is not 0 is somebody.
     "XMOSB01XS": {0x484E: codes({0: says(occupancy=False), 1: says(occupancy=True), 2: says(occupancy=False)})},
     "XMMF01JQD": {0x1001: function(cube, 3)},
+    "XMPIRO2SXS": _MOTION_SETTING,
     "YLKG07YL/YLKG08YL": {0x1001: function(dimmer, 3)},
     "ZNMS17LM": {0x000B: function(locks.lock(of_its_own=frozenset({"lock", "antilock", "childlock"})), 9)},
     "ZX1": _PILLOW,

@@ -1,5 +1,5 @@
 """States whose bytes are not a plain layout: motion and how long ago, minutes of one to four bytes, kettles, resets;
-the codes of smoke and gas detectors.
+the codes of smoke and gas detectors and of a radar.
 
 Each function takes the data of one object, without its header, and gives values and events; Implausible for bytes that
 mean nothing. "No motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds. Sources:
@@ -130,3 +130,13 @@ def _detector(quantity: str, faults: Mapping[int, str], others: Mapping[int, str
 SMOKE_CODES = _detector("smoke", {2: "fault"}, {3: "self_test", 4: "simulated_alarm"})
 GAS_CODES = _detector("gas", {2: "fault", 3: "end_of_life"}, {4: "warming_up", 5: "self_test", 6: "simulated_alarm"})
 """docs/protocol/mibeacon-objects.md#alarms"""
+
+RADAR_CODES: Mapping[int, Code] = {
+    0: Code(events=_RESET),
+    **dict.fromkeys(range(1, 5), Code()),  # why it turned the light off
+    5: Code({"fault": False}, (Event("radar", "minor_noise"),)),
+    6: Code({"fault": True}, (Event("radar", "critical_noise"),)),
+    7: Code({"fault": False}, (Event("radar", "normal"),)),
+    8: Code({"fault": True}, (Event("radar", "failed"),)),
+}
+"""ES5BB, 5.e.1097: docs/protocol/mibeacon-objects.md#numbers-of-one-model"""
