@@ -67,6 +67,7 @@ class Firmware:
     one_operation: bool = False  # a second GATT operation on a connection is refused as busy
     cached_mtu_known: bool = False  # a connect with cache reports 23; older firmware the MTU negotiated last
     silent_when_passive: bool = False  # a passive node answers no connection request at all
+    dials: bool = False  # knows ``api: outgoing_connection``
     provisionable: bool = False  # without a key it also accepts Noise with the all-zero key
 
     @property
@@ -110,6 +111,9 @@ class NodeTiming:
     ping: float = 60.0  # of silence, then the node sends a ping
     reap: float = 150.0  # of silence, then the client is dropped
     handshake: float = 60.0  # for a session to be authenticated
+    dial_connect: float = 10.0  # for a TCP connection that the node opens
+    dial_retry: float = 5.0  # after the first call that failed; doubles
+    dial_longest: float = 300.0  # up to this
     farewell: float = 0.5  # for a client to answer a DisconnectRequest
 
 
@@ -165,7 +169,9 @@ ESPHOME_2026_8 = Firmware(
     tells_pairing=True,
     frees_unopened=True,
 )
-ESPHOME_2026_10 = attrs.evolve(ESPHOME_2026_8, version="2026.10.0", api=(1, 19), frees_at_once=True, provisionable=True)
+ESPHOME_2026_10 = attrs.evolve(
+    ESPHOME_2026_8, version="2026.10.0", api=(1, 19), frees_at_once=True, provisionable=True, dials=True
+)
 
 GENERATIONS = {
     "2023.6": FIRST_RAW,

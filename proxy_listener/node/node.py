@@ -7,6 +7,7 @@ behaves depends on its :class:`Firmware` only.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 import structlog
@@ -15,6 +16,7 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.node.air import Air, Vacuum
 from proxy_listener.node.announce import service_info
+from proxy_listener.node.dialer import Dialer
 from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.links import Links
 from proxy_listener.node.requests import Requests
@@ -55,7 +57,15 @@ class Node:
         self._record: tuple[AsyncZeroconf, AsyncServiceInfo] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
+        self._dialer = self._make_dialer()
         self._boot()
+
+    def _make_dialer(self) -> Dialer | None:
+        if self.settings.dial is None:
+            return None
+        if not self.firmware.dials:
+            raise ValueError(f"ESPHome {self.firmware.version} does not know api: outgoing_connection")
+        return Dialer(self.settings, self.settings.dial, self.timing, self._dial, self._full)
 
     def _boot(self) -> None:
         self.stream = NodeStream(self.firmware)
@@ -74,6 +84,8 @@ class Node:
         self._server = await loop.create_server(lambda: self.session_type(context), host, port or self.port)
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
         self.spawn(self.scanner.cycle())
+        if self._dialer is not None:
+            self.spawn(self._dialer.run())
         if zeroconf is not None:
             await self.announce(zeroconf)
 
@@ -155,7 +167,18 @@ class Node:
             self._requests.serve,
             self._opened,
             self._closed,
+            self._targeted,
         )
+
+    async def _dial(self, host: str, port: int) -> NodeSession:
+        context = self._context()
+        make = partial(self.session_type, context, dialed=True)
+        _, session = await asyncio.get_running_loop().create_connection(make, host, port)
+        return session
+
+    def _targeted(self, session: NodeSession) -> None:
+        if self._dialer is not None:
+            self._dialer.target(session)
 
     def _wire(self, first: int) -> Wire:
         mac = f"{self.settings.mac:012x}" if self.firmware.hello_mac else ""
@@ -165,9 +188,11 @@ class Node:
             return NoiseWire(ZERO_KEY, self.settings.name, mac)
         return PlainWire()
 
+    def _full(self) -> bool:
+        return self.firmware.clients is not None and len(self.sessions) >= self.firmware.clients
+
     def _opened(self, session: NodeSession) -> bool:
-        limit = self.firmware.clients
-        if limit is not None and len(self.sessions) >= limit:
+        if self._full():
             log.debug("too many clients", node=self.settings.name)
             return False
         self.sessions.add(session)
@@ -175,6 +200,8 @@ class Node:
 
     def _closed(self, session: NodeSession) -> None:
         self.sessions.discard(session)
+        if self._dialer is not None:
+            self._dialer.closed(session)
         if not self.sessions:
             self._emptied.set()
         if self._server is not None:

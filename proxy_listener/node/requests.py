@@ -85,6 +85,7 @@ class Requests:
                 legacy_bluetooth_proxy_version=firmware.legacy_version,
                 bluetooth_proxy_feature_flags=int(firmware.flags),
                 api_encryption_supported=settings.noise_psk is not None or firmware.provisionable,
+                api_outgoing_connection_supported=settings.dial is not None,
                 api_encryption_provisionable=settings.noise_psk is None and firmware.provisionable,
             )
         )

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from proxy_listener.model.secret import Secret
 from proxy_listener.node.firmware import Firmware, Login, NodeTiming
 from proxy_listener.node.messages import KNOWN, NUMBERS, api, parse
-from proxy_listener.node.wire import Wire, WireError
+from proxy_listener.node.wire import NOISE, NoiseWire, Wire, WireError
 
 log = structlog.get_logger()
 
@@ -26,7 +26,9 @@ BACKLOG = 8
 
 @attrs.frozen
 class SessionContext:
-    """What all sessions of a node share. ``wire`` makes the framing that fits a client's first byte."""
+    """What all sessions of a node share. ``wire`` makes the framing that fits a client's first byte; ``targeted`` is
+    called where a client that proved the key declares itself the target of the node's own calls.
+    """
 
     name: str
     firmware: Firmware
@@ -36,13 +38,16 @@ class SessionContext:
     serve: Callable[["NodeSession", Message], None]
     opened: Callable[["NodeSession"], bool]
     closed: Callable[["NodeSession"], None]
+    targeted: Callable[["NodeSession"], None]
 
 
 class NodeSession(asyncio.Protocol):
-    """One client."""
+    """One client. ``dialed``: the node opened the connection."""
 
-    def __init__(self, context: SessionContext) -> None:
+    def __init__(self, context: SessionContext, *, dialed: bool = False) -> None:
         self._context = context
+        self._dialed = dialed
+        self._target = False
         self._wire: Wire | None = None
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -52,6 +57,17 @@ class NodeSession(asyncio.Protocol):
         self._greeted = self._authenticated = self._over = False
         self._backlog = 0
         self.client = ""
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the client passed every check, also where the session is over."""
+        return self._authenticated
+
+    @property
+    def peer(self) -> str:
+        """The client's address; empty where it is not known any more."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if name else ""
 
     def is_over(self) -> bool:
         """Nothing more is read from the client."""
@@ -64,6 +80,11 @@ class NodeSession(asyncio.Protocol):
         if not self._context.opened(self):
             self.close()
             return
+        if self._dialed:
+            self._wire = wire = self._context.wire(NOISE)
+            assert isinstance(wire, NoiseWire)
+            wire.greet_first()
+            self._write(wire.outgoing())
         self._check_deadlines()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -201,6 +222,9 @@ class NodeSession(asyncio.Protocol):
             )
         )
         self._authenticated = not self._wants_login()
+        if request.outgoing_connection_target and self._authenticated and not self._target:
+            self._target = True
+            self._context.targeted(self)
 
     def _wants_login(self) -> bool:
         login = self._context.firmware.login

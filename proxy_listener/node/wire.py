@@ -11,6 +11,8 @@
     node   ->   01 len | 00 | NNpsk0 message   or 01 | reason, and the end
     after it    01 len | encrypted(number 16 bits, length 16 bits, payload)
 
+A node that opened the connection sends its hello at once, so that the client can choose the key by the MAC in it.
+
 Invariant: :meth:`Wire.receive` yields complete messages and raises :class:`WireError` at the first invalid byte; the
 error message for the peer, if any, is in :meth:`Wire.outgoing` by then.
 """
@@ -97,7 +99,13 @@ class NoiseWire(Wire):
         self._key = key
         self._hello = b"\x01" + name.encode() + b"\x00" + (mac.encode() + b"\x00" if mac else b"")
         self._noise: NoiseConnection | None = None
+        self._greeted = False
         self._ready = False
+
+    def greet_first(self) -> None:
+        """The node opened the connection: its hello goes out before the client's came."""
+        self._greeted = True
+        self._outgoing += _frame(self._hello)
 
     def receive(self, data: bytes) -> Iterator[Packet]:
         """As :meth:`Wire.receive`."""
@@ -137,7 +145,8 @@ class NoiseWire(Wire):
         noise.set_prologue(b"NoiseAPIInit" + len(hello).to_bytes(2, "big") + hello)
         noise.start_handshake()
         self._noise = noise
-        self._outgoing += _frame(self._hello)
+        if not self._greeted:
+            self.greet_first()
 
     def _shake(self, body: bytes) -> None:
         assert self._noise is not None
