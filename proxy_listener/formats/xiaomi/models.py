@@ -444,7 +444,7 @@ _ROWS = (
     other(0x1781, "XMZNMS09LM", "Face Recognition Smart Door Lock", *MIOT_LOCK),
     other(0x1A56, "lemesh.remote.ts1", "Wireless Button"),
     other(0x1E37, "loock.lock.fvl109", "Smart Door Lock S50M", BATTERY, *LOCKING, DOOR, *FINGERPRINTS, ARMED),
-    other(0x1FDA, "loock.lock.t2v1", "Door Lock M20"),
+    other(0x1FDA, "loock.lock.t2v1", "Door Lock M20", *LOCKING, DOOR),
     other(0x21A5, "huca.switch.dh2", "Double Wall Switch"),
     other(0x24A9, "hoto.timer.kt", "Timer", TIMER),
     other(0x2695, "XFCL201", "Loock Smart Lock V5 Max", *MIOT_LOCK),
