@@ -274,7 +274,7 @@ _ROWS = (
     ),
     row(0x09B0, "loock.safe.v1", "Safe Box", (DOOR, *LOCKING, BATTERY), V45, sleepy=True),
     # An hourly counter comes as its battery: docs/protocol/mibeacon-objects.md#battery.
-    row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, MOTION), V45, unsure=(BATTERY,)),
+    row(0x0A83, "CGPR1", "Motion/Light Sensor", (ILLUMINANCE, BATTERY, LIGHT, MOTION), V45, unsure=(BATTERY,)),
     row(0x0A8D, "RTCGQ02LM", "Motion Sensor", (BATTERY, LIGHT, MOTION), V45, sleepy=True, buttons=CLASSIC_ONE),
     row(0x0B48, "CGG1-ENCRYPTED", "Temperature/Humidity Sensor", CLIMATE, V45, variant_of="CGG1"),
     row(0x0C3C, "CGC1", "Alarm Clock", CLIMATE, V45),
