@@ -71,6 +71,8 @@ def ours() -> dict[str, Tables]:
 def differences(family: str, theirs: Tables, mine: Tables) -> Iterator[Difference]:
     """What they have and we lack, and names that differ: where none of theirs is ours, whatever the case."""
     for key, names in theirs.products.items():
+        if _begins(key, mine):
+            continue
         if key not in mine.products:
             yield Difference(family, "product", key, f"{shown(key, family)} {_list(names)}")
         elif not _same(names, mine.products[key]):
@@ -86,6 +88,11 @@ def differences(family: str, theirs: Tables, mine: Tables) -> Iterator[Differenc
         if here and not here & {*called, *(SAME[name] for name in called & SAME.keys())}:
             about = f"{shown(object_id)} of {shown(product)} is {_list(here)} here, {_list(called)} there"
             yield Difference(family, "meaning", object_id, about)
+
+
+def _begins(key: Key, mine: Tables) -> bool:
+    """Some tell a product by how its local name begins; it is known where a whole name here begins so."""
+    return isinstance(key, str) and any(str(name).startswith(key) for name in mine.products)
 
 
 def _list(names: frozenset[str]) -> str:

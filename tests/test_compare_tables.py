@@ -208,6 +208,13 @@ def test_differences():
     ]
 
 
+def test_the_beginning_of_a_name_is_known():
+    """``SBBT-`` stands for products that have rows by their whole names; what no name begins with is lacking."""
+    theirs = Tables({"SBBT-": frozenset({"x"}), "asensor_": frozenset({"y"}), "SBBT-002C": frozenset({"SBBT-002C"})})
+    mine = Tables({"SBBT-002C": frozenset({"SBBT-002C"})})
+    assert [each.key for each in differences("BTHome", theirs, mine)] == ["asensor_"]
+
+
 def test_our_own_tables_do_not_differ_from_themselves():
     """Every product and object of ours is found under its own key, in every family."""
     for family, tables in ours().items():

@@ -7,6 +7,7 @@ from support.peer_tables import Key
 _NOT_SEEN = "no bytes seen in public, and no source tells its size and unit"
 _FOUNTAIN = f"pet fountain; {_NOT_SEEN}"
 _AIR = f"air monitor; {_NOT_SEEN}"
+_TUYA = "a prefix of Tuya's thermometers with pvvx firmware; decoded as any BTHome sensor"
 
 REASONS: Mapping[tuple[str, str, Key], str] = {
     (
@@ -14,7 +15,9 @@ REASONS: Mapping[tuple[str, str, Key], str] = {
         "product",
         "ATC",
     ): "a prefix of the names of devices with pvvx firmware, whose hardware it does not tell",
-    ("BTHome", "product", "SBBT-"): "a prefix; the whole names have rows",
+    ("BTHome", "product", "BTH01"): _TUYA,
+    ("BTHome", "product", "TH05F"): _TUYA,
+    ("BTHome", "product", "THB1"): _TUYA,
     ("BTHome", "product", "asensor_"): "a prefix of April Brother's names; decoded as any BTHome sensor",
     ("Xiaomi", "product", "MB/SW"): "a format of Huami in manufacturer data 0x0157, not Xiaomi's",
     ("Xiaomi", "object", 0x03EB): "XiaomiGateway3 means the battery, 3.p.1003, which has a row",
