@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -24,7 +24,7 @@ from proxy_listener.history import Journal
 from proxy_listener.history.journal import STALLED
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.quantities import QUANTITIES
-from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, Reloaded, View
+from proxy_listener.model.status import NOT_EXPECTED, DeviceStatus, ProxyStatus, Reloaded, View
 from proxy_listener.pipeline import Pipeline, open_journal
 from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.fleet import Fleet
@@ -34,6 +34,9 @@ from proxy_listener.state import had_history, single_instance
 from proxy_listener.supervisor import Supervisor
 from proxy_listener.systemd import ServiceManager, Watchdog
 from proxy_listener.web.url import page_url
+
+if TYPE_CHECKING:
+    from proxy_listener.share.shares import Shares
 
 log = structlog.get_logger()
 
@@ -72,8 +75,16 @@ class Service:
         self._watchdog = Watchdog()
         self.stuck = False
         self.pipeline = Pipeline(config, journal, room=self._room, heard=loop.time(), time=time.time())
+        self._shares: Shares | None = None
         self.fleet = Fleet(
-            config.discovery, config.proxies, self.pipeline.hear, foreign=self.pipeline.foreign, state=state
+            config.discovery,
+            config.proxies,
+            self.pipeline.hear,
+            foreign=self.pipeline.foreign,
+            state=state,
+            changed=self._proxy_changed,
+            tap=lambda proxy: self._shares.tap(proxy) if self._shares is not None else None,
+            ours=lambda seen: self._shares is not None and seen.shared and self._shares.ours(seen.name, seen.mac),
         )
         self.view = View(
             self._devices,
@@ -95,6 +106,7 @@ class Service:
         try:
             self._parts.start("journal", self.journal.run)
             self._parts.start("proxies", self.fleet.run)
+            self._share()
             self._parts.start("reads", self._reads.run)
             self._parts.start("control socket", self._control)
             self._parts.start("page", self._page)
@@ -114,6 +126,10 @@ class Service:
             self.pipeline.devices.configure(config.devices, config.unlisted.unlisted, now)
             self._parts.start("kept frames", self._open_kept)
         self._reads.reload(config.devices)
+        if config.share != old.share:
+            await self._end("shared nodes")
+            self._share()
+            self.fleet.use_taps()
         if (config.discovery, config.proxies) != (old.discovery, old.proxies):
             self.fleet.reload(config.discovery, config.proxies)
         if (config.web, config.sinks.get("prometheus")) != (old.web, old.sinks.get("prometheus")):
@@ -129,6 +145,22 @@ class Service:
         log.warning("[history] and [service] take effect with the next start")
         return "[history] and [service] take effect with the next start"
 
+    def _share(self) -> None:
+        """Serve the proxies again, where that is configured."""
+        self._shares = None
+        if self.config.share.listen is None:
+            return
+        # Imported only where it is configured: it takes memory.
+        from proxy_listener.share.shares import Shares
+
+        shares = Shares(self.config.share, self._state, lambda: self.fleet, lambda: self.fleet.zeroconf)
+        self._shares = shares
+        self._parts.start("shared nodes", shares.run)
+
+    def _proxy_changed(self, _status: ProxyStatus) -> None:
+        if self._shares is not None:
+            self._shares.changed()
+
     def live(self) -> int:
         """How many proxies send us their stream."""
         return sum(proxy.live for proxy in self.fleet)
@@ -136,6 +168,7 @@ class Service:
     async def _stop(self) -> None:
         """Leave the proxies first, so that nothing more comes in. Then commit, and let the sinks publish the rest."""
         sinks = [name for name in self._parts.names if name.startswith("sink ")]
+        await self._end("shared nodes")
         await self._end("proxies")
         await self._end(*(set(self._parts.names) - {"journal", *sinks}))
         self.pipeline.record_reception(time.time())

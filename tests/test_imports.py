@@ -24,6 +24,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"model", "formats"}, {"attrs"}),
     "proxies": ({"model", "state"}, {"attrs", "structlog", "aioesphomeapi", "google", "zeroconf"}),
     "node": ({"model"}, {"attrs", "structlog", "aioesphomeapi", "noise", "zeroconf", "google", "cryptography"}),
+    "share": (
+        {"model", "node", "state"},
+        {"attrs", "structlog", "aioesphomeapi", "google", "ifaddr", "zeroconf"},
+    ),
     "simulator": ({"model", "formats", "gatt", "node"}, {"attrs", "structlog", "cryptography", "google", "zeroconf"}),
     "history": ({"model"}, {"attrs", "structlog"}),
     "capture": ({"model"}, {"attrs", "structlog"}),

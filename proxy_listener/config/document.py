@@ -31,6 +31,7 @@ from proxy_listener.model.settings import (
     HistorySettings,
     ProxySettings,
     ServiceSettings,
+    ShareSettings,
     WebSettings,
 )
 from proxy_listener.model.text import loopback, split_endpoint
@@ -40,7 +41,7 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 
 NAME = "devices.toml"
 
-TABLES = ("service", "discovery", "proxy", "device", "devices", "history", "sink", "web")
+TABLES = ("service", "discovery", "proxy", "device", "devices", "history", "sink", "web", "share")
 
 EXTRAS = {"aiomqtt": "mqtt", "paho": "mqtt", "prometheus_client": "metrics"}
 """Import name of an optional package -> the extra of this project that installs it."""
@@ -61,6 +62,7 @@ class Config:
     history: HistorySettings = attrs.field(factory=HistorySettings)
     sinks: Mapping[str, Any] = attrs.field(factory=dict)
     web: WebSettings = attrs.field(factory=WebSettings)
+    share: ShareSettings = attrs.field(factory=ShareSettings)
     path: Path | None = None
 
 
@@ -108,6 +110,16 @@ def doubts(config: Config) -> list[Problem]:
                 if name not in known:
                     text = f'no [[proxy]] is named "{shown(name)}"; the name of a node found by mDNS works too'
                     found.append(Problem(f"{file}: device[{index}].{key}", text + meant(name, known)))
+    for index, name in enumerate(config.share.proxies, 1):
+        if name not in known:
+            text = f'no [[proxy]] is named "{shown(name)}"; the name of a node found by mDNS works too'
+            found.append(Problem(f"{file}: share.proxies[{index}]", text + meant(name, known)))
+    if config.share.noise_psk is not None and config.share.noise_psk in {
+        config.discovery.noise_psk,
+        *(proxy.noise_psk for proxy in config.proxies),
+    }:
+        text = "the key of a proxy: whoever may use shared nodes can also connect to the proxy; make one of its own"
+        found.append(Problem(f"{file}: share.noise_psk", text))
     keyed = config.discovery.accept == "keyed" and config.discovery.noise_psk is not None
     if not config.proxies and not keyed and config.discovery.accept != "all":
         text = "without [[proxy]] entries or a noise_psk no proxy is accepted; discover shows what could be"
@@ -154,6 +166,9 @@ class _Reader:
                 self.problem("web.token", "missing: compulsory when listen is not on loopback")
             elif len(web.token) < SHORTEST_TOKEN:
                 self.problem("web.token", f"{len(web.token)} characters, {TOO_SHORT}")
+        share = self.table(document, "share", ShareSettings)
+        if share.listen is not None and share.noise_psk is None and not loopback(share.listen):
+            self.problem("share.noise_psk", "missing: compulsory when listen is not on loopback")
         return Config(
             service=self.table(document, "service", ServiceSettings),
             discovery=self.table(document, "discovery", DiscoverySettings),
@@ -163,6 +178,7 @@ class _Reader:
             history=self.table(document, "history", HistorySettings),
             sinks=self.sinks(document),
             web=web,
+            share=share,
             path=path,
         )
 

@@ -22,6 +22,7 @@ from proxy_listener.model.settings import (
     HistorySettings,
     ProxySettings,
     ServiceSettings,
+    ShareSettings,
     WebSettings,
 )
 
@@ -105,6 +106,13 @@ def _narrower(secrets: Secrets) -> dict[type, dict[str, Hook]]:
             "keep": at_least(fields.duration, 1, expected='expected at least "1s"'),
             "commit": fields.within(fields.duration, 0, 60, 'expected at most "60s"'),
             "max_size": fields.within(fields.size, 10**8, 10**15, 'expected "100MB" to "1000TB"'),
+        },
+        ShareSettings: {
+            "listen": fields.ip_address,
+            "noise_psk": secrets.noise_psk,
+            "port": fields.within(fields.whole, 1024, 65_000, "expected a port, 1024 to 65000"),
+            "proxies": names,
+            "clients": fields.within(fields.whole, 1, 100, "expected 1 to 100"),
         },
         WebSettings: {"listen": fields.listen, "hosts": names},
     }

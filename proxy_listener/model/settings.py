@@ -84,6 +84,25 @@ class HistorySettings:
 
 
 @attrs.frozen
+class ShareSettings:
+    """``[share]``: each proxy in use is served again as an ESPHome node, on ``listen``, an address of this machine;
+    None: none is.
+
+    ``noise_psk`` is compulsory beyond loopback. ``port``: the first proxy's; each has its own. ``proxies``: names, all
+    where empty. ``clients``: of one node. ``slots``: connection slots that clients may use: all but one, all, none.
+    ``identity``: a MAC and a name of its own, or the proxy's.
+    """
+
+    listen: str | None = None
+    noise_psk: Secret | None = None
+    port: int = 6100
+    proxies: tuple[str, ...] = ()
+    clients: int = 8
+    slots: Literal["spare", "all", "none"] = "spare"
+    identity: Literal["own", "proxy"] = "own"
+
+
+@attrs.frozen
 class WebSettings:
     """``[web]``: ``listen`` is ``host:port``; without it there is the control socket only.
 

@@ -25,6 +25,10 @@ def split_endpoint(endpoint: str) -> tuple[str, int] | None:
     return (parts[1] or parts[2], int(parts[3])) if parts and int(parts[3]) <= 65_535 else None
 
 
+SHARED_BY = "shared_by"
+"""The TXT record by which a shared node says that it is one."""
+
+
 def host_name(header: str) -> str:
     """The name in a Host header: ``Kitchen.local:8099`` -> ``kitchen.local``, ``[::1]:8099`` -> ``::1``; empty for what
     is no host.

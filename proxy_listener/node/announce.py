@@ -1,6 +1,8 @@
 """A node's mDNS record, as its generation of ESPHome announces it. It does not say that the node is a proxy."""
 
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
+from types import MappingProxyType
 from zlib import crc32
 
 from zeroconf.asyncio import AsyncServiceInfo
@@ -15,8 +17,19 @@ FRIENDLY_NAME_LIMIT = 60
 _ENCRYPTION = "Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 
 
-def service_info(settings: NodeSettings, firmware: Firmware, address: str, port: int) -> AsyncServiceInfo:
-    """The record of a node that listens on ``address:port``."""
+def service_info(
+    settings: NodeSettings,
+    firmware: Firmware,
+    addresses: Sequence[str],
+    port: int,
+    *,
+    instance: str = "",
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncServiceInfo:
+    """The record of a node that listens on ``port``. ``instance``: its name in mDNS, where that is another; ``more``:
+    further TXT records.
+    """
+    instance = instance or settings.name
     text = {
         "version": firmware.version,
         "mac": f"{settings.mac:012x}",
@@ -31,9 +44,9 @@ def service_info(settings: NodeSettings, firmware: Firmware, address: str, port:
         text["api_encryption" if settings.noise_psk else "api_encryption_supported"] = _ENCRYPTION
     return AsyncServiceInfo(
         SERVICE_TYPE,
-        f"{settings.name}.{SERVICE_TYPE}",
-        server=f"{settings.name}.local.",
-        addresses=[ip_address(address).packed],
+        f"{instance}.{SERVICE_TYPE}",
+        server=f"{instance}.local.",
+        addresses=[ip_address(address).packed for address in addresses],
         port=port,
-        properties=text,
+        properties={**text, **more},
     )

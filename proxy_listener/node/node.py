@@ -91,7 +91,7 @@ class Node:
 
     async def announce(self, zeroconf: AsyncZeroconf, address: str | None = None) -> None:
         """Announce it by mDNS. Like ESPHome, without asking whether the name is taken."""
-        record = service_info(self.settings, self.firmware, address or self.host, self.port)
+        record = service_info(self.settings, self.firmware, [address or self.host], self.port)
         announced = await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
         self._record = zeroconf, record
         self._announcing = self.spawn(_finish(announced))

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
@@ -46,7 +46,7 @@ _WEAKEST = -127.0
 @attrs.frozen
 class NodeInfo:
     """What a node says it is. Its texts passed ``printable``. ``sleeps``: it is built with deep sleep. ``area``:
-    the room that its firmware suggests, empty where it suggests none.
+    the room that its firmware suggests, empty where it suggests none. ``project``: name and version.
     """
 
     name: str
@@ -55,6 +55,12 @@ class NodeInfo:
     flags: int
     sleeps: bool
     area: str = ""
+    bluetooth_mac: Address | None = None
+    friendly_name: str = ""
+    model: str = ""
+    manufacturer: str = ""
+    project: tuple[str, str] = ("", "")
+    compiled: str = ""
 
     @property
     def refused(self) -> Diagnosis | None:
@@ -151,11 +157,27 @@ async def leave(client: APIClient, seconds: float) -> None:
 
 
 def _node_info(info: DeviceInfo, flags: int) -> NodeInfo:
-    mac = None
-    with suppress(ValueError):
-        mac = parse_mac(info.mac_address)
-    area = printable(info.suggested_area)
-    return NodeInfo(printable(info.name), mac, printable(info.esphome_version), flags, info.has_deep_sleep, area)
+    return NodeInfo(
+        printable(info.name),
+        _mac(info.mac_address),
+        printable(info.esphome_version),
+        flags,
+        info.has_deep_sleep,
+        area=printable(info.suggested_area),
+        bluetooth_mac=_mac(info.bluetooth_mac_address),
+        friendly_name=printable(info.friendly_name),
+        model=printable(info.model),
+        manufacturer=printable(info.manufacturer),
+        project=(printable(info.project_name), printable(info.project_version)),
+        compiled=printable(info.compilation_time),
+    )
+
+
+def _mac(text: str) -> Address | None:
+    try:
+        return parse_mac(text)
+    except ValueError:
+        return None
 
 
 class WifiSignal:

@@ -31,7 +31,7 @@ from zeroconf._protocol.outgoing import DNSOutgoing  # likewise
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.model.advertisement import Address, parse_mac
-from proxy_listener.model.text import printable
+from proxy_listener.model.text import SHARED_BY, printable
 from proxy_listener.proxies.timing import ProxyTiming
 
 log = structlog.get_logger()
@@ -64,7 +64,10 @@ _SAYS_ENCRYPTED = "2024"
 
 @attrs.frozen
 class Sighting:
-    """What mDNS says of a node. ``encrypts``: a key is set; None where it does not say (no TXT, or old firmware)."""
+    """What mDNS says of a node. ``encrypts``: a key is set; None where it does not say (no TXT, or old firmware).
+
+    ``shared``: it is no ESP32, but a proxy served again by a program such as this one.
+    """
 
     name: str
     addresses: tuple[str, ...]
@@ -74,6 +77,7 @@ class Sighting:
     config_hash: str = ""
     encrypts: bool | None = None
     unprovisioned: bool = False
+    shared: bool = False
 
     @property
     def firmware(self) -> str:
@@ -331,4 +335,5 @@ def _sighting(name: str, addresses: tuple[str, ...], info: AsyncServiceInfo) -> 
         text(b"config_hash"),
         encrypts,
         unprovisioned=supported and not encrypts,
+        shared=SHARED_BY.encode() in properties,
     )

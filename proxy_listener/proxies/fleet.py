@@ -26,6 +26,7 @@ from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy, ProxyContext
 from proxy_listener.proxies.receive import Hear, Receiver
 from proxy_listener.proxies.states import Diagnosis
+from proxy_listener.proxies.tap import Tap
 from proxy_listener.proxies.timing import ProxyTiming
 from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, unique_name
 
@@ -40,6 +41,10 @@ _KEEPS_SESSION: Mapping[str, Any] = {"room": None, "insist": False, "noise_psk":
 _NO_CHANCE_YET = frozenset({ProxyState.CONNECTING, ProxyState.LIVE})
 
 
+def _nobody(_sighting: Sighting) -> bool:
+    return False
+
+
 def _ignore(_status: ProxyStatus) -> None:
     return
 
@@ -47,7 +52,8 @@ def _ignore(_status: ProxyStatus) -> None:
 class Fleet:
     """Builds proxies and runs them. ``state``: the state directory, for what is known of nodes from earlier runs.
 
-    With ``foreign``, advertisements without a payload of ours are counted there and do not come to ``hear``.
+    With ``foreign``, advertisements without a payload of ours are counted there and do not come to ``hear``. ``tap``:
+    who else uses a proxy; ``ours``: whether a node that mDNS shows is one that this program serves itself.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class Fleet:
         state: Path | None = None,
         timing: ProxyTiming | None = None,
         changed: Callable[[ProxyStatus], None] = _ignore,
+        tap: Callable[[Proxy], Tap | None] | None = None,
+        ours: Callable[[Sighting], bool] = _nobody,
     ) -> None:
         self.discovery = discovery
         self._known = KnownNodes(state)
@@ -76,6 +84,9 @@ class Fleet:
         self._context = ProxyContext(
             self._timing, self._known, ConnectLimits(), self._mdns, self._claim, self._others_hear, changed
         )
+        if tap is not None:
+            self._context = attrs.evolve(self._context, tap=tap)
+        self._ours = ours
         self._running = False
         self._newest: list[tuple[float, Proxy]] = []
         self._newest_at = NEVER
@@ -136,6 +147,11 @@ class Fleet:
             heard = [(other.receiver.heard or NEVER, other) for other in self._proxies.values()]
             self._newest = nlargest(2, heard, key=itemgetter(0))
         return any(heard > now - _LATELY for heard, other in self._newest if other is not proxy)
+
+    def use_taps(self) -> None:
+        """Ask for each proxy again who else uses it."""
+        for proxy in self:
+            proxy.use_tap()
 
     def listen(self, hear: Hear) -> None:
         """Advertisements go to ``hear`` from now on. One that the fleet did not begin with gets foreign ones, too."""
@@ -246,7 +262,12 @@ class Fleet:
         return proxy is not None and (proxy.listed or proxy.proved)
 
     def _seen(self, sighting: Sighting) -> None:
+        if self._ours(sighting):
+            return
         proxy = self._match(sighting)
+        if sighting.shared and (proxy is None or not proxy.listed):
+            # Two services that share with each other would otherwise pass every advertisement round and round.
+            return
         if proxy is None or not proxy.listed:
             sighting = local_only(sighting)
         elif sighting.port < LOWEST_PORT:

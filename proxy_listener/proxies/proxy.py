@@ -14,7 +14,8 @@ import attrs
 import structlog
 from aioesphomeapi.client import APIClient
 from aioesphomeapi.core import APIConnectionError
-from aioesphomeapi.model import BluetoothProxyFeature
+from aioesphomeapi.model import BluetoothProxyFeature, BluetoothScannerStateResponse
+from google.protobuf.message import Message
 
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.errors import GattError
@@ -28,9 +29,10 @@ from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.receive import Receiver
 from proxy_listener.proxies.retry import ConnectionEnd, RetryTimer, Targets
-from proxy_listener.proxies.session import ProxySession
+from proxy_listener.proxies.session import ProxySession, Slots
 from proxy_listener.proxies.states import STATES, Diagnosis, broke_protocol, diagnose
 from proxy_listener.proxies.stream import ProxyStream
+from proxy_listener.proxies.tap import Tap
 from proxy_listener.proxies.timing import ProxyTiming
 
 log = structlog.get_logger()
@@ -52,11 +54,15 @@ _ANOTHER_ENTRYS = attrs.evolve(
 )
 
 
+def _no_tap(_proxy: "Proxy") -> Tap | None:
+    return None
+
+
 @attrs.frozen
 class ProxyContext:
     """What all proxies of a fleet share. ``claim``: whether the node with this MAC belongs to this proxy.
 
-    ``others_hear``: whether another proxy hears anything now.
+    ``others_hear``: whether another proxy hears anything now. ``tap``: who else uses this one, asked at each session.
     """
 
     timing: ProxyTiming
@@ -66,6 +72,7 @@ class ProxyContext:
     claim: Callable[["Proxy", Address], bool]
     others_hear: Callable[["Proxy"], bool]
     changed: Callable[[ProxyStatus], None]
+    tap: Callable[["Proxy"], Tap | None] = _no_tap
 
 
 class Proxy:
@@ -98,6 +105,7 @@ class Proxy:
         self.stream = ProxyStream(context.timing)
         self.retry = RetryTimer(context.timing)
         self.links: set[Address] = set()  # devices to which connections of ours are open, or being opened
+        self.tap: Tap | None = None
         self._session: ProxySession | None = None
         self._created = self._clock()
         self._woken = asyncio.Event()
@@ -116,6 +124,11 @@ class Proxy:
     def room(self) -> str:
         """The entry's room, else the node's name."""
         return (self.entry.room or self.entry.name) if self.entry is not None else self.name
+
+    @property
+    def state(self) -> ProxyState:
+        """How it is."""
+        return self.diagnosis.state
 
     @property
     def live(self) -> bool:
@@ -143,6 +156,32 @@ class Proxy:
         """An answer of the node took so long."""
         if self._session is not None:
             self._session.measured(seconds)
+
+    def use_tap(self) -> None:
+        """Ask who else uses this proxy, and pass on to them from now on."""
+        self.tap = self._context.tap(self)
+        self.receiver.forward = self.tap.advertisements if self.tap is not None else None
+        if self._session is not None:
+            self._session.use_tap(self.tap)
+
+    def _held(self) -> set[Address]:
+        return self.links | set(self.tap.held) if self.tap is not None else self.links
+
+    def send(self, message: Message) -> None:
+        """Send a message of the tap's clients to the node. APIConnectionError where there is no session."""
+        if self._session is None:
+            raise APIConnectionError("no session")
+        self._session.send(message)
+
+    @property
+    def slots(self) -> Slots | None:
+        """Its connection slots, where it told them."""
+        return self._session.slots if self._session is not None else None
+
+    @property
+    def scanner(self) -> BluetoothScannerStateResponse | None:
+        """Its scanner, as it told in this session."""
+        return self._session.scanner if self._session is not None else None
 
     @property
     def connecting(self) -> bool:
@@ -272,7 +311,7 @@ class Proxy:
         if isinstance(way, Diagnosis):
             return ConnectionEnd(way)
         client = make_client(target, way, self._expected(), self._timing, self._context.mdns.zeroconf)
-        session = ProxySession(client, self.receiver, self.stream, self._timing, self._judge, self.links)
+        session = ProxySession(client, self.receiver, self.stream, self._timing, self._judge, self._held)
         self._session = session
         try:
             slow = self._slow or not (self.listed or self.proved)
@@ -290,6 +329,7 @@ class Proxy:
             self.retry.succeeded()
             self._was_up = True
             session.subscribe(node, insist=self.entry is not None and self.entry.insist)
+            self.use_tap()
             return await session.ended
         finally:
             await session.close()

@@ -38,6 +38,7 @@ class Receiver:
     """Counts what one proxy hears and passes it on, over its sessions.
 
     With ``foreign``, advertisements without a payload of ours are counted there and do not come to ``hear``.
+    ``forward`` gets each message before that.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Receiver:
         self.name = name
         self.hear = hear
         self.foreign = foreign
+        self.forward: Callable[[Any], None] | None = None
         self._timing = timing
         self._clock = clock
         self.count = 0
@@ -86,6 +88,11 @@ class Receiver:
             return
         if not self._allowed(count, heard):
             return
+        if self.forward is not None:
+            self.forward(message)
+        self._hear(advertisements, heard)
+
+    def _hear(self, advertisements: Any, heard: float) -> None:
         wall = time.time()
         name, hear, outcomes = self.name, self.hear, self.outcomes
         filter_, foreign = self.foreign, 0

@@ -19,6 +19,7 @@ from aioesphomeapi.model import (
     BluetoothScannerStateResponse,
     ConnectionClosedEvent,
 )
+from google.protobuf.message import Message
 
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.status import ProxyState
@@ -39,6 +40,7 @@ from proxy_listener.proxies.receive import Receiver
 from proxy_listener.proxies.retry import ConnectionEnd
 from proxy_listener.proxies.states import ASLEEP, RESTARTS, STATES, Diagnosis, broke_protocol, diagnose
 from proxy_listener.proxies.stream import ProxyStream, Step, StreamTraits
+from proxy_listener.proxies.tap import Tap, tap_connection
 from proxy_listener.proxies.timing import ProxyTiming
 
 log = structlog.get_logger()
@@ -73,8 +75,8 @@ class Slots:
 
 
 class ProxySession:
-    """One connection, from the dial to the disconnect. ``changed`` is called when a scanner state came; ``links`` are
-    the devices to which connections of ours are open.
+    """One connection, from the dial to the disconnect. ``changed`` is called when a scanner state came; ``links()`` are
+    the devices to which connections of ours, or of the tap's clients, are open.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class ProxySession:
         stream: ProxyStream,
         timing: ProxyTiming,
         changed: Callable[[], None],
-        links: Collection[Address],
+        links: Callable[[], Collection[Address]],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.client = client
@@ -102,6 +104,8 @@ class ProxySession:
         self._timing = timing
         self._changed = changed
         self._links = links
+        self._tap: Tap | None = None
+        self._untap: Callable[[], None] | None = None
         self._full_since: float | None = None
         self._clock = loop.time
         self._dialling: asyncio.Timeout | None = None
@@ -119,7 +123,8 @@ class ProxySession:
     @property
     def busy(self) -> bool:
         """Whether a connection to a device is open or being opened."""
-        return self.connecting or (self.slots is not None and self.slots.free < self.slots.limit)
+        used = self.slots is not None and self.slots.free < self.slots.limit
+        return self.connecting or used or (self._tap is not None and self._tap.connecting)
 
     @property
     def wifi_rssi(self) -> int | None:
@@ -220,7 +225,8 @@ class ProxySession:
         if now - self._full_since < self._timing.stray:
             return
         self._full_since = None
-        strays = [address for address in slots.allocated if address not in self._links]
+        links = self._links()
+        strays = [address for address in slots.allocated if address not in links]
         for address in strays:
             with suppress(APIConnectionError):
                 self.client.bluetooth_device_disconnect_no_wait(address)
@@ -232,6 +238,23 @@ class ProxySession:
     def _slots_free(self, free: int, limit: int, allocated: list[int]) -> None:
         self.slots = Slots(free, limit, tuple(allocated[:_SLOTS]))
         self.set_pace()
+
+    def use_tap(self, tap: Tap | None) -> None:
+        """Pass the node's answers to this tap from now on."""
+        if self._untap is not None:
+            self._untap()
+            self._untap = None
+        self._tap = tap
+        connection = connection_of(self.client)
+        if tap is not None and connection is not None and self.up is not None:
+            self._untap = tap_connection(connection, tap)
+
+    def send(self, message: Message) -> None:
+        """Send a message of the tap's clients to the node. APIConnectionError where the session is over."""
+        connection = connection_of(self.client)
+        if self.up is None or connection is None:
+            raise APIConnectionError("no session")
+        connection.send_message(message)
 
     def set_pace(self) -> None:
         """Read the socket together with those of other proxies, unless a read waits for answers from a device."""

@@ -21,6 +21,7 @@ from proxy_listener.model.settings import (
     HistorySettings,
     ProxySettings,
     ServiceSettings,
+    ShareSettings,
     WebSettings,
 )
 from proxy_listener.sinks import jsonl, mqtt, prometheus
@@ -57,7 +58,10 @@ BROKEN = [
     ("[servce]", 'servce: unknown table, did you mean "service"?'),
     (
         "[outputs.mqtt]",
-        "outputs: unknown table, expected one of: device, devices, discovery, history, proxy, service, sink, web",
+        (
+            "outputs: unknown table, expected one of: "
+            "device, devices, discovery, history, proxy, service, share, sink, web"
+        ),
     ),
     ('[service]\ncolaesce = "1s"', 'service.colaesce: unknown key, did you mean "coalesce"?'),
     ("[service]\ncoalesce = 50", f"service.coalesce: {DURATION}, found a number"),
@@ -337,6 +341,7 @@ TABLES = {
     "device": DeviceSettings,
     "devices": DevicesSettings,
     "history": HistorySettings,
+    "share": ShareSettings,
     "web": WebSettings,
     "jsonl": jsonl.Settings,
     "mqtt": mqtt.Settings,

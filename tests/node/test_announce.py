@@ -12,7 +12,7 @@ NOISE = b"Noise_NNpsk0_25519_ChaChaPoly_SHA256"
 
 
 def record(firmware=ESPHOME_2026_10, **settings):
-    return service_info(NodeSettings("hall-proxy", 0xA0B1C2D3E4F5, **settings), firmware, "127.0.0.1", 6053)
+    return service_info(NodeSettings("hall-proxy", 0xA0B1C2D3E4F5, **settings), firmware, ["127.0.0.1"], 6053)
 
 
 def test_a_record_says_where_the_node_is_and_what_it_is():

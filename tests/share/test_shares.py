@@ -1,0 +1,91 @@
+"""Which proxies are shared, as what, and what is said where that is not possible."""
+
+import asyncio
+import socket
+
+import pytest
+from support.edge import MAC, make_node, running
+from support.sharing import client_of, shared_proxy, sharing_house
+
+from proxy_listener.share.shares import _local
+
+pytestmark = pytest.mark.mdns("shared")
+
+
+@pytest.fixture
+def first(worker_id):
+    """The first port of this worker's tests."""
+    return 20_350 + 100 * int(worker_id.removeprefix("gw") if worker_id.startswith("gw") else 0)
+
+
+async def test_only_the_proxies_that_are_named(first):
+    """The others are used, and not shared."""
+    one, two = make_node(1), make_node(2)
+    async with running(one, two), sharing_house(one, two, first=first, proxies=("node2",)) as house:
+        await house.shared("node2")
+        await house.state("node1", "live")
+        assert [status.proxy for status in house.shares.status()] == ["node2"]
+
+
+async def test_with_the_proxy_s_identity_it_is_the_proxy(first):
+    """Its MAC, its name, its adapter's MAC."""
+    async with shared_proxy(first, identity="proxy") as (house, node, shared), client_of(shared) as api:
+        info = await api.device_info()
+        assert (info.name, int(info.mac_address.replace(":", ""), 16)) == ("node1", MAC + 1)
+        assert house.shares.ours("node1-shared", None)
+        assert house.shares.ours("", node.settings.mac)
+        assert not house.shares.ours("node9", MAC + 9)
+
+
+async def test_a_port_that_another_program_has(first):
+    """The cause says which and what to do; other proxies are shared all the same."""
+    with socket.create_server(("127.0.0.1", first)):
+        one, two = make_node(1), make_node(2)
+        async with running(one, two), sharing_house(one, two, first=first) as house:
+            await house.until(lambda: any(status.problem for status in house.shares.status()))
+            await house.until(lambda: any(status.port for status in house.shares.status()))
+            problems = [status.problem for status in house.shares.status() if status.problem]
+            assert problems == [f"port {first} is used by another program; end that, or set another [share] port"]
+
+
+async def test_who_is_connected_is_known(first):
+    """Name, address, links; and why a proxy is not shared now."""
+    async with shared_proxy(first) as (house, node, shared):
+        async with client_of(shared):
+            (status,) = house.shares.status()
+            (client,) = status.clients
+            assert (status.name, status.port, client.address, client.links) == ("node1-shared", first, "127.0.0.1", ())
+            assert client.name.startswith("aioesphomeapi")
+        await node.stop()
+        await house.unshared()
+        assert [status.problem for status in house.shares.status()] == ["the proxy is unreachable"]
+        await node.start()
+
+
+async def test_clients_beyond_the_limit_are_refused(first):
+    """And one that leaves makes room."""
+    async with shared_proxy(first, clients=1) as (house, _, shared):
+        async with client_of(shared):
+            with pytest.raises(Exception, match="onnection"):
+                async with client_of(shared):
+                    pass
+        await house.until(lambda: not shared.sessions)
+        async with client_of(shared) as api:
+            assert (await api.device_info()).name == "node1-shared"
+
+
+async def test_connections_that_prove_no_key_are_bounded(first):
+    """A client with the key gets in beside them."""
+    async with shared_proxy(first) as (house, _, shared):
+        writers = [(await asyncio.open_connection("127.0.0.1", shared.port))[1] for _ in range(15)]
+        async with client_of(shared) as api:
+            assert (await api.device_info()).name == "node1-shared"
+        for writer in writers:
+            writer.close()
+        await house.until(lambda: not shared.sessions)
+
+
+@pytest.mark.parametrize(("mac", "local"), [(0xA0B1C2D3E4F5, 0xA2B1C2D3E4F5), (0x02B1C2D3E4F5, 0x06B1C2D3E4F5)])
+def test_the_mac_of_a_shared_node(mac, local):
+    """The locally administered bit; another one where that is set already."""
+    assert _local(mac) == local
