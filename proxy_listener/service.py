@@ -88,7 +88,7 @@ class Service:
         )
         self.view = View(
             self._devices,
-            self.fleet.status,
+            self._proxies,
             self.pipeline.outcomes,
             skipped=lambda: self.pipeline.listener.skipped,
             unlisted=self._shows_unlisted,
@@ -156,6 +156,12 @@ class Service:
         shares = Shares(self.config.share, self._state, lambda: self.fleet, lambda: self.fleet.zeroconf)
         self._shares = shares
         self._parts.start("shared nodes", shares.run)
+
+    def _proxies(self) -> list[ProxyStatus]:
+        statuses, shares = self.fleet.status(), self._shares
+        if shares is None:
+            return statuses
+        return [attrs.evolve(status, shared=shares.status(status.name)) for status in statuses]
 
     def _proxy_changed(self, _status: ProxyStatus) -> None:
         if self._shares is not None:

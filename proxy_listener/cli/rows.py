@@ -1,6 +1,6 @@
 """Documents of the API in, cells of a table and words for people out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,25 @@ def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
         proxy["version"],
         age(proxy["uptime"]),
     ]
+
+
+def shared_in_words(proxies: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Where each proxy is shared, and who is connected to what through it."""
+    for proxy in proxies:
+        shared = proxy["shared"]
+        if shared is None:
+            continue
+        if shared["problem"]:
+            yield f"{cell(proxy['name'])} is not shared now: {cell(shared['problem'])}"
+            continue
+        count = len(shared["clients"])
+        clients = f"{count} client{'' if count == 1 else 's'}"
+        yield f"{cell(proxy['name'])} is shared as {cell(shared['name'])}, port {shared['port']}, {clients}"
+        for client in shared["clients"]:
+            what = ", ".join(client["links"])
+            connected = f", connected to {what}" if what else ""
+            lost = f", lost {client['dropped']} messages: it reads too slowly" if client["dropped"] else ""
+            yield f"  {cell(client['name'])} at {client['address']} for {age(client['age'])}{connected}{lost}"
 
 
 def device_row(device: Mapping[str, Any], *, short: bool = False) -> list[Any]:

@@ -25,6 +25,7 @@ from proxy_listener.cli.rows import (
     proxy_coverage_row,
     proxy_row,
     route_row,
+    shared_in_words,
     values_in_words,
 )
 from proxy_listener.cli.screen import follow, live_screen
@@ -61,6 +62,8 @@ def print_status(document: dict[str, Any], options: Options) -> None:
     for proxy in expected:
         if proxy["advice"]:
             click.echo(f"{cell(proxy['name'])}: {cell(proxy['cause'])}. {cell(proxy['advice'])}")
+    for line in shared_in_words(expected):
+        click.echo(line)
     if unused := [cell(proxy["name"]) for proxy in document["proxies"] if proxy["state"] in NOT_EXPECTED]:
         more = f" and {len(unused) - UNUSED_NAMED} more" if len(unused) > UNUSED_NAMED else ""
         click.echo(f"not used: {', '.join(unused[:UNUSED_NAMED])}{more}; discover says why")

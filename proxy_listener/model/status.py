@@ -46,6 +46,28 @@ NOT_EXPECTED = frozenset({ProxyState.NOT_A_PROXY, ProxyState.NOT_ACCEPTED})
 
 
 @attrs.frozen
+class SharedClient:
+    """One client of a shared node. ``links``: the devices that it is connected to through the proxy."""
+
+    name: str
+    address: str
+    age: float  # seconds since it connected
+    subscribed: bool  # it gets the advertisements
+    dropped: int  # messages of advertisements that it lost because it reads too slowly
+    links: tuple[Address, ...] = ()
+
+
+@attrs.frozen
+class SharedNodeStatus:
+    """How a proxy is served again. ``problem``: why it is not, in words; empty where it is."""
+
+    name: str
+    port: int
+    problem: str
+    clients: tuple[SharedClient, ...] = ()
+
+
+@attrs.frozen
 class ProxyStatus:
     """One node, as it is now."""
 
@@ -70,6 +92,7 @@ class ProxyStatus:
     wifi_rssi: int | None = None
     round_trip: float = attrs.field(default=0.0, metadata=INTERNAL)  # seconds that it takes to answer; 0: not known
     outcomes: Mapping[str, int] = attrs.field(factory=dict)
+    shared: SharedNodeStatus | None = None  # None where it is not to be shared
 
 
 @unique

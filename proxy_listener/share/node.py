@@ -17,6 +17,8 @@ from google.protobuf.message import Message
 from proxy_listener.model.advertisement import Address, mac_text
 from proxy_listener.model.rate import GuessLimit
 from proxy_listener.model.secret import Secret
+from proxy_listener.model.status import SharedClient
+from proxy_listener.model.text import printable
 from proxy_listener.node.firmware import ESPHOME_2026_10, Feature, Firmware, NodeTiming
 from proxy_listener.node.messages import api
 from proxy_listener.node.scanner import ACTIVE, ScannerState
@@ -73,18 +75,6 @@ class Upstream(Protocol):
 
     def scanner(self) -> tuple[int, int, int | None]:
         """State, mode, and the mode that its configuration wants, where it told that."""
-
-
-@attrs.frozen
-class ClientStatus:
-    """One client. ``links``: the devices that it is connected to. ``age``: seconds since it connected."""
-
-    name: str
-    address: str
-    age: float
-    subscribed: bool
-    dropped: int
-    links: tuple[Address, ...] = ()
 
 
 class SharedNode:
@@ -168,12 +158,12 @@ class SharedNode:
             return
         self.links.answer(message, self._loop.time())
 
-    def clients(self) -> list[ClientStatus]:
+    def clients(self) -> list[SharedClient]:
         """Who is connected, the longest first."""
         now, owned = self._loop.time(), self.links.owned()
         return [
-            ClientStatus(
-                session.client[:64],
+            SharedClient(
+                printable(session.client),
                 session.address,
                 now - session.since,
                 session in self._subscribers,
@@ -335,4 +325,4 @@ _HANDLERS: dict[Any, Callable[[SharedNode, SharedSession, Message], None]] = {
 IDLE = (int(ScannerState.IDLE), ACTIVE, None)
 """What a scanner is that never told its state."""
 
-__all__ = ["IDLE", "ClientStatus", "Presented", "SharedNode", "Upstream"]
+__all__ = ["IDLE", "Presented", "SharedClient", "SharedNode", "Upstream"]

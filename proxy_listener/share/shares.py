@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-import attrs
 import ifaddr
 import structlog
 from aioesphomeapi.core import APIConnectionError
@@ -20,11 +19,11 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.rate import GuessLimit
 from proxy_listener.model.settings import ShareSettings
-from proxy_listener.model.status import ProxyState
+from proxy_listener.model.status import ProxyState, SharedNodeStatus
 from proxy_listener.model.text import SHARED_BY, loopback
 from proxy_listener.node.announce import service_info
 from proxy_listener.node.settings import NodeSettings
-from proxy_listener.share.node import IDLE, ClientStatus, Presented, SharedNode
+from proxy_listener.share.node import IDLE, Presented, SharedNode
 from proxy_listener.share.ports import Ports
 
 log = structlog.get_logger()
@@ -128,17 +127,6 @@ class SharedProxy(Protocol):
         """Send to the node. APIConnectionError where there is no session."""
 
 
-@attrs.frozen
-class SharedStatus:
-    """One shared node. ``problem``: why there is none now; empty where there is one."""
-
-    proxy: str
-    name: str
-    port: int
-    problem: str
-    clients: tuple[ClientStatus, ...]
-
-
 class Share:
     """The tap of one proxy: passes on to its shared node, while there is one."""
 
@@ -233,19 +221,15 @@ class Shares:
         nodes = [share.node.presented for share in self._shares.values() if share.node is not None]
         return any(mac == node.mac or name in {node.name, _instance(node.name)} for node in nodes)
 
-    def status(self) -> list[SharedStatus]:
-        """Each shared proxy, by name."""
-        return [
-            SharedStatus(
-                name,
-                share.node.presented.name if share.node is not None else "",
-                share.node.port if share.node is not None else 0,
-                share.problem if share.node is None else "",
-                tuple(share.node.clients()) if share.node is not None else (),
-            )
-            for name, share in sorted(self._shares.items())
-            if self._wanted(share.proxy)
-        ]
+    def status(self, proxy: str) -> SharedNodeStatus | None:
+        """How a proxy is shared; None where it is not to be."""
+        share = self._shares.get(proxy)
+        if share is None or not self._wanted(share.proxy):
+            return None
+        node = share.node
+        if node is None:
+            return SharedNodeStatus("", 0, share.problem or "the proxy is not live yet")
+        return SharedNodeStatus(node.presented.name, node.port, "", tuple(node.clients()))
 
     async def run(self) -> None:
         """Serve, until cancelled."""

@@ -26,7 +26,7 @@ Mac: TypeAlias = Annotated[str, ("pattern", "^([0-9A-F]{2}:){5}[0-9A-F]{2}$")]
 Time: TypeAlias = Annotated[str, ("format", "date-time")]
 Seconds: TypeAlias = Annotated[float, ("description", "seconds")]
 
-MACS = {"mac", "unheard", "lost_without"}
+MACS = {"mac", "unheard", "lost_without", "links"}
 """Fields that hold MACs: one, several, or as keys."""
 
 

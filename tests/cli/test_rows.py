@@ -13,6 +13,7 @@ from proxy_listener.cli.rows import (
     no_readings_in_words,
     proxy_coverage_row,
     reads_in_words,
+    shared_in_words,
     values_in_words,
 )
 
@@ -115,3 +116,30 @@ def test_one_line_says_what_to_do_about_all_devices_of_one_kind():
     """With four of their names; devices that need nothing are left out."""
     devices = [{"name": f"d{n}", "cause": "has no key", "advice": "Get it." if n else ""} for n in range(7)]
     assert advice_in_words(devices) == ["has no key (d1, d2, d3, d4 and 2 more). Get it."]
+
+
+def test_where_proxies_are_shared():
+    """Each with its port and clients, what they are connected to and what they lost; or why not."""
+    client = {
+        "name": "Home Assistant",
+        "address": "192.0.2.9",
+        "age": 90.0,
+        "subscribed": True,
+        "dropped": 0,
+        "links": [],
+    }
+    busy = {**client, "name": "scale", "dropped": 3, "links": ["A4:C1:38:02:83:F4"]}
+    proxies = [
+        {
+            "name": "kitchen",
+            "shared": {"name": "k-shared", "port": 6100, "problem": "", "clients": [client, busy]},
+        },
+        {"name": "hall", "shared": {"name": "", "port": 0, "problem": "the proxy is taken", "clients": []}},
+        {"name": "attic", "shared": None},
+    ]
+    assert list(shared_in_words(proxies)) == [
+        "kitchen is shared as k-shared, port 6100, 2 clients",
+        "  Home Assistant at 192.0.2.9 for 90 s",
+        "  scale at 192.0.2.9 for 90 s, connected to A4:C1:38:02:83:F4, lost 3 messages: it reads too slowly",
+        "hall is not shared now: the proxy is taken",
+    ]

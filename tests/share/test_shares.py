@@ -24,7 +24,7 @@ async def test_only_the_proxies_that_are_named(first):
     async with running(one, two), sharing_house(one, two, first=first, proxies=("node2",)) as house:
         await house.shared("node2")
         await house.state("node1", "live")
-        assert [status.proxy for status in house.shares.status()] == ["node2"]
+        assert [house.shares.status(name) is None for name in ("node1", "node2")] == [True, False]
 
 
 async def test_with_the_proxy_s_identity_it_is_the_proxy(first):
@@ -42,9 +42,10 @@ async def test_a_port_that_another_program_has(first):
     with socket.create_server(("127.0.0.1", first)):
         one, two = make_node(1), make_node(2)
         async with running(one, two), sharing_house(one, two, first=first) as house:
-            await house.until(lambda: any(status.problem for status in house.shares.status()))
-            await house.until(lambda: any(status.port for status in house.shares.status()))
-            problems = [status.problem for status in house.shares.status() if status.problem]
+            both = [lambda name=name: house.shares.status(name) for name in ("node1", "node2")]
+            await house.until(lambda: all(status() for status in both))
+            await house.until(lambda: any(status().port for status in both))
+            problems = [status().problem for status in both if status().problem]
             assert problems == [f"port {first} is used by another program; end that, or set another [share] port"]
 
 
@@ -52,13 +53,13 @@ async def test_who_is_connected_is_known(first):
     """Name, address, links; and why a proxy is not shared now."""
     async with shared_proxy(first) as (house, node, shared):
         async with client_of(shared):
-            (status,) = house.shares.status()
+            status = house.shares.status("node1")
             (client,) = status.clients
             assert (status.name, status.port, client.address, client.links) == ("node1-shared", first, "127.0.0.1", ())
             assert client.name.startswith("aioesphomeapi")
         await node.stop()
         await house.unshared()
-        assert [status.problem for status in house.shares.status()] == ["the proxy is unreachable"]
+        assert house.shares.status("node1").problem == "the proxy is unreachable"
         await node.start()
 
 

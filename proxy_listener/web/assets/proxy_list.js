@@ -16,12 +16,26 @@ function facts(proxy, kind, word) {
     live && proxy.wifi_rssi !== null && el("span", {}, `Wi-Fi ${dbm(proxy.wifi_rssi)} dBm`),
     proxy.encrypted === false && el("span", { class: "word warn" }, "unencrypted"),
     proxy.active === false && el("span", {}, "passive: cannot read"),
+    ...sharing(proxy.shared),
+  ];
+}
+
+function sharing(shared) {
+  if (shared === null) return [];
+  if (shared.problem) return [el("span", { class: "word warn" }, `not shared: ${shared.problem}`)];
+  const count = shared.clients.length;
+  const links = shared.clients.flatMap((client) => client.links.map((mac) => `${client.name}: ${mac}`));
+  const title = shared.clients.map((client) => `${client.name} (${client.address})`).join(", ");
+  return [
+    el("span", { title }, `shared at port ${shared.port}, ${count} ${count === 1 ? "client" : "clients"}`),
+    ...links.map((link) => el("span", {}, link)),
   ];
 }
 
 function update(row, proxy) {
   const { state: is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active } = proxy;
-  if (!changed(row, is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active)) return;
+  const shared = JSON.stringify([proxy.shared?.port, proxy.shared?.problem, proxy.shared?.clients.map((one) => [one.name, one.links])]);
+  if (!changed(row, is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active, shared)) return;
   const [kind, word] = state(proxy);
   row.replaceChildren(
     mark(kind),
