@@ -93,6 +93,8 @@ def examine(options: Options) -> list[Finding]:
     if running is None and config.web.listen:
         findings.append(port(config.web.listen))
     findings += proxies(running["proxies"]) if running else network(options, config)
+    if running:
+        findings += sharing(running["proxies"], configured=config.share.listen is not None)
     findings += (server(name, settings) for name, settings in config.sinks.items() if hasattr(settings, "address"))
     return findings
 
@@ -191,6 +193,27 @@ def proxies(statuses: list[dict[str, Any]]) -> Iterator[Finding]:
         words = f"{proxy['cause']}. {proxy['advice']}" if proxy["advice"] else proxy["state"]
         yield Finding("ok" if proxy["state"] == "live" else "warn", f"proxy {proxy['name']}", words)
     yield from other_nodes([proxy["name"] for proxy in statuses if proxy not in expected], used=bool(expected))
+
+
+def sharing(statuses: list[dict[str, Any]], *, configured: bool) -> Iterator[Finding]:
+    """The running service's shared nodes: which step is missing."""
+    for proxy in statuses:
+        shared, lost = proxy["shared"], proxy["state"] in {"held", "taken"}
+        what = f"sharing {proxy['name']}"
+        if lost and not configured:
+            yield Finding("warn", what, "another client has the stream; with [share] both can: docs/sharing.md")
+        elif lost and shared is not None:
+            words = (
+                "another client still has the proxy itself; in Home Assistant, remove its entry under ESPHome in "
+                "Settings, Devices & services, and add the shared node instead: docs/sharing.md"
+            )
+            yield Finding("warn", what, words)
+        elif shared is not None and shared["problem"]:
+            yield Finding("warn", what, shared["problem"])
+        elif shared is not None:
+            count = len(shared["clients"])
+            clients = f"{count} connected" if count else "nobody is connected; in Home Assistant, add it under ESPHome"
+            yield Finding("ok", what, f"{shared['name']}, port {shared['port']}: {clients}")
 
 
 def network(options: Options, config: Config) -> Iterator[Finding]:

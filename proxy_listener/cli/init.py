@@ -7,10 +7,11 @@ import asyncio
 import os
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Any, Literal, TypeAlias
 
 import click
@@ -59,6 +60,9 @@ NEXT = (
 
 SERVICE_FILES = {"systemd": "proxy-listener.service", "containerfile": "Containerfile", "compose": "compose.yaml"}
 
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  the user said that others need it
+"""Of this machine."""
+
 INSTALLED = "/opt/proxy-listener"
 """Where the program is according to the unit in ``deploy/``."""
 
@@ -106,10 +110,13 @@ def init(options: Options, seconds: float, interfaces: tuple[str, ...], printed:
         _ask_about_node(file, node)
     _ask_about_broker(file)
     _ask_about_page(file)
+    _ask_about_sharing(file)
     _write_new(path, file.text())
     click.echo(f"wrote {cell(str(path))}, readable by you only")
     if file.page == "network":
         click.echo("the page asks for the token that stands under [web] in it")
+    if file.shared:
+        click.echo("Home Assistant asks for the key that stands under [share] in it; what to do there: docs/sharing.md")
     if file.has_proxies and listen:
         _list_devices(path, listen)
     click.echo("Next:")
@@ -197,6 +204,12 @@ def _ask_about_page(file: "InitFile") -> None:
     file.page = pages[answer]
 
 
+def _ask_about_sharing(file: "InitFile") -> None:
+    """Whether other clients need the proxies, too; with a key that is made here."""
+    question = "Does Home Assistant, or another program, use these proxies, too? They are then served to it by this one"
+    file.shared = click.confirm(question, default=False)
+
+
 def _list_devices(path: Path, seconds: float) -> None:
     """Listen through the new configuration for a while, and say of each device that is heard what it needs."""
     click.echo(f"listening for {seconds:g} s ...")
@@ -258,6 +271,7 @@ class InitFile:
         self.discovery = discovery
         self._proxies: list[Table] = []
         self.page: Page = ""
+        self.shared = False
         self.set_no_broker()
 
     @property
@@ -307,6 +321,9 @@ class InitFile:
             document["web"] = _table({"listen": PAGE})
         elif self.page == "network":
             document["web"] = _table({"listen": NETWORK_PAGE, "token": token_hex(16)})
+        if self.shared:
+            key_made = b64encode(token_bytes(32)).decode()
+            document["share"] = _table({"listen": EVERY_ADDRESS, "noise_psk": key_made})
         return document.as_string()
 
 

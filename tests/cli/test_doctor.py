@@ -178,6 +178,31 @@ def test_missing_and_wrong_keys_are_found():
     assert "keys import" in found[0].detail
 
 
+def test_what_is_missing_for_sharing_is_said():
+    """Whose stream another client has, what is not shared, and who is connected."""
+
+    def proxy(state="live", **shared):
+        node = {"name": "kitchen-shared", "port": 6100, "problem": "", "clients": []}
+        return {
+            "name": "kitchen",
+            "state": state,
+            "shared": {**node, **shared} if shared.pop("is_shared", True) else None,
+        }
+
+    def said(*args, configured=True, **more):
+        return [(one.state, one.detail) for one in doctor.sharing([proxy(*args, **more)], configured=configured)]
+
+    assert said(is_shared=False) == []
+    (found,) = said("taken", is_shared=False, configured=False)
+    assert found == ("warn", "another client has the stream; with [share] both can: docs/sharing.md")
+    (found,) = said("held", problem="the proxy is held")
+    assert found[0] == "warn"
+    assert "remove its entry under ESPHome" in found[1]
+    assert said(problem="port 6100 is used by another program") == [("warn", "port 6100 is used by another program")]
+    assert said(clients=[{}, {}]) == [("ok", "kitchen-shared, port 6100: 2 connected")]
+    assert "nobody is connected" in said()[0][1]
+
+
 def test_nodes_that_are_not_accepted_are_named():
     """A failure only where no node is accepted."""
     names = ["hall", "kitchen", "attic", "cellar"]

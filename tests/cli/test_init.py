@@ -108,13 +108,16 @@ def test_the_page_for_the_network_has_a_token_of_its_own(tmp_path):
 def test_a_broker_is_tried_at_once(call, node_house, tmp_path):
     """Nothing answers there: the cause is said, it is asked for again, and an empty answer means none."""
     path = tmp_path / "devices.toml"
-    given = "\n" * (1 + len(node_house.proxies)) + "broker.invalid\n\nn\n\n2\n"
+    given = "\n" * (1 + len(node_house.proxies)) + "broker.invalid\n\nn\n\n2\ny\n"
     result = call("init", "-c", path, "--interface", "127.0.0.1", "--seconds", "2", given=given)
     assert result.exit_code == 0, result.output
     assert "nothing answers at broker.invalid:1883" in result.stderr
     assert list(load(path).sinks) == ["jsonl"]
     assert "token that stands under [web]" in result.stdout
     assert load(path).web.token.reveal() not in result.output
+    assert "key that stands under [share]" in result.stdout
+    assert load(path).share.listen == "0.0.0.0"
+    assert load(path).share.noise_psk.reveal() not in result.output
 
 
 @pytest.mark.mdns("alone")
