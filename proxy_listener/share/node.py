@@ -30,7 +30,7 @@ from proxy_listener.share.session import SharedSession, SharedWire
 log = structlog.get_logger()
 
 HALF_OPEN = 16
-"""Connections of a node that did not prove the key yet, at most."""
+"""Connections of a node that did not prove the key yet, at most; a further one ends the oldest."""
 
 HANDSHAKE = 15.0
 """Seconds to prove it."""
@@ -197,11 +197,14 @@ class SharedNode:
 
     def _opened(self, session: NodeSession) -> bool:
         assert isinstance(session, SharedSession)
-        greeted = sum(other.greeted for other in self.sessions)
-        if greeted >= self._most or len(self.sessions) - greeted >= HALF_OPEN:
+        half_open = [other for other in self.sessions if not other.greeted]
+        if len(self.sessions) - len(half_open) >= self._most:
             return False
         if not self._guesses.allowed(session.address, self._loop.time()):
             return False
+        if len(half_open) >= HALF_OPEN:
+            # The oldest: a client with the key needs milliseconds, and nobody who keeps connections open shuts it out.
+            min(half_open, key=lambda other: other.since).abort()
         self.sessions.add(session)
         return True
 

@@ -136,6 +136,8 @@ class Share:
         self.problem = ""
         self.retry = 0.0
         self.record: tuple[AsyncZeroconf, AsyncServiceInfo] | None = None
+        # One for each node: Home Assistant tries the zero key once at every node that it discovers.
+        self.guesses = GuessLimit()
 
     def advertisements(self, message: Message) -> None:
         """As :class:`proxy_listener.proxies.tap.Tap` says. HOT PATH."""
@@ -197,7 +199,6 @@ class Shares:
         self._proxies = proxies
         self._zeroconf = zeroconf
         self._shares: dict[str, Share] = {}
-        self._guesses = GuessLimit()
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -277,7 +278,7 @@ class Shares:
             settings.noise_psk,
             clients=settings.clients,
             slots=settings.slots,
-            guesses=self._guesses,
+            guesses=share.guesses,
         )
         port = 0
         try:

@@ -11,6 +11,8 @@ from support.library_client import PLANT, OnePlant, open_link
 from support.plain_client import Client as PlainClient
 from support.sharing import client_of, shared_proxy, subscriber
 
+from proxy_listener.share.node import HALF_OPEN
+
 pytestmark = pytest.mark.mdns("shared")
 
 LOCAL = 0x020000000000
@@ -104,6 +106,18 @@ async def test_a_wrong_key_is_refused(first):
     async with shared_proxy(first) as (_, __, shared), client_of(shared, KEY, connect=False) as api:
         with pytest.raises(InvalidEncryptionKeyAPIError):
             await api.connect(login=True)
+
+
+async def test_connections_that_say_nothing_shut_no_client_out(first):
+    """Half-open connections beyond the limit end the oldest ones, and a client with the key is served."""
+    async with shared_proxy(first) as (_, __, shared):
+        idle = [await asyncio.open_connection("127.0.0.1", shared.port) for _ in range(2 * HALF_OPEN)]
+        async with client_of(shared) as api:
+            assert (await api.device_info()).name == "node1-shared"
+        assert len(shared.sessions) <= HALF_OPEN + 1
+        assert await idle[0][0].read() == b""
+        for _, writer in idle:
+            writer.close()
 
 
 async def test_when_the_proxy_is_gone_so_is_its_shared_node(first):

@@ -4,9 +4,11 @@ import asyncio
 import socket
 
 import pytest
-from support.edge import MAC, make_node, running
+from aioesphomeapi.core import APIConnectionError, InvalidEncryptionKeyAPIError
+from support.edge import KEY, MAC, make_node, running
 from support.sharing import client_of, shared_proxy, sharing_house
 
+from proxy_listener.model.rate import GUESSES
 from proxy_listener.share.shares import _local
 
 pytestmark = pytest.mark.mdns("shared")
@@ -25,6 +27,22 @@ async def test_only_the_proxies_that_are_named(first):
         await house.shared("node2")
         await house.state("node1", "live")
         assert [house.shares.status(name) is None for name in ("node1", "node2")] == [True, False]
+
+
+async def test_wrong_keys_at_one_node_close_no_other(first):
+    """A client that tries a wrong key at every node, as Home Assistant does, is limited at each of them apart."""
+    one, two = make_node(1), make_node(2)
+    async with running(one, two), sharing_house(one, two, first=first) as house:
+        nodes = [await house.shared(name) for name in ("node1", "node2")]
+        for _ in range(GUESSES):
+            async with client_of(nodes[0], KEY, connect=False) as wrong:
+                with pytest.raises(InvalidEncryptionKeyAPIError):
+                    await wrong.connect(login=True)
+        async with client_of(nodes[0], connect=False) as limited:
+            with pytest.raises(APIConnectionError):
+                await limited.connect(login=True)
+        async with client_of(nodes[1]) as other:
+            assert (await other.device_info()).name == "node2-shared"
 
 
 async def test_with_the_proxy_s_identity_it_is_the_proxy(first):
