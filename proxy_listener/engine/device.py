@@ -16,6 +16,7 @@ from proxy_listener.engine.plausibility import JumpFilter, SentTwice, TwoSenders
 from proxy_listener.engine.routing import Routes
 from proxy_listener.formats.bindkey import Bindkey, Scheme, bindkeys
 from proxy_listener.formats.format import Frame
+from proxy_listener.formats.layout import Events
 from proxy_listener.model.advertisement import Address
 from proxy_listener.model.models import Model
 from proxy_listener.model.reading import Trust, Value
@@ -292,6 +293,11 @@ class Device:
         """The values without those that wait for a second frame."""
         self._sent_twice = self._sent_twice or SentTwice()
         return self._sent_twice.believed(values, unsure, self.values)
+
+    def repeats_events(self, values: Mapping[str, Value], events: Events, heard: float) -> bool:
+        """Whether the events of a new frame are its beacon's, and nobody's."""
+        self.beacon = self.beacon or Beacon()
+        return not self.beacon.fires(dict(values), events, heard)
 
     def write(
         self, values: Mapping[str, Value], stale: frozenset[str], time: float, stream: object, order: int

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from proxy_listener.engine.beacon import Beacon
 from proxy_listener.engine.dedup import (
     ACCEPTED,
     FOREVER,
@@ -328,12 +327,7 @@ class Listener:
         if not new:
             self._alive(device, advert)
             return _DROPPED[judgement.verdict]
-        if form.mark:
-            if events:
-                device.beacon = device.beacon or Beacon()
-                if not device.beacon.fires(values, events, heard):
-                    found = (values, (), found[2])
-        elif counter is not None and not model.constant and device.two_senders.detected(counter, heard):
+        if counter is not None and not form.mark and not model.constant and device.two_senders.detected(counter, heard):
             self.devices.notify("conflict", device, advert.proxy)
         identity = stream.identity(place, digest)
         judged = _new(Judged, (form, model, found, trust, counter, identity, judgement, stream))
@@ -358,6 +352,8 @@ class Listener:
             values = self._kept(form, device, values, trust, heard)
             if not values and not events:
                 return REPEAT
+            if events and not late and device.repeats_events(values, events, heard):
+                late, judgement = True, judgement._replace(fires=False)
         device.readings += 1
         stale = NO_QUANTITIES
         if late:

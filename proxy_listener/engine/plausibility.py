@@ -45,8 +45,9 @@ def restart_of(model: Model, found: Found) -> Restart:
     events = [event.event for event in fired] + [kind.name for kind in model.events]
     names = {*events, *values, *(quantity.name for quantity in model.quantities)}
     if not names.isdisjoint(GUARDS) or _GUARD_KIND.search(model.kind):
-        return STRICT_RESTART
-    restart = EVENT_RESTART if model.buttons is not None or events else USUAL_RESTART
+        restart = STRICT_RESTART
+    else:
+        restart = EVENT_RESTART if model.buttons is not None or events else USUAL_RESTART
     return restart._replace(wraps=True) if model.wraps else restart
 
 

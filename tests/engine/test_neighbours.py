@@ -135,7 +135,8 @@ def test_a_packet_id_that_moves_without_news_fires_no_press_that_nobody_made():
     air = Air()
     for counter in range(30):
         air.say(bthome(f"00{counter:02x}01603a01"), uuid=BTHOME, after=8.0)
-    assert sum(len(reading.events) for reading in air.readings) == 2
+    assert [reading.fires for reading in air.readings] == [True, True] + [False] * 28
+    assert {(reading.late, len(reading.events)) for reading in air.readings[2:]} == {(True, 1)}
 
 
 def test_two_payloads_under_one_packet_id_are_both_read():
@@ -256,3 +257,23 @@ def test_the_live_state_of_a_device_is_bounded():
     for count, objects in ((count, objects) for count in range(1, 17) for objects in ids):
         air.say(bthome(objects * count), uuid=BTHOME, after=1.0)
     assert len(air.status().values) <= 128
+
+
+def test_a_beacon_of_encrypted_presses_fires_no_more_than_a_plain_one():
+    """Each is kept as what it was, and none of them can be played again."""
+    air = Air(entry())
+    recorded = [bthome("3a01", counter=100 + number, key=SECRET) for number in range(10)]
+    for sealed in recorded:
+        air.say(sealed, uuid=BTHOME, after=8.0)
+    assert [reading.fires for reading in air.readings] == [True, True] + [False] * 8
+    again = air.restarted(entry())
+    assert [again.say(sealed, uuid=BTHOME, after=400.0) for sealed in recorded] == [Outcome.REPLAY] * 10
+
+
+def test_a_door_s_16_bit_counter_wraps_as_well():
+    """Its state goes on at once."""
+    air = Air(entry())
+    for counter, opened in ((65_534, 1), (65_535, 0), (0, 1)):
+        sealed = bthome(f"2d{opened:02x}", counter=counter, key=SECRET)
+        assert air.say(sealed, uuid=BTHOME, after=10.0) is Outcome.DECODED
+    assert air.status().values["window"][0] is True
