@@ -94,6 +94,7 @@ class Service:
             unlisted=self._shows_unlisted,
             behind=journal.behind,
             reads=lambda: self._reads.ended,
+            dial_in=self.fleet.dial_in.status,
             page=lambda: page_url(self.config.web),
             admissions=lambda: self.pipeline.devices.admissions(loop.time()),
         )

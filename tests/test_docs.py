@@ -117,6 +117,7 @@ def test_the_example_of_the_repository_names_every_documented_key():
     "text", [pytest.param(text, id=path.name) for path in DOCS for text in blocks(path.read_text(), "toml")]
 )
 def test_every_configuration_of_the_documentation_loads(text, tmp_path):
+    text = re.sub(r'noise_psk = \{ file = "[^"]+" \}', f'noise_psk = "{"A" * 43}="', text)
     text = re.sub(r'\{ file = "([^"]+)" \}', r'"secret from \1"', text)
     path = tmp_path / "devices.toml"
     path.write_text(text)

@@ -24,6 +24,7 @@ from proxy_listener import __version__
 from proxy_listener.cli.client import ServiceClient, ask
 from proxy_listener.cli.discover import BROWSE, find_nodes
 from proxy_listener.cli.output import print_listing
+from proxy_listener.cli.rows import dial_in_in_words
 from proxy_listener.cli.verb import FAILED, Listing, NotRunningError, Options, nearest_existing
 from proxy_listener.config import Config, doubts
 from proxy_listener.model.errors import ConfigError, ProxyListenerError
@@ -90,8 +91,8 @@ def examine(options: Options) -> list[Finding]:
         findings.append(Finding("warn", "service", "not running; start it with: proxy-listener run"))
     except ProxyListenerError as error:
         findings.append(Finding("fail", "service", f"{error}; be that user, or root, or name another --state"))
-    if running is None and config.web.listen:
-        findings.append(port(config.web.listen))
+    if running is None:
+        findings += free_ports(config)
     findings += proxies(running["proxies"]) if running else network(options, config)
     if running:
         findings += sharing(running["proxies"], configured=config.share.listen is not None)
@@ -149,16 +150,24 @@ def disk(where: Path, free: int) -> Finding:
     return Finding("ok", "disk", shown)
 
 
-def port(listen: str) -> Finding:
-    """Whether the page could be served there, while no service runs."""
+def free_ports(config: Config) -> Iterator[Finding]:
+    """Whether the ports of the configuration are free, while no service runs."""
+    if config.web.listen:
+        yield port("page", config.web.listen, "[web] listen")
+    if config.discovery.dial_in:
+        yield port("calls of nodes", config.discovery.dial_in, "[discovery] dial_in, and in the nodes' YAML")
+
+
+def port(what: str, listen: str, key: str) -> Finding:
+    """Whether this program could listen there."""
     place = split_endpoint(listen)
     assert place is not None  # the configuration was checked
     try:
         with socket.create_server(place, family=socket.AF_INET6 if ":" in place[0] else socket.AF_INET):
-            return Finding("ok", "page", f"{listen} is free")
+            return Finding("ok", what, f"{listen} is free")
     except OSError as error:
-        words = f"{listen} cannot be used: {os.strerror(error.errno or 0)}; name another one: [web] listen"
-        return Finding("fail", "page", words)
+        words = f"{listen} cannot be used: {os.strerror(error.errno or 0)}; name another one: {key}"
+        return Finding("fail", what, words)
 
 
 def service(status: dict[str, Any]) -> Iterator[Finding]:
@@ -171,6 +180,8 @@ def service(status: dict[str, Any]) -> Iterator[Finding]:
     else:
         words = f"cannot be written: {status['storage']['error']}; is the disk full?"
         yield Finding("fail", "history", words)
+    if (dial_in := status["dial_in"]) and dial_in["error"]:
+        yield Finding("fail", "calls of nodes", dial_in_in_words(dial_in))
     if status["storage"]["alarm"]:
         yield Finding("warn", "history", status["storage"]["alarm"])
 

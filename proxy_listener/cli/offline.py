@@ -92,7 +92,8 @@ def _discovery(discovery: DiscoverySettings) -> str:
         "all": "every node, with or without encryption",
     }
     keyless = discovery.accept == "keyed" and discovery.noise_psk is None
-    return f"{where}; {who['listed'] if keyless else who[discovery.accept]}"
+    calls = f"; nodes can call {discovery.dial_in}" if discovery.dial_in else ""
+    return f"{where}; {who['listed'] if keyless else who[discovery.accept]}{calls}"
 
 
 def _settings(settings: Any) -> Iterator[str]:
@@ -109,11 +110,12 @@ def _proxy(proxy: ProxySettings, discovery: DiscoverySettings) -> dict[str, Any]
         key = "password"
     else:
         key = "shared" if discovery.noise_psk else "none"
+    calls = discovery.dial_in is not None and proxy.mac is not None
     return {
         "name": proxy.name,
         "mac": None if proxy.mac is None else mac_text(proxy.mac),
         "room": proxy.room or proxy.name,
-        "address": f"{proxy.host}:{proxy.port}" if proxy.host else "by mDNS",
+        "address": f"{proxy.host}:{proxy.port}" if proxy.host else "by mDNS, or it calls" if calls else "by mDNS",
         "key": key,
     }
 

@@ -45,7 +45,7 @@ def proxy_row(proxy: Mapping[str, Any]) -> list[Any]:
         proxy["name"],
         proxy["room"],
         proxy["state"].replace("_", " "),
-        proxy["address"],
+        proxy["address"] if proxy["called_from"] is None else f"called us from {proxy['called_from']}",
         proxy["rate"],
         age(proxy["heard_age"]),
         slots,
@@ -121,6 +121,16 @@ def admissions_in_words(admissions: Mapping[str, Any]) -> str:
         return ""
     waits = "too many new devices" if admissions["full"] else "each is, once it was heard for a minute"
     return f"new devices: {count} not admitted yet ({waits}); admit lists them"
+
+
+def dial_in_in_words(dial_in: Mapping[str, Any] | None) -> str:
+    """What is wrong with the port that nodes call, or how many calls came to nothing; empty where all is well."""
+    if dial_in is None:
+        return ""
+    if dial_in["error"]:
+        return f"no node can call: {dial_in['listen']}: {dial_in['error']}"
+    refused = dial_in["refused"]
+    return f"calls that were refused at {dial_in['listen']}: {refused}; the log says why" if refused else ""
 
 
 def advice_in_words(devices: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -21,6 +21,7 @@ from proxy_listener.cli.rows import (
     coverage_in_words,
     device_coverage_row,
     device_row,
+    dial_in_in_words,
     log_in_words,
     proxy_coverage_row,
     proxy_row,
@@ -67,8 +68,8 @@ def print_status(document: dict[str, Any], options: Options) -> None:
     if unused := [cell(proxy["name"]) for proxy in document["proxies"] if proxy["state"] in NOT_EXPECTED]:
         more = f" and {len(unused) - UNUSED_NAMED} more" if len(unused) > UNUSED_NAMED else ""
         click.echo(f"not used: {', '.join(unused[:UNUSED_NAMED])}{more}; discover says why")
-    if waiting := admissions_in_words(document["admissions"]):
-        click.echo(waiting)
+    for words in filter(None, [dial_in_in_words(document["dial_in"]), admissions_in_words(document["admissions"])]):
+        click.echo(cell(words))
     counted = {outcome: number for outcome, number in document["outcomes"].items() if number}
     if counted:
         click.echo("advertisements: " + counts_in_words(counted))

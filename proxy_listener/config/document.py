@@ -124,6 +124,12 @@ def doubts(config: Config) -> list[Problem]:
     if not config.proxies and not keyed and config.discovery.accept != "all":
         text = "without [[proxy]] entries or a noise_psk no proxy is accepted; discover shows what could be"
         found.append(Problem(f"{file}: discovery.accept", text))
+    shared = config.discovery.noise_psk is not None
+    entries = any(proxy.mac is not None and (shared or proxy.noise_psk is not None) for proxy in config.proxies)
+    strangers = shared and config.discovery.accept != "listed"
+    if config.discovery.dial_in is not None and not entries and not strangers:
+        text = "no node can call: none has a [[proxy]] entry with mac and a key, and there is no shared noise_psk"
+        found.append(Problem(f"{file}: discovery.dial_in", text))
     return found
 
 

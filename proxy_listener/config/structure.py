@@ -83,7 +83,11 @@ def _narrower(secrets: Secrets) -> dict[type, dict[str, Hook]]:
     names = each(fields.label)
     return {
         ServiceSettings: {"coalesce": fields.within(fields.duration, 0, 10, 'expected at most "10s"')},
-        DiscoverySettings: {"noise_psk": secrets.noise_psk, "interfaces": each(fields.ip_address)},
+        DiscoverySettings: {
+            "noise_psk": secrets.noise_psk,
+            "interfaces": each(fields.ip_address),
+            "dial_in": fields.listen,
+        },
         ProxySettings: {
             "name": fields.label,
             "mac": fields.mac,

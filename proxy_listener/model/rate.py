@@ -54,12 +54,12 @@ class GuessLimit:
 
     def allowed(self, address: str, now: float) -> bool:
         """Whether a token from there is looked at now."""
-        bucket = self._buckets.get(_network(address))
+        bucket = self._buckets.get(network_of(address))
         return bucket is None or bucket.available(now)
 
     def wrong(self, address: str, now: float) -> bool:
         """A wrong token came from there. True where the limit is met by it."""
-        network = _network(address)
+        network = network_of(address)
         bucket = self._buckets.pop(network, None) or TokenBucket(GUESS_RATE, GUESSES, now)
         self._buckets[network] = bucket
         if len(self._buckets) > GUESSERS:
@@ -67,7 +67,8 @@ class GuessLimit:
         return bucket.take(now) and not bucket.available(now)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What one machine has: an IPv4 address, also a mapped one, or the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

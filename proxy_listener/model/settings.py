@@ -24,11 +24,12 @@ class ServiceSettings:
 
 @attrs.frozen
 class DiscoverySettings:
-    """``[discovery]``: which nodes that mDNS names are spoken to."""
+    """``[discovery]``: which nodes that mDNS names are spoken to. ``dial_in``: ``host:port`` where nodes can call."""
 
     accept: Accept = "keyed"
     noise_psk: Secret | None = None
     interfaces: tuple[str, ...] = ()
+    dial_in: str | None = None
 
 
 @attrs.frozen

@@ -77,7 +77,7 @@ class ProxyStatus:
     state: ProxyState
     cause: str  # why it is in this state, in words
     advice: str  # what a person can do, empty where nothing is wrong
-    address: str | None  # host:port last used
+    address: str | None  # host:port last used; None where it called us
     version: str | None  # ESPHome version
     encrypted: bool | None = None  # Noise; None while not known
     active: bool | None = None  # can connect to devices (flag 2)
@@ -90,9 +90,19 @@ class ProxyStatus:
     slots_limit: int | None = None
     connecting: bool = False  # a connection to a device is being set up: the room is deaf meanwhile
     wifi_rssi: int | None = None
+    called_from: str | None = None  # its address, where it opened this session itself
     round_trip: float = attrs.field(default=0.0, metadata=INTERNAL)  # seconds that it takes to answer; 0: not known
     outcomes: Mapping[str, int] = attrs.field(factory=dict)
     shared: SharedNodeStatus | None = None  # None where it is not to be shared
+
+
+@attrs.frozen
+class DialInStatus:
+    """The port that nodes call. ``error``: why it is not open; ``refused``: calls since start that came to nothing."""
+
+    listen: str
+    error: str | None
+    refused: int
 
 
 @unique
@@ -203,7 +213,8 @@ class View:
 
     ``skipped``: what frames held beside what was read, and how often. ``unlisted``: whether devices without an entry
     are shown. ``behind``: durable sink -> rows of the journal that wait for it. ``reads``: how active reads ended, and
-    how many did since start. ``admissions``: of devices without an entry. ``page``: the URL under which other machines
+    how many did since start. ``admissions``: of devices without an entry. ``dial_in``: the
+    port that nodes call, None where there is none. ``page``: the URL under which other machines
     reach the page.
     """
 
@@ -215,4 +226,5 @@ class View:
     behind: Callable[[], Mapping[str, int]] = dict
     reads: Callable[[], Mapping[str, int]] = dict
     admissions: Callable[[], Admissions] = Admissions
+    dial_in: Callable[[], DialInStatus | None] = lambda: None
     page: Callable[[], str | None] = lambda: None

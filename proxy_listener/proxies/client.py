@@ -95,8 +95,12 @@ def make_client(
     expected: Address | None,
     timing: ProxyTiming,
     zeroconf: AsyncZeroconf | None,
+    *,
+    called: bool = False,
 ) -> APIClient:
-    """A client for one session. Secrets are revealed here and nowhere else."""
+    """A client for one session. ``called``: the node may call us later, and is told so. Secrets are revealed here and
+    nowhere else.
+    """
     key, password = credentials.noise_psk, credentials.password
     return APIClient(
         target.addresses[0],
@@ -111,6 +115,7 @@ def make_client(
         expected_mac=None if expected is None else f"{expected:012x}",
         # Do not act as the node's time source.
         provide_time=False,
+        outgoing_connection_target=called,
     )
 
 

@@ -21,11 +21,12 @@ from proxy_listener.model.status import ProxyState, ProxyStatus
 from proxy_listener.model.timing import NEVER
 from proxy_listener.proxies.admission import KnownNodes, NodeIndex, admit
 from proxy_listener.proxies.client import ConnectLimits, silence_libraries
+from proxy_listener.proxies.dial_in import Caller, DialIn
 from proxy_listener.proxies.discovery import Discovery, Sighting
 from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.proxy import Proxy, ProxyContext
 from proxy_listener.proxies.receive import Hear, Receiver
-from proxy_listener.proxies.states import Diagnosis
+from proxy_listener.proxies.states import STATES, Diagnosis
 from proxy_listener.proxies.tap import Tap
 from proxy_listener.proxies.timing import ProxyTiming
 from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, unique_name
@@ -38,6 +39,9 @@ _SUSPENDED = 5.0
 """Seconds between two ticks after which this process must have been suspended."""
 _KEEPS_SESSION: Mapping[str, Any] = {"room": None, "insist": False, "noise_psk": None, "password": None}
 """Fields of an entry that may change without a new session."""
+_NO_MAC = Diagnosis(
+    ProxyState.NOT_ACCEPTED, "its [[proxy]] entry has no mac", "write its Wi-Fi MAC into the [[proxy]] entry"
+)
 _NO_CHANCE_YET = frozenset({ProxyState.CONNECTING, ProxyState.LIVE})
 
 
@@ -87,6 +91,7 @@ class Fleet:
         if tap is not None:
             self._context = attrs.evolve(self._context, tap=tap)
         self._ours = ours
+        self.dial_in = DialIn(self._called, self._timing)
         self._running = False
         self._newest: list[tuple[float, Proxy]] = []
         self._newest_at = NEVER
@@ -114,10 +119,12 @@ class Fleet:
         for entry in self._entries:
             self._start(entry.name, entry)
         self._mdns.open(self.discovery.interfaces)
+        self.dial_in.open(self.discovery.dial_in)
         try:
             await self._watch()
         finally:
             self._running = False
+            await self.dial_in.close()
             await self._leave_all()
             await self._mdns.close()
             self._known.running(running=False)
@@ -170,15 +177,20 @@ class Fleet:
             log.warning("proxies.json cannot be written", error=error.strerror)
 
     def _start(self, name: str, entry: ProxySettings | None, mac: Address | None = None) -> Proxy:
-        loop = asyncio.get_running_loop()
         if entry is not None:
             mac = entry.mac or self._known.bound(entry.name)
-        receiver = Receiver(name, self._hear, self._timing, loop.time, self._foreign)
-        proxy = Proxy(receiver, self._context, self.discovery, entry, mac)
-        self._proxies[name] = proxy
-        self._index.add(proxy, entry, mac)
-        task = loop.create_task(proxy.run(), name=f"proxy {name}")
-        self._tasks[name] = task
+        return self._run(self._make(name, entry, mac))
+
+    def _make(self, name: str, entry: ProxySettings | None, mac: Address | None) -> Proxy:
+        clock = asyncio.get_running_loop().time
+        receiver = Receiver(name, self._hear, self._timing, clock, self._foreign)
+        return Proxy(receiver, self._context, self.discovery, entry, mac)
+
+    def _run(self, proxy: Proxy) -> Proxy:
+        self._proxies[proxy.name] = proxy
+        self._index.add(proxy, proxy.entry, proxy.mac)
+        task = asyncio.get_running_loop().create_task(proxy.run(), name=f"proxy {proxy.name}")
+        self._tasks[proxy.name] = task
         task.add_done_callback(lambda _task: self._finished(proxy))
         return proxy
 
@@ -282,9 +294,27 @@ class Fleet:
         now = asyncio.get_running_loop().time()
         if not self._unlisted.admit(sighting, self.discovery, now, self._make_room):
             return None
-        # An entry's name is never taken, also while the entry has no proxy.
-        taken = self._proxies.keys() | {entry.name for entry in self._entries}
-        return self._start(unique_name(sighting, taken), None, sighting.mac)
+        return self._start(unique_name(sighting, self._taken()), None, sighting.mac)
+
+    def _taken(self) -> set[str]:
+        """Names that no further node gets. An entry's is never taken, also while the entry has no proxy."""
+        return self._proxies.keys() | {entry.name for entry in self._entries}
+
+    async def _called(self, caller: Caller) -> Diagnosis | None:
+        """A node calls, or claims to be one: why it is refused; None where its session begins."""
+        sighting = Sighting(caller.name, (), 0, caller.mac, encrypts=True)
+        proxy = self._match(sighting)
+        if proxy is not None:
+            # Without a MAC that is known, the first caller with the shared key would be bound to the entry.
+            return _NO_MAC if proxy.mac is None else await proxy.answer(caller)
+        # Nothing is kept of a stranger before it proved the key.
+        proxy = self._make(unique_name(sighting, self._taken()), None, caller.mac)
+        refused = await proxy.answer(caller)
+        if refused is None and self._match(sighting) is None and proxy.name not in self._taken() and self._make_room():
+            self._run(proxy)
+            return None
+        await proxy.calls.hang_up()
+        return refused or STATES[ProxyState.NOT_ACCEPTED].because("another node of its name or MAC came first")
 
     def _match(self, sighting: Sighting) -> Proxy | None:
         """The proxy that this sighting is of."""
@@ -332,6 +362,8 @@ class Fleet:
                 self._stop(proxy)
             elif discovery != old:
                 proxy.reconfigured()
+        if discovery.dial_in != old.dial_in:
+            self.dial_in.open(discovery.dial_in)
         if discovery.interfaces != old.interfaces:
             self._mdns.open(discovery.interfaces)
         for sighting in self._mdns.sightings:

@@ -23,12 +23,14 @@ from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.settings import DiscoverySettings, ProxySettings
 from proxy_listener.model.status import NOT_EXPECTED, ProxyState, ProxyStatus
 from proxy_listener.model.timing import NEVER
-from proxy_listener.proxies.admission import KnownNodes, admit, identify
+from proxy_listener.proxies.admission import Credentials, KnownNodes, admit, identify
+from proxy_listener.proxies.calls import Call, Calls
 from proxy_listener.proxies.client import ConnectLimits, NodeInfo, make_client
+from proxy_listener.proxies.dial_in import Caller
 from proxy_listener.proxies.discovery import Sighting
 from proxy_listener.proxies.mdns import Mdns
 from proxy_listener.proxies.receive import Receiver
-from proxy_listener.proxies.retry import ConnectionEnd, RetryTimer, Targets
+from proxy_listener.proxies.retry import ConnectionEnd, RetryTimer, Target, Targets
 from proxy_listener.proxies.session import ProxySession, Slots
 from proxy_listener.proxies.states import STATES, Diagnosis, broke_protocol, diagnose
 from proxy_listener.proxies.stream import ProxyStream
@@ -52,6 +54,9 @@ _ANOTHER_ENTRYS = attrs.evolve(
     cause="it is the node of another entry",
     advice="write mac in the [[proxy]] entries; a node that says that it has another's MAC is a copy, or an attacker's",
 )
+
+
+_FOR_CALLS = "check its power and its way here, and outgoing_connection: host and port in its YAML"
 
 
 def _no_tap(_proxy: "Proxy") -> Tap | None:
@@ -107,8 +112,11 @@ class Proxy:
         self.links: set[Address] = set()  # devices to which connections of ours are open, or being opened
         self.tap: Tap | None = None
         self._session: ProxySession | None = None
+        self._opening: asyncio.Task[NodeInfo] | None = None
+        self._caller: str | None = None
         self._created = self._clock()
         self._woken = asyncio.Event()
+        self.calls = Calls(self._is_up, self._called, self._clock)
         self._encrypts: bool | None = None
         self._slow = False
         self._was_up = False
@@ -134,6 +142,9 @@ class Proxy:
     def live(self) -> bool:
         """Whether the stream is up and ours."""
         return self.diagnosis.state is ProxyState.LIVE
+
+    def _is_up(self) -> bool:
+        return self._session is not None and self._session.up is not None
 
     @property
     def client(self) -> APIClient:
@@ -249,20 +260,30 @@ class Proxy:
 
     async def run(self) -> None:
         """Connect and stay connected, until cancelled; then leave the node cleanly."""
-        while True:
-            await self._wait()
-            began = self._clock()
-            self.retry.started(began)
-            try:
-                end = await self._attempt()
-            except (APIConnectionError, OSError, TimeoutError) as error:
-                end = self._failed(error)
-            except Exception:
-                log.exception("a proxy's session failed in our own code", proxy=self.name)
-                end = _OWN_FAULT
-            self._ended(end, began)
-            if not self.listed and end.diagnosis.state in NOT_EXPECTED:
-                return
+        try:
+            while True:
+                await self._wait()
+                end = await self._once()
+                if not self.listed and end is not None and end.diagnosis.state in NOT_EXPECTED:
+                    return
+        finally:
+            await self.calls.hang_up()
+
+    async def _once(self) -> ConnectionEnd | None:
+        """One attempt or one call, to the end of its session. None where the node called during the attempt."""
+        began = self._clock()
+        self.retry.started(began)
+        call = self.calls.next()
+        try:
+            end = await (self._attempt() if call is None else self._take(call))
+        except (APIConnectionError, OSError, TimeoutError) as error:
+            end = self._failed(error)
+        except Exception:
+            log.exception("a proxy's session failed in our own code", proxy=self.name)
+            end = _OWN_FAULT
+        if end is not None:
+            self._ended(end, began, called=call is not None)
+        return end
 
     async def _wait(self) -> None:
         """Wait until there is a target, and until the next attempt is due."""
@@ -270,12 +291,15 @@ class Proxy:
             now = self._clock()
             self._woken.clear()
             until: float | None
+            if self.calls.waiting is not None:
+                return
             if self.targets:
                 until = self.retry.due()
                 if now >= until:
                     return
             else:
-                until = self._created + self._timing.search
+                # What a call ended with is shown for as long as it would hold an attempt back.
+                until = max(self._created + self._timing.search, self.retry.due())
                 if now >= until:
                     until = None
                     self._set(self._unseen())
@@ -286,6 +310,9 @@ class Proxy:
     def _unseen(self) -> Diagnosis:
         """Why mDNS gives no address of it."""
         mdns, unreachable = self._context.mdns, STATES[ProxyState.UNREACHABLE]
+        if self.discovery.dial_in is not None:
+            cause = self.calls.refusal or "it has no host, mDNS does not show it, and it does not call"
+            return attrs.evolve(unreachable, cause=cause, advice=_FOR_CALLS)
         if mdns.zeroconf is None:
             return unreachable.because("there is no network to ask for it by mDNS, and it has no host")
         if (named := mdns.others_of_its_name(self.mac)) is not None:
@@ -297,8 +324,8 @@ class Proxy:
             )
         return unreachable.because("mDNS does not show it, and it has no host")
 
-    async def _attempt(self) -> ConnectionEnd:
-        """One session, from the first byte to the last."""
+    async def _attempt(self) -> ConnectionEnd | None:
+        """One session, from the first byte to the last. None where the node called meanwhile."""
         target = self.targets.next()
         sighting = target.sighting
         way = admit(
@@ -310,30 +337,76 @@ class Proxy:
         )
         if isinstance(way, Diagnosis):
             return ConnectionEnd(way)
-        client = make_client(target, way, self._expected(), self._timing, self._context.mdns.zeroconf)
-        session = ProxySession(client, self.receiver, self.stream, self._timing, self._judge, self._held)
-        self._session = session
+        self._session = session = self._make_session(target, way, self._expected())
         try:
             slow = self._slow or not (self.listed or self.proved)
+            opening = session.open(self._context.limits, slow=slow, reached=self._reached)
+            self._opening = asyncio.create_task(opening)
             try:
-                node = await session.open(self._context.limits, slow=slow, reached=self._reached)
+                node = await self._opening
             except (APIConnectionError, OSError, TimeoutError):
                 if session.ended.done():
                     return session.ended.result()
                 raise
+            except asyncio.CancelledError:
+                own = asyncio.current_task()
+                if self.calls.waiting is None or (own is not None and own.cancelling()):
+                    raise
+                return None
+            finally:
+                self._opening = None
             self._slow = False
-            refused = self._vet(node, encrypted=way.noise_psk is not None)
-            if refused is not None:
-                return ConnectionEnd(refused)
-            self.targets.good(target)
-            self.retry.succeeded()
-            self._was_up = True
-            session.subscribe(node, insist=self.entry is not None and self.entry.insist)
-            self.use_tap()
-            return await session.ended
+            if self.calls.waiting is not None:
+                return None
+            return await self._hold(session, node, target, encrypted=way.noise_psk is not None)
         finally:
             await session.close()
             self._session = None
+
+    def _make_session(self, target: Target, way: Credentials, expected: Address | None) -> ProxySession:
+        called = self.discovery.dial_in is not None
+        client = make_client(target, way, expected, self._timing, self._context.mdns.zeroconf, called=called)
+        return ProxySession(client, self.receiver, self.stream, self._timing, self._judge, self._held)
+
+    async def _hold(
+        self, session: ProxySession, node: NodeInfo, target: Target | None, *, encrypted: bool
+    ) -> ConnectionEnd:
+        """A session whose handshake is done, to its end. ``target`` None: the node called."""
+        refused = self._vet(node, encrypted=encrypted)
+        if refused is not None:
+            return ConnectionEnd(refused)
+        if target is not None:
+            self.targets.good(target)
+        self.retry.succeeded()
+        self._was_up = True
+        session.subscribe(node, insist=self.entry is not None and self.entry.insist)
+        self.use_tap()
+        return await session.ended
+
+    async def _take(self, call: Call) -> ConnectionEnd:
+        self._session, self._caller = call.session, call.address
+        try:
+            return await self._hold(call.session, call.node, None, encrypted=True)
+        finally:
+            await call.session.close()
+            self._session = self._caller = None
+
+    async def answer(self, caller: Caller) -> Diagnosis | None:
+        """A node calls with this one's MAC: go on with its connection, once it proved the key. Why it is refused; None
+        where it is not.
+        """
+        way = admit(self.entry, self.discovery, self._context.known, mac=caller.mac, encrypts=True)
+        if isinstance(way, Diagnosis):
+            return await self.calls.answer(caller, way)
+        if way.noise_psk is None:
+            return await self.calls.answer(caller, STATES[ProxyState.NEEDS_KEY])
+        return await self.calls.answer(caller, self._make_session(Target((caller.address,), 0), way, caller.mac))
+
+    def _called(self) -> None:
+        """A call waits: go on with it, instead of an attempt that is not at its end."""
+        self._woken.set()
+        if self._opening is not None:
+            self._opening.cancel()
 
     def _reached(self, now: float) -> None:
         """The node accepted the TCP connection. Until the handshake is done, it may be one that hangs."""
@@ -374,13 +447,16 @@ class Proxy:
             self._encrypts = False
         return ConnectionEnd(diagnosis, garbage=broke_protocol(error))
 
-    def _ended(self, end: ConnectionEnd, began: float) -> None:
-        """An attempt is over: set the state, and when the next one is due."""
+    def _ended(self, end: ConnectionEnd, began: float, *, called: bool) -> None:
+        """An attempt or a call is over: set the state, and when the next attempt is due."""
         now = self._clock()
+        if self._was_up and end.diagnosis.state is ProxyState.BENCHED:
+            self.calls.bar(now + self._timing.bench)
         if self._was_up and not end.goodbye:
             self._dead_session_until = now + self._timing.reap
         self._was_up = False
-        self.targets.advance()
+        if not called:
+            self.targets.advance()
         end = self.retry.ended(end, began, now, listed=self.listed, known=self.listed or self.proved)
         if end.diagnosis.state in _MOVED and self.targets.current_sighting is not None:
             self._context.mdns.search(self.targets.current_sighting.name)
@@ -419,7 +495,7 @@ class Proxy:
             state=self.diagnosis.state,
             cause=self.diagnosis.cause,
             advice=self.diagnosis.advice,
-            address=self.targets.shown,
+            address=self.targets.shown if self._caller is None else None,
             version=node.version if node is not None else self.targets.version,
             encrypted=self.encrypted,
             active=bool(self.features & BluetoothProxyFeature.ACTIVE_CONNECTIONS) if node is not None else None,
@@ -431,6 +507,7 @@ class Proxy:
             slots_free=slots.free if slots is not None else None,
             slots_limit=slots.limit if slots is not None else None,
             connecting=self.connecting,
+            called_from=self._caller,
             wifi_rssi=session.wifi_rssi if session is not None else None,
             round_trip=self.round_trip,
             outcomes={str(outcome): receiver.outcomes[outcome] for outcome in Outcome if receiver.outcomes[outcome]},

@@ -152,10 +152,20 @@ class ProxySession:
         self._socket = limit_socket(self.client, self._limited)
         left = self._timing.attempt - (self._clock() - began)
         async with limits.handshaking(slow=slow), asyncio.timeout(left if slow else self._timing.handshake):
-            began = self._clock()
-            node = await handshake(self.client)
-            self.measured((self._clock() - began) / _HANDSHAKE_TRIPS)
-            return node
+            return await self._shake_hands()
+
+    async def adopt(self, sock: socket.socket) -> NodeInfo:
+        """As :meth:`open`, over a connection that the node opened."""
+        self.client.start_connection_from_socket(sock, log_errors=False)
+        self._socket = limit_socket(self.client, self._limited)
+        async with asyncio.timeout(self._timing.handshake):
+            return await self._shake_hands()
+
+    async def _shake_hands(self) -> NodeInfo:
+        began = self._clock()
+        node = await handshake(self.client)
+        self.measured((self._clock() - began) / _HANDSHAKE_TRIPS)
+        return node
 
     def _limited(self, sock: socket.socket) -> socket.socket:
         return LimitedSocket(sock, self._timing.flood_rate * ADVERTISEMENT, self._clock, self._bench)

@@ -77,6 +77,10 @@ class ProxyTiming:
     """To disconnect from all proxies cleanly when the service stops."""
     tick: float = 1.0
     """Between two judgements of the streams."""
+    identify: float = 10.0
+    """For the hello of a node that calls: it sends it at once, perhaps over a slow line."""
+    rebind: float = 10.0
+    """Between attempts to open the port that nodes call."""
     resolve: float = 3.0
     """For a service's missing mDNS records."""
 

@@ -16,7 +16,7 @@ import attrs
 from proxy_listener.history import Storage
 from proxy_listener.model.advertisement import ADDRESS_TYPES, mac_text
 from proxy_listener.model.reading import Reading, Value, timestamp
-from proxy_listener.model.status import Admissions, DeviceStatus, Heard, KeyState, ProxyStatus
+from proxy_listener.model.status import Admissions, DeviceStatus, DialInStatus, Heard, KeyState, ProxyStatus
 from proxy_listener.reads import Progress, ReadReport
 
 Document = dict[str, Any]
@@ -70,6 +70,7 @@ class Status(TypedDict):
     skipped: Mapping[str, int]
     proxies: Sequence[ProxyStatus]
     admissions: Admissions
+    dial_in: DialInStatus | None
 
 
 class Health(TypedDict):

@@ -47,6 +47,7 @@ async def status(request: web.Request) -> web.Response:
         skipped=context.view.skipped(),
         proxies=context.view.proxies(),
         admissions=context.view.admissions(),
+        dial_in=context.view.dial_in(),
     )
     return answer(plain(document))
 

@@ -8,11 +8,15 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 from support.control_service import answering, running_service
 
+from proxy_listener import __version__
 from proxy_listener.cli import doctor
+from proxy_listener.config import Config
 from proxy_listener.model.secret import Secret
+from proxy_listener.model.settings import DiscoverySettings, WebSettings
 from proxy_listener.model.status import View
 from proxy_listener.sinks.mqtt.settings import Settings
 from proxy_listener.web import Actions
@@ -95,13 +99,27 @@ def test_a_port_in_use_is_found():
     """A free port is still free afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        found = doctor.port(listen)
+        found = doctor.port("page", listen, "[web] listen")
         assert (found.state, found.detail) == (
             "fail",
             f"{listen} cannot be used: Address already in use; name another one: [web] listen",
         )
-    assert doctor.port(listen).state == "ok"
-    assert doctor.port(listen).state == "ok"
+    config = Config(discovery=DiscoverySettings(dial_in=listen), web=WebSettings(listen=listen))
+    for _ in range(2):
+        found = list(doctor.free_ports(config))
+        assert [(finding.state, finding.what) for finding in found] == [("ok", "page"), ("ok", "calls of nodes")]
+
+
+def test_a_port_that_nodes_cannot_call_is_a_failure():
+    """The running service says why it is not open."""
+    storage = {"ok": True, "error": None, "alarm": None}
+    dial_in = {"listen": "0.0.0.0:6054", "error": "Address already in use", "refused": 0}
+    found = list(doctor.service({"version": __version__, "pid": 7, "storage": storage, "dial_in": dial_in}))
+    assert attrs.astuple(found[-1]) == (
+        "fail",
+        "calls of nodes",
+        "no node can call: 0.0.0.0:6054: Address already in use",
+    )
 
 
 def test_an_unreachable_broker_is_found():
@@ -164,7 +182,7 @@ def test_a_real_broker_accepts_the_login(tmp_path):
 def test_another_version_and_a_full_disk_are_found():
     """The advice is to restart the service, and to look at the disk."""
     storage = {"ok": False, "error": "database or disk is full", "alarm": None}
-    found = list(doctor.service({"version": "0.0.1", "pid": 7, "storage": storage}))
+    found = list(doctor.service({"version": "0.0.1", "pid": 7, "storage": storage, "dial_in": None}))
     assert bad(found) == [("warn", "service"), ("fail", "history")]
     assert "restart it" in found[0].detail
     assert "is the disk full?" in found[1].detail

@@ -43,6 +43,7 @@ def test_status_fails_while_readings_cannot_be_stored(call, tmp_path):
             "proxies": [],
             "outcomes": {},
             "admissions": WAITING,
+            "dial_in": None,
         }
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")
         writer.write(json.dumps(document).encode())
@@ -66,11 +67,33 @@ def test_status_names_unused_nodes_in_one_line(capsys):
         "proxies": [stranger],
         "outcomes": {},
         "admissions": WAITING,
+        "dial_in": None,
     }
     print_status(document, Options())
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "not used: stranger; discover says why"
     assert len(lines) == 3
+
+
+def test_status_says_who_called_and_what_came_to_nothing(capsys):
+    """The address where the call came from stands in place of one to connect to."""
+    called = plain(attrs.evolve(PROXY, address=None, called_from="203.0.113.7"))
+    document = {
+        "version": "1",
+        "uptime": 3.0,
+        "storage": {"ok": True, "error": None, "alarm": None},
+        "proxies": [called],
+        "outcomes": {},
+        "admissions": WAITING,
+        "dial_in": {"listen": "0.0.0.0:6054", "error": None, "refused": 3},
+    }
+    print_status(document, Options())
+    lines = capsys.readouterr().out.splitlines()
+    assert "called us from 203.0.113.7" in lines[2]
+    assert lines[-1] == "calls that were refused at 0.0.0.0:6054: 3; the log says why"
+    document["dial_in"]["error"] = "Address already in use"
+    print_status(document, Options())
+    assert "no node can call: 0.0.0.0:6054: Address already in use" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", ["status", "devices"])

@@ -247,6 +247,7 @@ coalesce = "0"
 accept = "all"
 noise_psk = "{PSK}"
 interfaces = ["127.0.0.1", "::1"]
+dial_in = "[::]:6054"
 [[proxy]]
 name = "kitchen-proxy"
 mac = "A0:B1:C2:D3:E4:F5"
@@ -285,7 +286,7 @@ hosts = ["plants.example"]
 """)
     )
     assert config.service == ServiceSettings(coalesce=0.0)
-    assert config.discovery == DiscoverySettings("all", Secret(PSK), ("127.0.0.1", "::1"))
+    assert config.discovery == DiscoverySettings("all", Secret(PSK), ("127.0.0.1", "::1"), "[::]:6054")
     assert config.proxies == (
         ProxySettings(
             "kitchen-proxy",
@@ -387,6 +388,22 @@ def test_a_configuration_without_proxies_and_key_is_a_warning(write):
     """No node is accepted then."""
     assert [str(doubt).split(": ")[1] for doubt in doubts(load(write("")))] == ["discovery.accept"]
     assert doubts(load(write(f"[discovery]\nnoise_psk = '{PSK}'"))) == []
+
+
+def test_a_port_that_no_node_may_call_is_a_warning(write):
+    """An entry needs a MAC and a key; the shared key lets in nodes without an entry, unless only listed ones may."""
+    calls = "[discovery]\ndial_in = '0.0.0.0:6054'\n"
+    entry = "[[proxy]]\nname = 'attic'\n"
+    own, mac = f"noise_psk = '{PSK}'\n", "mac = 'A0:B1:C2:D3:E4:F5'\n"
+    for useless in (
+        calls + entry,
+        calls + entry + own,
+        calls + entry + mac,
+        calls + "accept = 'listed'\n" + own + entry,
+    ):
+        assert [str(doubt).split(": ")[1] for doubt in doubts(load(write(useless)))] == ["discovery.dial_in"]
+    for useful in (calls + entry + own + mac, calls + own, calls + own + entry + mac):
+        assert doubts(load(write(useful))) == []
 
 
 def test_errors_of_a_sinks_settings_have_their_key(write):

@@ -47,16 +47,18 @@ FAST = ProxyTiming(
     stray=0.2,
     leave=1.0,
     tick=0.02,
+    identify=0.3,
+    rebind=0.1,
     resolve=0.5,
 )
 NO_MDNS = DiscoverySettings("listed", None, ("127.0.0.1",))
 NODE_TIMING = faster(20)
 
 
-def make_node(number, generation=firmware.ESPHOME_2026_10, *, psk=KEY, name=None, password=None, flags=None):
+def make_node(number, generation=firmware.ESPHOME_2026_10, *, psk=KEY, name=None, password=None, flags=None, dial=None):
     if flags is not None:
         generation = attrs.evolve(generation, flags=firmware.Feature(flags))
-    settings = NodeSettings(name or f"node{number}", MAC + number, noise_psk=psk, password=password)
+    settings = NodeSettings(name or f"node{number}", MAC + number, noise_psk=psk, password=password, dial=dial)
     return FaultyNode(settings, generation, timing=NODE_TIMING)
 
 

@@ -9,7 +9,7 @@ from support.made_status import MAC, NOW, device, proxy, reading, view
 from proxy_listener import __version__
 from proxy_listener.model.errors import ProxyListenerError
 from proxy_listener.model.reading import Event, as_json, timestamp
-from proxy_listener.model.status import Admissions, KeyState, Newcomer, ProxyState
+from proxy_listener.model.status import Admissions, DialInStatus, KeyState, Newcomer, ProxyState
 from proxy_listener.reads import Candidate
 from proxy_listener.web import Actions
 
@@ -97,6 +97,14 @@ async def test_newcomers_and_the_state_of_admission_are_told(start):
     assert (one["mac"], one["model"], one["waits"]) == ("A4:C1:38:02:83:F4", "LYWSD03MMC", "for room")
     async with client.get("/status") as response:
         assert (await response.json())["admissions"] == {"newcomers": 1, "left": 0, "full": True}
+
+
+async def test_status_has_the_port_that_nodes_call(start):
+    """Why it is not open, and how many calls came to nothing."""
+    client = await start(view=view(dial_in=lambda: DialInStatus("0.0.0.0:6054", "Address already in use", 7)))
+    async with client.get("/status") as response:
+        told = (await response.json())["dial_in"]
+    assert told == {"listen": "0.0.0.0:6054", "error": "Address already in use", "refused": 7}
 
 
 @pytest.mark.parametrize(("model", "why"), [("MCCGQ02HL", "not read over a connection"), ("", "not heard yet")])

@@ -57,13 +57,20 @@ function ofAdmissions({ full, newcomers }) {
   };
 }
 
+function ofCalls(port) {
+  return port?.error && {
+    kind: "bad", id: "calls", subject: "Calls of nodes", text: `${port.listen} cannot be opened: ${port.error}`,
+    advice: "End the program that has this port, or change [discovery] dial_in and the nodes' YAML.",
+  };
+}
+
 const RANKS = ["bad", "warn", "off"];
 
 function found({ devices, status }) {
   const all = [...devices.values()];
   const listed = all.filter((device) => device.listed).flatMap(ofDevice);
   const unlisted = ofUnlisted(all.filter((device) => !device.listed));
-  const rows = [...ofStorage(status.storage), ...status.proxies.map(ofProxy), ofAdmissions(status.admissions), ...listed, ...unlisted];
+  const rows = [...ofStorage(status.storage), ...status.proxies.map(ofProxy), ofAdmissions(status.admissions), ofCalls(status.dial_in), ...listed, ...unlisted];
   return rows.filter(Boolean).sort((a, b) => RANKS.indexOf(a.kind) - RANKS.indexOf(b.kind));
 }
 

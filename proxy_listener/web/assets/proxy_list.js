@@ -14,6 +14,7 @@ function facts(proxy, kind, word) {
     el("span", { class: `word ${kind}` }, proxy.connecting ? "connecting to a device" : word),
     live && proxy.slots_limit !== null && el("span", {}, `${proxy.slots_free ?? "?"}/${proxy.slots_limit} slots`),
     live && proxy.wifi_rssi !== null && el("span", {}, `Wi-Fi ${dbm(proxy.wifi_rssi)} dBm`),
+    live && proxy.called_from !== null && el("span", {}, "called us from ", name(proxy.called_from)),
     proxy.encrypted === false && el("span", { class: "word warn" }, "unencrypted"),
     proxy.active === false && el("span", {}, "passive: cannot read"),
     ...sharing(proxy.shared),
@@ -33,9 +34,9 @@ function sharing(shared) {
 }
 
 function update(row, proxy) {
-  const { state: is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active } = proxy;
+  const { state: is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active, called_from } = proxy;
   const shared = JSON.stringify([proxy.shared?.port, proxy.shared?.problem, proxy.shared?.clients.map((one) => [one.name, one.links])]);
-  if (!changed(row, is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active, shared)) return;
+  if (!changed(row, is, room, rate, slots_free, slots_limit, connecting, wifi_rssi, encrypted, active, called_from, shared)) return;
   const [kind, word] = state(proxy);
   row.replaceChildren(
     mark(kind),
