@@ -81,8 +81,8 @@ class GattConnection:
 
     async def open(self, address_type: int) -> None:
         """Connect. Raises GattError."""
-        if self._proxy.tap is not None and self._address in self._proxy.tap.held:
-            raise GattError("refused", "a client of the shared node is connected to it")
+        if self._proxy.tap is not None and self._proxy.tap.holds(self._address):
+            raise GattError("refused", "a client of a shared node is connected to it")
         await self._close_stale_link()
         self._asked = True
         self._proxy.links.add(self._address)

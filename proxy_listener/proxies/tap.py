@@ -47,6 +47,9 @@ class Tap(Protocol):
     def held(self) -> Collection[Address]:
         """Devices to which it has connections, or opens one."""
 
+    def holds(self, address: Address) -> bool:
+        """Whether it is connected to a device, through this proxy or another."""
+
     @property
     def connecting(self) -> bool:
         """It opens a connection, so the proxy does not scan."""

@@ -66,7 +66,8 @@ class LinkRelay:
     """The links of one proxy.
 
     ``send``: to the proxy. ``slots()``: free and all slots that the proxy has. ``own()``: devices to which reads of our
-    own are connected. ``spare``: slots that stay for these; ``most``: of all slots, how many clients may use.
+    own are connected through it. ``busy(address)``: whether a read of our own, or a client of another shared node, is
+    connected to the device. ``spare``: slots that stay for these; ``most``: of all slots, how many clients may use.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class LinkRelay:
         send: Callable[[Message], None],
         slots: Callable[[], tuple[int, int]],
         own: Callable[[], Collection[Address]],
+        busy: Callable[[Address], bool],
         policy: str,
     ) -> None:
         self._send = send
         self._slots = slots
         self._own = own
+        self._busy = busy
         self._policy = policy
         self._links: dict[Address, Held] = {}
         self._asked: dict[tuple[str, Address], Owner] = {}
@@ -126,10 +129,10 @@ class LinkRelay:
             return False
         found: api.BluetoothDeviceConnectionResponse = message
         address = found.address
-        kind = _BY_ANSWER.get(type(message))
-        if kind is not None and (asker := self._asked.pop((kind, address), None)) is not None:
-            asker.send(message)
-            return True
+        for kind in _BY_ANSWER.get(type(message), ()):
+            if (asker := self._asked.pop((kind, address), None)) is not None:
+                asker.send(message)
+                return True
         held = self._links.get(address)
         if held is None:
             return False
@@ -203,7 +206,7 @@ class LinkRelay:
             if held.state is LinkState.OPEN:
                 client.send(_state(address, connected=True, mtu=held.mtu))
             return
-        if held is not None or address in self._own():
+        if held is not None or self._busy(address):
             client.send(_state(address, error=BUSY))
         elif not asked.has_address_type or asked.address_type > 1 or self._free()[0] == 0:
             client.send(_state(address))
@@ -242,7 +245,7 @@ class LinkRelay:
 
     def _taken(self, client: Owner, address: Address) -> bool:
         held = self._links.get(address)
-        return address in self._own() or (held is not None and held.client is not client)
+        return self._busy(address) or (held is not None and held.client is not client)
 
     def _ask(self, kind: str, client: Owner, asked: "api.BluetoothDeviceRequest") -> None:
         if len(self._asked) < REQUESTS:
@@ -363,11 +366,12 @@ _DEVICE: dict[int, Callable[[LinkRelay, Owner, "api.BluetoothDeviceRequest", flo
     api.BLUETOOTH_DEVICE_REQUEST_TYPE_CLEAR_CACHE: LinkRelay._clear,  # noqa: SLF001
 }
 
-_BY_ANSWER: dict[type[Message], str] = {
-    api.BluetoothDevicePairingResponse: "pair",
-    api.BluetoothDeviceUnpairingResponse: "unpair",
-    api.BluetoothDeviceClearCacheResponse: "clear",
+_BY_ANSWER: dict[type[Message], tuple[str, ...]] = {
+    api.BluetoothDevicePairingResponse: ("pair", "unpair"),
+    api.BluetoothDeviceUnpairingResponse: ("unpair",),
+    api.BluetoothDeviceClearCacheResponse: ("clear",),
 }
+"""Answer -> what was asked. Firmware before 2026.8 answers a request to unpair as one to pair."""
 
 REQUEST_TYPES = (
     api.SubscribeBluetoothConnectionsFreeRequest,

@@ -73,8 +73,11 @@ class Upstream(Protocol):
     def own(self) -> Collection[Address]:
         """Devices to which reads of our own are connected."""
 
+    def busy(self, address: Address) -> bool:
+        """Whether a read of our own, or a client of another shared node, is connected to a device."""
+
     def scanner(self) -> tuple[int, int, int | None]:
-        """State, mode, and the mode that its configuration wants, where it told that."""
+        """State, mode, and the mode that its configuration wants; None while nothing is known of that."""
 
 
 class SharedNode:
@@ -97,13 +100,13 @@ class SharedNode:
         self._guesses = guesses
         self.sessions: set[SharedSession] = set()
         self.port = 0
-        self.links = LinkRelay(upstream.send, upstream.slots, upstream.own, slots)
+        self.links = LinkRelay(upstream.send, upstream.slots, upstream.own, upstream.busy, slots)
         self._subscribers: set[SharedSession] = set()
         self._active: set[SharedSession] = set()
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self.firmware = _firmware(presented)
+        self.firmware = _firmware(presented, connects=slots != "none")
         self._emptied = asyncio.Event()
 
     @property
@@ -153,8 +156,9 @@ class SharedNode:
     def answer(self, message: Message) -> None:
         """As :meth:`Tap.answer`."""
         if type(message) is api.BluetoothScannerStateResponse:
+            told = self._scanner_message()
             for session in self._subscribers:
-                session.send(message)
+                session.send(told)
             return
         self.links.answer(message, self._loop.time())
 
@@ -195,12 +199,14 @@ class SharedNode:
                 limit="10 at once, then 6 a minute",
             )
 
+    def is_full(self) -> bool:
+        """As many clients as may be proved the key."""
+        return sum(session.greeted for session in self.sessions) >= self._most
+
     def _opened(self, session: NodeSession) -> bool:
         assert isinstance(session, SharedSession)
         half_open = [other for other in self.sessions if not other.greeted]
-        if len(self.sessions) - len(half_open) >= self._most:
-            return False
-        if not self._guesses.allowed(session.address, self._loop.time()):
+        if self.is_full() or not self._guesses.allowed(session.address, self._loop.time()):
             return False
         if len(half_open) >= HALF_OPEN:
             # The oldest: a client with the key needs milliseconds, and nobody who keeps connections open shuts it out.
@@ -232,8 +238,7 @@ class SharedNode:
     def _serve(self, session: NodeSession, message: Message) -> None:
         assert isinstance(session, SharedSession)
         if isinstance(message, REQUEST_TYPES):
-            if self.firmware.active:
-                self.links.request(session, message, self._loop.time())
+            self.links.request(session, message, self._loop.time())
             return
         handler = _HANDLERS.get(type(message))
         if handler is not None:
@@ -272,9 +277,13 @@ class SharedNode:
     def _subscribe(self, session: SharedSession, _message: Message) -> None:
         self._subscribers.add(session)
         if self.firmware.tells_state:
-            state, mode, configured = self._upstream.scanner()
-            more = {} if configured is None else {"configured_mode": configured}
-            session.send(api.BluetoothScannerStateResponse(state=state, mode=mode, **more))
+            session.send(self._scanner_message())
+
+    def _scanner_message(self) -> Message:
+        state, mode, configured = self._upstream.scanner()
+        more = {} if configured is None else {"configured_mode": configured}
+        message: Message = api.BluetoothScannerStateResponse(state=state, mode=mode, **more)
+        return message
 
     def _unsubscribe(self, session: SharedSession, _message: Message) -> None:
         self._leave(session)
@@ -300,19 +309,20 @@ def _session(node: SharedNode, context: SessionContext) -> SharedSession:
     """A session whose wire knows it."""
     made: list[SharedSession] = []
     own = attrs.evolve(context, wire=lambda first: node._wire(first, made[0]))  # noqa: SLF001  the node's own session
-    made.append(SharedSession(own))
+    made.append(SharedSession(own, node.is_full))
     return made[0]
 
 
-def _firmware(presented: Presented) -> Firmware:
-    """One current generation of the API, whatever the real proxy's."""
-    return attrs.evolve(
+def _firmware(presented: Presented, *, connects: bool) -> Firmware:
+    """One current generation of the API, whatever the real proxy's. Without connections it is a passive one's."""
+    made = attrs.evolve(
         ESPHOME_2026_10,
         version=presented.version,
         flags=Feature(presented.flags) & RELAYED,
         clients=None,
         provisionable=False,
     )
+    return made if connects else made.passive()
 
 
 _HANDLERS: dict[Any, Callable[[SharedNode, SharedSession, Message], None]] = {

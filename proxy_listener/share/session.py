@@ -8,12 +8,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+import structlog
 from google.protobuf.message import Message
 
+from proxy_listener.model.rate import TokenBucket
 from proxy_listener.model.secret import Secret
 from proxy_listener.node.messages import NUMBERS, api
 from proxy_listener.node.session import NodeSession, SessionContext
 from proxy_listener.node.wire import NoiseWire, WireError
+
+log = structlog.get_logger()
 
 HIGH, LOW = 32_768, 4_096
 """Bytes in the transport at which advertisements begin to wait here, and at which they go on: half a second of the
@@ -27,6 +31,10 @@ ANSWERS = 262_144
 
 STUCK = 30.0
 """Seconds without a byte read after which a client is dropped."""
+
+MESSAGES, MESSAGE_RATE = 500, 100.0
+"""Messages of one client at once, and a second; one that sends more is dropped. Home Assistant sends some 20 at its
+start."""
 
 ADVERTISEMENTS = NUMBERS[api.BluetoothLERawAdvertisementsResponse]
 
@@ -45,10 +53,14 @@ class SharedWire(NoiseWire):
 
 
 class SharedSession(NodeSession):
-    """One client. ``since``: loop time of its connection; ``dropped``: messages of advertisements that it lost."""
+    """One client. ``since``: loop time of its connection; ``dropped``: messages of advertisements that it lost.
+    ``full()``: whether there are as many clients as may be.
+    """
 
-    def __init__(self, context: SessionContext) -> None:
+    def __init__(self, context: SessionContext, full: Callable[[], bool] = lambda: False) -> None:
         super().__init__(context)
+        self._full = full
+        self._messages = TokenBucket(MESSAGE_RATE, MESSAGES, self._loop.time())
         self.since = self._loop.time()
         self.dropped = 0
         self.address = ""
@@ -76,6 +88,27 @@ class SharedSession(NodeSession):
             self._stuck.cancel()
         self._queue.clear()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """As in :class:`NodeSession`. Whatever goes wrong with a client's bytes ends this session only."""
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001  a client must not fill the log with tracebacks
+            log.debug("a client's message could not be handled", node=self._context.name, error=str(error))
+            self.abort()
+
+    def _receive(self, number: int, payload: bytes) -> None:
+        if not self._messages.take(self._loop.time()):
+            self.abort()
+            return
+        super()._receive(number, payload)
+
+    def _hello(self, message: Message) -> None:
+        # Counted here, because before it nothing is proved.
+        if not self._authenticated and self._full():
+            self.close()
+            return
+        super()._hello(message)
 
     def pause_writing(self) -> None:
         """Asyncio: the client reads more slowly than it is sent."""

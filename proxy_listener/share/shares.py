@@ -42,7 +42,7 @@ LOOK = 1.0
 AGAIN = 30.0
 """Seconds after which a port that could not be had is tried again."""
 
-_STAYS = frozenset({ProxyState.LIVE, ProxyState.SILENT})
+_STAYS = frozenset({ProxyState.LIVE, ProxyState.SILENT, ProxyState.WEDGED})
 """States in which the session is up and the stream is ours."""
 
 _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  names of what the user configured
@@ -130,10 +130,15 @@ class SharedProxy(Protocol):
 class Share:
     """The tap of one proxy: passes on to its shared node, while there is one."""
 
-    def __init__(self, proxy: SharedProxy) -> None:
+    def __init__(
+        self, proxy: SharedProxy, busy: Callable[["Share", Address], bool], held: Callable[[Address], bool]
+    ) -> None:
         self.proxy = proxy
+        self._held = held
+        self._busy = busy
         self.node: SharedNode | None = None
         self.problem = ""
+        self._first_mode: int | None = None
         self.retry = 0.0
         self.record: tuple[AsyncZeroconf, AsyncServiceInfo] | None = None
         # One for each node: Home Assistant tries the zero key once at every node that it discovers.
@@ -175,13 +180,23 @@ class Share:
         """Devices of our own reads."""
         return self.proxy.links
 
+    def holds(self, address: Address) -> bool:
+        """A client of any shared node is connected to the device."""
+        return self._held(address)
+
+    def busy(self, address: Address) -> bool:
+        """A read of our own, or a client of another shared node, is connected to the device."""
+        return self._busy(self, address)
+
     def scanner(self) -> tuple[int, int, int | None]:
-        """State, mode, configured mode."""
+        """State, mode, configured mode: of firmware that does not tell it (2025.6), the first mode that it had."""
         told = self.proxy.scanner
         if told is None or told.state is None or told.mode is None:
             return IDLE
+        if self._first_mode is None:
+            self._first_mode = int(told.mode)
         configured = getattr(told, "configured_mode", None)
-        return int(told.state), int(told.mode), None if configured is None else int(configured)
+        return int(told.state), int(told.mode), self._first_mode if configured is None else int(configured)
 
 
 class Shares:
@@ -210,8 +225,17 @@ class Shares:
         if share is None or share.proxy is not proxy:
             if share is not None:
                 self._retire(share)
-            share = self._shares[proxy.name] = Share(proxy)
+            share = self._shares[proxy.name] = Share(proxy, self._busy, self.holds)
         return share
+
+    def holds(self, address: Address) -> bool:
+        """Whether a client of any shared node is connected to a device."""
+        return any(address in share.held for share in self._shares.values())
+
+    def _busy(self, asking: Share, address: Address) -> bool:
+        """A device takes one connection, through whichever proxy."""
+        others = (share for share in self._shares.values() if share is not asking)
+        return any(address in proxy.links for proxy in self._proxies()) or any(address in one.held for one in others)
 
     def changed(self) -> None:
         """A proxy changed its state: look at it now."""

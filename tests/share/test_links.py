@@ -32,7 +32,13 @@ class Proxy:
 
     def __init__(self, policy="spare"):
         self.sent, self.used, self.reads = [], 0, set()
-        self.relay = LinkRelay(self.sent.append, lambda: (3 - self.used - len(self.reads), 3), self.reads_of, policy)
+        self.elsewhere = set()
+        self.relay = LinkRelay(
+            self.sent.append, lambda: (3 - self.used - len(self.reads), 3), self.reads_of, self.is_busy, policy
+        )
+
+    def is_busy(self, address):
+        return address in self.reads | self.elsewhere
 
     def reads_of(self):
         return self.reads
@@ -168,6 +174,23 @@ def test_a_device_of_our_own_reads_is_busy():
         proxy.relay.request(client, device(CONNECT, 100 + number), 0.0)
     assert (client.got[-1].connected, client.got[-1].error) == (False, 0)
     assert [sent.address for sent in proxy.sent] == [100, 101]
+
+
+def test_a_device_that_is_connected_through_another_proxy_is_busy():
+    """It takes one connection."""
+    proxy, client = Proxy(), Client()
+    proxy.elsewhere.add(DEVICE)
+    proxy.relay.request(client, device(CONNECT), 0.0)
+    assert (proxy.sent, client.got[-1].error) == ([], 132)
+
+
+def test_old_firmware_answers_unpair_as_pair():
+    """The one who asked gets it."""
+    proxy, client = Proxy(), Client()
+    proxy.relay.request(client, device(UNPAIR, address_type=None), 0.0)
+    answer = api.BluetoothDevicePairingResponse(address=DEVICE, paired=False)
+    assert proxy.relay.answer(answer, 0.1)
+    assert client.got == [answer]
 
 
 def test_all_slots_where_they_are_given():

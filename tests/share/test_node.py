@@ -94,9 +94,10 @@ async def test_one_slot_stays_for_reads_of_our_own(first):
 
 
 async def test_without_slots_only_advertisements_are_shared(first):
-    """A connect is refused as by firmware without a free slot."""
+    """It is a passive proxy, and a connect is refused as by firmware without a free slot."""
     async with shared_proxy(first, OnePlant(), slots="none") as (_, __, shared), subscriber(shared) as api:
         assert (await api.frees.get())[:2] == (0, 0)
+        assert (await api.device_info()).bluetooth_proxy_feature_flags == 1 | 32 | 64
         told = await open_link(api)
         assert (await told.get())[0::2] == (False, 0)
 

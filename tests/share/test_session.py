@@ -9,7 +9,7 @@ from proxy_listener.node.firmware import ESPHOME_2026_10, NodeTiming
 from proxy_listener.node.messages import api
 from proxy_listener.node.session import SessionContext
 from proxy_listener.node.wire import PlainWire, WireError
-from proxy_listener.share.session import ANSWERS, QUEUE, SharedSession, SharedWire
+from proxy_listener.share.session import ANSWERS, MESSAGES, QUEUE, SharedSession, SharedWire
 
 
 class Pipe(asyncio.Transport):
@@ -37,8 +37,11 @@ class Pipe(asyncio.Transport):
     def abort(self):
         self.aborted = True
 
+    def close(self):
+        self.aborted = True
 
-def connected():
+
+def connected(full=lambda: False):
     context = SessionContext(
         "node",
         ESPHOME_2026_10,
@@ -50,7 +53,7 @@ def connected():
         lambda _: None,
         lambda _: None,
     )
-    session, pipe = SharedSession(context), Pipe()
+    session, pipe = SharedSession(context, full), Pipe()
     session.connection_made(pipe)
     hello = api.HelloRequest(client_info="test").SerializeToString()
     session.data_received(bytes((0, len(hello), 1)) + hello)
@@ -88,6 +91,30 @@ async def test_answers_do_not_wait_behind_advertisements():
     assert bytes(pipe.written) == b"\x00\x00\x08"
     pipe.full = ANSWERS + 1
     session.send(api.PingResponse())
+    assert pipe.aborted
+    session.connection_lost(None)
+
+
+async def test_a_client_beyond_the_limit_is_closed_when_it_says_hello():
+    """Not before: only then it proved the key."""
+    session, pipe = connected(full=lambda: True)
+    assert (session.greeted, session.is_over(), bytes(pipe.written)) == (False, True, b"")
+
+
+async def test_a_client_that_floods_is_dropped():
+    """Beyond five hundred messages at once."""
+    session, pipe = connected()
+    session.data_received(b"\x00\x00\x07" * 2000)
+    assert pipe.aborted
+    assert pipe.written.count(b"\x00\x00\x08") <= MESSAGES
+    session.connection_lost(None)
+
+
+async def test_a_message_that_cannot_be_handled_ends_its_session():
+    """And raises nothing to the loop."""
+    session, pipe = connected()
+    session._hello = None
+    session.data_received(b"\x00\x00\x01")
     assert pipe.aborted
     session.connection_lost(None)
 
