@@ -96,7 +96,7 @@ class DialIn:
             try:
                 sockets += await _bind(listen)
                 self.places = [one.getsockname()[:2] for one in sockets]
-                log.info("nodes can call", listen=listen, after_an_error=self.error)
+                log.info("nodes can call", listen=listen)
                 self.error = None
                 await asyncio.gather(*map(self._accept, sockets))
             except OSError as error:

@@ -23,7 +23,7 @@ from proxy_listener.model.secret import Secret
 from proxy_listener.node.air import Link, Lost, Notified
 from proxy_listener.node.firmware import Firmware, NodeTiming
 from proxy_listener.node.node import Node
-from proxy_listener.node.settings import NodeSettings
+from proxy_listener.node.settings import DialOut, NodeSettings
 from proxy_listener.simulator.devices import Sender, SimulatedDevice, Transmission
 from proxy_listener.simulator.generate import FIRMWARES, generate_devices, generate_neighbours, generate_rooms
 from proxy_listener.simulator.ground_truth import GroundTruth
@@ -84,6 +84,7 @@ class House:
 
     ``foreign``: the share of packets of no device of ours. ``loss``: the share that each room misses, however near.
     ``others``: further sources of packets. ``firmwares``: of the rooms' nodes, by turns. ``node_type``: their class.
+    ``dial``: whom the nodes call whose firmware can; these are announced nowhere.
 
     ``instance`` distinguishes houses of one seed that run at the same time on one machine: it changes the nodes'
     names, MACs and key, and nothing of what the devices send.
@@ -105,6 +106,7 @@ class House:
         timing: NodeTiming | None = None,
         instance: str = "",
         node_type: type[Node] = Node,
+        dial: DialOut | None = None,
     ) -> None:
         self.seed = str(seed)
         self.rooms = generate_rooms(rooms, loss) if isinstance(rooms, int) else list(rooms)
@@ -116,6 +118,7 @@ class House:
         self.truth = GroundTruth()
         self._instance = instance
         self._node_type = node_type
+        self._dial = dial
         self._own = random_for(self.seed, "nodes", instance)
         self.noise_psk = Secret(b64encode(self._own.randbytes(32)).decode()) if noise else None
         self._sensors: Mapping[Address, Placed] = {
@@ -144,11 +147,11 @@ class House:
 
     def configuration(self, *, static: bool = False) -> dict[str, Any]:
         """What a devices.toml for this house contains, as tables. ``static``: with host and port of each node."""
+        discovery = {"accept": "listed", "interfaces": [LOOPBACK]}
+        if self._dial is not None:
+            discovery["dial_in"] = f"{LOOPBACK}:{self._dial.port}"
         return {
-            "discovery": {
-                "accept": "listed",
-                "interfaces": [LOOPBACK],
-            },
+            "discovery": discovery,
             "proxy": [self._proxy_entry(proxy, static=static) for proxy in self.proxies],
             "device": [_device_entry(device) for device in self.devices if device.listed],
         }
@@ -159,7 +162,8 @@ class House:
         zeroconf = AsyncZeroconf(interfaces=[LOOPBACK]) if announced else None
         try:
             for proxy in self.proxies:
-                await proxy.node.start(LOOPBACK, zeroconf=zeroconf)
+                calls = proxy.node.settings.dial is not None
+                await proxy.node.start(LOOPBACK, zeroconf=None if calls else zeroconf)
             self.start_sending()
             yield self
         finally:
@@ -251,7 +255,10 @@ class House:
         mac = ESPRESSIF << 24 | self._own.getrandbits(24)
         name = room.name.lower().replace(" ", "-") + "-proxy" + (f"-{mac & 0xFFFFFF:06x}" if self._instance else "")
         wifi = random_for(self.seed, "wifi", room.name).randint(-78, -45)
-        settings = NodeSettings(name, mac, f"{room.name} proxy", self.noise_psk, area=room.name, wifi_rssi=wifi)
+        dial = self._dial if firmware.dials else None
+        settings = NodeSettings(
+            name, mac, f"{room.name} proxy", self.noise_psk, area=room.name, wifi_rssi=wifi, dial=dial
+        )
         return self._node_type(settings, firmware, RoomAir(room, self._sensors), timing)
 
     def _proxy_entry(self, proxy: HouseProxy, *, static: bool) -> dict[str, Any]:
@@ -259,7 +266,7 @@ class House:
         entry: dict[str, Any] = {"name": proxy.name, "mac": mac_text(settings.mac), "room": proxy.room.name}
         if settings.noise_psk is not None:
             entry["noise_psk"] = settings.noise_psk.reveal()
-        if static:
+        if static and settings.dial is None:
             entry |= {"host": proxy.node.host, "port": proxy.node.port}
         return entry
 
