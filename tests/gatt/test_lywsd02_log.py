@@ -55,6 +55,7 @@ class Connector:
     connecting: bool = False
     round_trip: float = 0.0
     links: set = attrs.field(factory=set)
+    tap: object = None
 
     def measured(self, seconds):
         self.round_trip = seconds

@@ -70,6 +70,7 @@ class Connector:
     connecting: bool = False
     round_trip: float = 0.0
     links: set = attrs.field(factory=set)
+    tap: object = None
 
     def measured(self, seconds):
         self.round_trip = seconds
@@ -371,3 +372,18 @@ async def test_a_proxy_that_does_not_answer():
         house.node.freeze()
         await fails(house, "no_answer", timing=attrs.evolve(FAST, first=0.1))
         assert not house.air.opened.is_set()
+
+
+async def test_a_device_that_a_client_of_a_shared_node_holds_is_left_alone():
+    """The read is refused before anything is asked of the proxy."""
+
+    class Tap:
+        def holds(self, address):
+            return address == PLANT
+
+    async with room() as house:
+        house.proxy.tap = Tap()
+        with pytest.raises(GattError, match="a client of a shared node is connected to it"):
+            async with house.connect():
+                pass
+        assert not house.taken
