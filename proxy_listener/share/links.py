@@ -193,7 +193,9 @@ class LinkRelay:
         if not self.connecting:
             # The proxy's count comes later than a request; what else holds a slot is only in it.
             left = min(left, free - max(0, reserve - own))
-        return max(0, left), most, tuple(self._links)
+        left = max(0, left)
+        # Clients that find slots taken and no address for them take the counts for wrong (bleak-esphome 4.1).
+        return left, left + len(self._links), tuple(self._links)
 
     @staticmethod
     def _free_message(free: tuple[int, int, tuple[Address, ...]]) -> Message:
