@@ -24,7 +24,9 @@ from proxy_listener.proxies.timing import ProxyTiming
 
 log = structlog.get_logger()
 
-BACKLOG = 64
+BACKLOG = 256
+PAUSE = 0.001
+"""Seconds after each call that is closed unread: without it accept would never let go of the event loop in a flood."""
 _PEEK = 0.05
 """Seconds between looks at a hello that is not complete: its first bytes keep the socket readable."""
 _BROKEN = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL})
@@ -125,13 +127,15 @@ class DialIn:
                 log.warning("a call cannot be accepted", error=error.strerror)
                 await asyncio.sleep(self._timing.tick)
                 continue
-            self._begin(sock, str(peer[0]).removeprefix("::ffff:"))
+            looked_at = self._begin(sock, str(peer[0]).removeprefix("::ffff:"))
+            await asyncio.sleep(0 if looked_at else PAUSE)
 
-    def _begin(self, sock: socket.socket, address: str) -> None:
+    def _begin(self, sock: socket.socket, address: str) -> bool:
+        """Look at a call; False where it is beyond the limits and closed."""
         if not self._limits.enter(address, self._clock()):
             self.refused += 1
             sock.close()
-            return
+            return False
         if len(self._calls) >= PENDING:
             self._drop_one()
         sock.setblocking(False)
@@ -144,6 +148,7 @@ class DialIn:
             sock.close()  # of a call that became a session, only an empty shell: the session has the descriptor
 
         call.add_done_callback(over)
+        return True
 
     def _drop_one(self) -> None:
         """End the oldest call of a network from which no node ever proved a key: a node needs less than a second."""

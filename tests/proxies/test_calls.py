@@ -1,6 +1,8 @@
 """Attacks on the port that nodes call: what each costs, and that it costs nobody else (threats.md#l10)."""
 
 import asyncio
+import socket
+import threading
 from contextlib import suppress
 
 import attrs
@@ -103,6 +105,30 @@ async def test_one_networks_calls_are_closed_at_once_beyond_a_few():
             await hung_up(reader)
         for _, writer in pairs:
             writer.close()
+
+
+async def test_a_flood_of_connects_leaves_the_loop_to_others():
+    """As fast as a thread can connect, from one address: a thousand a second are accepted, and nodes are heard."""
+
+    def flood(port, stop):
+        while not stop.is_set():
+            with suppress(OSError), socket.create_connection((HOST, port), 1.0, ("127.1.0.1", 0)):
+                pass
+
+    async with house([listing(1), listing(2)], LISTED) as made, calling(made, 1) as [node]:
+        await made.hears(node)
+        stop, clock = threading.Event(), asyncio.get_running_loop().time
+        attackers = [asyncio.create_task(asyncio.to_thread(flood, await port_of(made), stop)) for _ in range(4)]
+        try:
+            began, before = clock(), made.fleet.dial_in.refused
+            while clock() - began < 1.0:
+                await made.hears(node)
+            async with calling(made, 2) as [newcomer]:
+                await made.hears(newcomer)
+            assert made.fleet.dial_in.refused - before < 1100 * (clock() - began)
+        finally:
+            stop.set()
+            await asyncio.gather(*attackers)
 
 
 @pytest.mark.parametrize("data", [b"", CLAIM[:5], b"\x00\x00\x01", b"GET / HTTP/1.1\r\n\r\n", CLAIM + b"\x01\xff\xff"])

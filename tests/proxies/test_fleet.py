@@ -221,7 +221,7 @@ async def test_unannounced_move_is_found(mdns):
         await node.power_off()
         node.port = 0
         await node.start()
-        moved = service_info(node.settings, node.firmware, "127.0.0.1", node.port)
+        moved = service_info(node.settings, node.firmware, ["127.0.0.1"], node.port)
         mdns.zeroconf.registry.async_update(moved)
         await made.hears(node)
         mdns.zeroconf.registry.async_remove(moved)
