@@ -29,7 +29,7 @@ from proxy_listener.proxies.receive import Hear, Receiver
 from proxy_listener.proxies.states import STATES, Diagnosis
 from proxy_listener.proxies.tap import Tap
 from proxy_listener.proxies.timing import ProxyTiming
-from proxy_listener.proxies.unlisted import LOWEST_PORT, UNLISTED, UnlistedNodes, local_only, unique_name
+from proxy_listener.proxies.unlisted import LOWEST_PORT, SHOWN, UNLISTED, UnlistedNodes, local_only, unique_name
 
 log = structlog.get_logger()
 
@@ -92,6 +92,7 @@ class Fleet:
             self._context = attrs.evolve(self._context, tap=tap)
         self._ours = ours
         self.dial_in = DialIn(self._called, self._timing)
+        self._useless: dict[Address, float] = {}  # callers that proved a key and are no proxies -> until when
         self._running = False
         self._newest: list[tuple[float, Proxy]] = []
         self._newest_at = NEVER
@@ -220,6 +221,11 @@ class Fleet:
             loop.call_later(self._timing.auth, self._restart, proxy.entry)
         else:
             self._unlisted.refuse(proxy.status(loop.time()), loop.time())
+            if proxy.mac is not None and proxy.proved:
+                self._useless.pop(proxy.mac, None)
+                self._useless[proxy.mac] = loop.time() + self._timing.settle
+                if len(self._useless) > SHOWN:
+                    del self._useless[next(iter(self._useless))]
 
     def _restart(self, entry: ProxySettings) -> None:
         if self._running and entry in self._entries and entry.name not in self._proxies:
@@ -307,6 +313,8 @@ class Fleet:
         if proxy is not None:
             # Without a MAC that is known, the first caller with the shared key would be bound to the entry.
             return _NO_MAC if proxy.mac is None else await proxy.answer(caller)
+        if asyncio.get_running_loop().time() < self._useless.get(caller.mac, NEVER):
+            return STATES[ProxyState.NOT_A_PROXY]
         # Nothing is kept of a stranger before it proved the key.
         proxy = self._make(unique_name(sighting, self._taken()), None, caller.mac)
         refused = await proxy.answer(caller)

@@ -92,6 +92,15 @@ async def test_a_node_that_is_no_proxy_is_told_apart():
         await made.until(lambda: made.states() == {"node1": "not_a_proxy", "node2": "not_a_proxy"})
 
 
+async def test_a_node_without_an_entry_that_is_no_proxy_is_asked_seldom():
+    """It calls again and again; it was asked, and firmware does not change within minutes."""
+    timing = attrs.evolve(FAST, settle=60.0)
+    async with house((), KEYED, timing=timing) as made, calling(made, 1, flags=0):
+        await made.state("node1", "not_a_proxy")
+        await until(lambda: made.fleet.dial_in.refused >= 2)
+        assert made.changes == [("node1", "not_a_proxy")]
+
+
 async def test_a_call_takes_the_place_of_an_attempt_that_hangs():
     """The entry's host swallows what is sent to it; the node itself calls."""
     with socket.create_server((HOST, 0)) as silent:
