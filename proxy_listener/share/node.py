@@ -38,8 +38,6 @@ HANDSHAKE = 15.0
 RELAYED = Feature(255)
 """Of the real proxy's features, those that are passed on: all that are known."""
 
-TICK = 1.0
-
 FAREWELL = 1.0
 """Seconds for clients to take leave."""
 
@@ -104,7 +102,6 @@ class SharedNode:
         self._subscribers: set[SharedSession] = set()
         self._active: set[SharedSession] = set()
         self._server: asyncio.Server | None = None
-        self._ticking: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.firmware = _firmware(presented, connects=slots != "none")
         self._emptied = asyncio.Event()
@@ -127,15 +124,12 @@ class SharedNode:
         )
         self._server = await self._loop.create_server(lambda: _session(self, context), host, port)
         self.port = self._server.sockets[0].getsockname()[1]
-        self._tick()
 
     async def stop(self) -> None:
         """The proxy is gone, or is not shared any more: links lost, then a goodbye to every client."""
         if self._server is not None:
             self._server.close()
             self._server = None
-        if self._ticking is not None:
-            self._ticking.cancel()
         self.links.lost()
         for session in list(self.sessions):
             session.say_goodbye()
@@ -162,6 +156,10 @@ class SharedNode:
             return
         self.links.answer(message, self._loop.time())
 
+    def tick(self) -> None:
+        """Once a second."""
+        self.links.tick(self._loop.time())
+
     def clients(self) -> list[SharedClient]:
         """Who is connected, the longest first."""
         now, owned = self._loop.time(), self.links.owned()
@@ -177,10 +175,6 @@ class SharedNode:
             for session in sorted(self.sessions, key=lambda session: session.since)
             if session.greeted
         ]
-
-    def _tick(self) -> None:
-        self.links.tick(self._loop.time())
-        self._ticking = self._loop.call_later(TICK, self._tick)
 
     def _wire(self, first: int, session: SharedSession) -> Wire:
         if self._key is not None:

@@ -285,6 +285,8 @@ class Shares:
             elif share.node is None and state is ProxyState.LIVE:
                 await self._open(share)
             if share.node is not None:
+                # One timer for all: fifty of them would wake the process at fifty moments of a second.
+                share.node.tick()
                 await self._announce(share)
 
     def _wanted(self, proxy: SharedProxy) -> bool:

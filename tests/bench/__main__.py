@@ -1,8 +1,8 @@
 """``python tests/bench``: what listening costs, as a table and as JSON.
 
 Chapters run one after the other; within one, contestants take turns round by round, so that whatever else the machine
-does hits all alike, and a figure is the median of its rounds. ``--quick`` takes about four minutes, ``--full`` about
-seventeen; a chapter that would begin after ``--limit`` seconds is left out, and its budgets are not measured.
+does hits all alike, and a figure is the median of its rounds. ``--quick`` takes about six minutes, ``--full`` about
+twenty-three; a chapter that would begin after ``--limit`` seconds is left out, and its budgets are not measured.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import costs
 import disk
 from mix import Mix
 from rounds import COUNTING, OURS, SETTLE, STACK, UNCOALESCED, Round, play
+from sharing import SharedRound, play_shared
 
 DISK = {
     "10/s of 100 devices": Mix(proxies=10, rate=100.0, devices=100),
@@ -75,6 +76,7 @@ class Bench:
     def chapters(self) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
         yield "single steps, us of CPU, best of rounds", self.steps
         yield "50 proxies, 100 devices, 1,000 advertisements/s, real time", self.house
+        yield "sharing: 50 proxies, 1,500 advertisements/s, one and four clients a node", self.sharing
         yield "bytes written to the disk for each reading", self.disk
         yield "over devices: 50 proxies, 1,000 advertisements/s", self.over_devices
         yield "over proxies", self.over_proxies
@@ -124,6 +126,32 @@ class Bench:
                 }
         if self.stack:
             self.figures["HA stack / real"] = self.figures[f"{STACK} cost"] / self.figures[f"{OURS} cost"]
+
+    def sharing(self) -> Iterator[str]:
+        """The same house with and without clients of its shared nodes."""
+        mix = Mix(rate=30.0, seconds=self.form.seconds, seed=self.seed)
+        plain: dict[str, list[Round]] = {COUNTING: [], OURS: []}
+        shared: dict[int, list[SharedRound]] = {1: [], 4: []}
+        for _ in range(self.form.rounds):
+            for contestant, played in plain.items():
+                played.append(self._play(contestant, mix))
+            for clients, rounds in shared.items():
+                rounds.append(play_shared(mix, clients))
+        base, ours = (statistics.median(one.cost for one in rounds) for rounds in plain.values())
+        yield f"{base:.1f} CPU s/million count-only, {ours:.1f} without sharing"
+        for clients, rounds in shared.items():
+            cost = statistics.median(one.cost for one in rounds)
+            late = sorted(latency for one in rounds for latency in one.latencies)
+            found = ", ".join(one.found() for one in rounds)
+            self.figures |= {
+                f"sharing, {clients} / count-only": (cost - ours) / base,
+                f"sharing, {clients}: p99": _at(late, 0.99),
+            }
+            yield f"{clients} a node: {cost:.1f}, p50 {_at(late, 0.5):.3f}, p99 {_at(late, 0.99):.3f} s, {found} got"
+        rss = {clients: statistics.median(one.rss for one in rounds) for clients, rounds in shared.items()}
+        self.figures["sharing, KB a client"] = (rss[4] - rss[1]) * 1024 / (3 * mix.proxies)
+        self.figures["sharing, lost"] = sum(one.missing for rounds in shared.values() for one in rounds)
+        yield f"{rss[1]:.0f} MB and {rss[4]:.0f} MB: {self.figures['sharing, KB a client']:.0f} KB a further client"
 
     def disk(self) -> Iterator[str]:
         """What a minute writes, and beside it a whole period of the journal with its fold, which a minute has not."""
@@ -227,9 +255,9 @@ def _received(one: Round) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.partition("\n")[0])
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--quick", action="store_true", help="about four minutes")
-    form.add_argument("--full", action="store_true", help="about seventeen (the default)")
-    parser.add_argument("--limit", type=float, default=1200.0, metavar="SECONDS", help="begin no chapter after this")
+    form.add_argument("--quick", action="store_true", help="about six minutes")
+    form.add_argument("--full", action="store_true", help="about twenty-three (the default)")
+    parser.add_argument("--limit", type=float, default=1500.0, metavar="SECONDS", help="begin no chapter after this")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="FILE", help="default: bench.json")
     asked = parser.parse_args()

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -180,7 +180,9 @@ def sending(mix: Mix, log: TextIO, addresses: int = 0) -> Iterator[Process]:
         sender.end()
 
 
-def configuration(directory: Path, mix: Mix, ports: list[int], coalesce: str = "50ms") -> Path:
+def configuration(
+    directory: Path, mix: Mix, ports: list[int], coalesce: str = "50ms", more: Sequence[str] = ()
+) -> Path:
     """The devices.toml of our own contestant."""
     lines = ["[service]", f'coalesce = "{coalesce}"', "[discovery]", 'accept = "listed"', 'interfaces = ["127.0.0.1"]']
     for n, port in enumerate(ports):
@@ -190,17 +192,17 @@ def configuration(directory: Path, mix: Mix, ports: list[int], coalesce: str = "
         lines += [f'bindkey = "{sensor.key.hex()}"'] if sensor.key else []
     path = directory / "devices.toml"
     path.touch(0o600)
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join([*lines, *more]) + "\n")
     return path
 
 
 @contextmanager
-def listening(contestant: str, mix: Mix, ports: list[int], log: TextIO) -> Iterator[Process]:
-    """The contestant, started, with all it needs to know."""
+def listening(contestant: str, mix: Mix, ports: list[int], log: TextIO, more: Sequence[str] = ()) -> Iterator[Process]:
+    """The contestant, started, with all it needs to know. ``more``: lines of our own one's devices.toml."""
     with ExitStack() as stack:
         if contestant in {OURS, UNCOALESCED}:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            path = configuration(directory, mix, ports, "0" if contestant == UNCOALESCED else "50ms")
+            path = configuration(directory, mix, ports, "0" if contestant == UNCOALESCED else "50ms", more)
             verb = ["-m", "proxy_listener", "run", "-c", str(path), "--state", str(directory / "state")]
             receiver = Process([sys.executable, *verb], cores()[1], log)
             receiver.state = directory / "state"

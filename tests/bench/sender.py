@@ -58,6 +58,7 @@ async def play(
     """Send everything at its time."""
     sent = dropped = warming = 0
     lags: list[float] = []
+    writes: list[tuple[int, float]] = []
     at = 0
     while at < len(schedule):
         now = time.monotonic() - began
@@ -67,6 +68,7 @@ async def play(
             if holder is not None and holder.offer(message):
                 sent += count
                 warming += count if due < warm else 0
+                writes.append((proxy, time.monotonic()))
             else:
                 dropped += count
             lags.append(now - due)
@@ -75,7 +77,8 @@ async def play(
             wait = schedule[at][0] - (time.monotonic() - began)
             await asyncio.sleep(wait - COARSE if wait > COARSE else 0)
     lags.sort()
-    return {"sent": sent, "dropped": dropped, "warming": warming, "lag": lags[int(len(lags) * 0.99)] if lags else 0.0}
+    lag = lags[int(len(lags) * 0.99)] if lags else 0.0
+    return {"sent": sent, "dropped": dropped, "warming": warming, "lag": lag, "writes": writes}
 
 
 async def subscribed(nodes: list[Node]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import disk
 import pytest
 from mix import FIRST, Mix, air
 from rounds import COUNTING, OURS, play
+from sharing import play_shared
 
 SHORT = Mix(proxies=20, rate=20.0, devices=20, seconds=2.0, warm=1.0)
 
@@ -70,3 +71,10 @@ def test_a_budget_that_was_not_measured_is_not_met():
     assert at_most.judge({at_most.figure: at_most.limit}) == "met"
     assert at_most.judge({at_most.figure: at_most.limit * 1.1}) == "not met"
     assert at_least.judge({at_least.figure: at_least.limit * 1.1}) == "met"
+
+
+def test_clients_of_shared_nodes_get_everything():
+    """Two clients of each, and the service decodes beside it; nothing is lost on either way."""
+    played = play_shared(SHORT, 2)
+    assert (played.missing, played.dropped) == (0, 0)
+    assert len(played.received) == 2 * SHORT.proxies
