@@ -38,6 +38,9 @@ HANDSHAKE = 15.0
 RELAYED = Feature(255)
 """Of the real proxy's features, those that are passed on: all that are known."""
 
+TELL = 3600.0
+"""Seconds between two log lines of wrong keys: who goes on guessing meets the limit every ten seconds."""
+
 FAREWELL = 1.0
 """Seconds for clients to take leave."""
 
@@ -105,6 +108,7 @@ class SharedNode:
         self._loop = asyncio.get_running_loop()
         self.firmware = _firmware(presented, connects=slots != "none")
         self._emptied = asyncio.Event()
+        self._tell_again = 0.0
 
     @property
     def held(self) -> Collection[Address]:
@@ -185,7 +189,9 @@ class SharedNode:
         return PlainWire()
 
     def _wrong_key(self, session: SharedSession) -> None:
-        if self._guesses.wrong(session.address, self._loop.time()):
+        now = self._loop.time()
+        if self._guesses.wrong(session.address, now) and now >= self._tell_again:
+            self._tell_again = now + TELL
             log.warning(
                 "many wrong keys at shared nodes",
                 address=session.address,

@@ -17,6 +17,8 @@ import aiohttp
 import attrs
 import pytest
 import tomlkit
+from aioesphomeapi import APIClient
+from aioesphomeapi.core import APIConnectionError
 from support.fake_broker import FakeBroker
 from support.rogue import HOSTILE_NAME
 from zeroconf.asyncio import AsyncZeroconf
@@ -41,9 +43,22 @@ def psk(word: str) -> str:
 
 
 PSK, WRONG_PSK, SHARED_PSK = psk("canary-psk"), psk("canary-wrong-psk"), psk("canary-shared-psk")
+SHARE_PSK, FALSE_PSK = psk("canary-share-psk"), psk("canary-false-share-psk")
 BINDKEY, OLD_BINDKEY, LEGACY = b"canary-bindkey-1", b"canary-bindkey-2", b"canary-legac"
 PASSWORD, BROKER, TOKEN = "canary-password", "canary-broker", "canary-token-0123456789"
-SECRETS = [PSK, WRONG_PSK, SHARED_PSK, BINDKEY.hex(), OLD_BINDKEY.hex(), LEGACY.hex(), PASSWORD, BROKER, TOKEN]
+SECRETS = [
+    PSK,
+    WRONG_PSK,
+    SHARED_PSK,
+    SHARE_PSK,
+    FALSE_PSK,
+    BINDKEY.hex(),
+    OLD_BINDKEY.hex(),
+    LEGACY.hex(),
+    PASSWORD,
+    BROKER,
+    TOKEN,
+]
 TRACES = [each.encode() for each in SECRETS] + [b"canary-", b"Y2FuYXJ5L", BINDKEY, OLD_BINDKEY, LEGACY]
 VERBS = ("status", "devices", "status --json", "devices --json", "doctor", "check", f"history {mac_text(MAC)}")
 UNSEEN = [b"\x1b", b"\x9b", "\u202e".encode(), b"\r"]
@@ -73,6 +88,7 @@ def document(nodes: list[Node], broker: int, page: int) -> dict:
     ]
     return {
         "discovery": {"accept": "keyed", "noise_psk": SHARED_PSK, "interfaces": ["127.0.0.1"]},
+        "share": {"listen": "127.0.0.1", "noise_psk": SHARE_PSK, "port": page + 1 if page < 60_000 else page - 100},
         "proxy": proxies,
         "device": devices,
         "sink": {
@@ -110,6 +126,28 @@ async def pages(port: int) -> dict[str, bytes]:
         async with client.post("/login", data={"token": TOKEN}, headers=given) as answer:
             texts["cookie"] = str(answer.headers).encode()
     return texts
+
+
+async def clients(page: int) -> bytes:
+    """What shared nodes say to a client with their key, and to one with another key."""
+    said = []
+    async with (
+        aiohttp.ClientSession(f"http://127.0.0.1:{page}", headers={"Authorization": f"Bearer {TOKEN}"}) as web,
+        web.get("/proxies") as answer,
+    ):
+        ports = [one["shared"]["port"] for one in await answer.json() if one["shared"] and one["shared"]["port"]]
+    for port in ports:
+        for key in (FALSE_PSK, SHARE_PSK):
+            client = APIClient("127.0.0.1", port, None, noise_psk=key)
+            try:
+                await client.connect(login=True)
+                said.append(str(await client.device_info()))
+            except APIConnectionError as error:
+                said.append(str(error))
+            finally:
+                await client.disconnect(force=True)
+    assert any("-shared" in text for text in said)
+    return "\n".join(said).encode()
 
 
 def frame(counter: int, mac: int, key: bytes | None) -> bytes:
@@ -162,6 +200,7 @@ async def outputs(tmp_path, unused_tcp_port):
                 counter += 1
                 speak(nodes, counter)
                 await asyncio.sleep(0.1)
+        texts["clients"] = await clients(unused_tcp_port)
         texts |= await pages(unused_tcp_port)
         said = await asyncio.gather(*(verb(tmp_path, *words.split()) for words in VERBS))
         texts |= dict(zip(VERBS, said, strict=True))
