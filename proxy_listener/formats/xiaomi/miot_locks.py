@@ -184,6 +184,12 @@ _ERRORS_B03 = {
 
 _ERRORS_GLASS = {1: _ERRORS[2], 2: _ERRORS[3], 3: _ERRORS[4], 4: _ERRORS[19]}
 _ERRORS_S5 = {0: _ERRORS[2], 1: _ERRORS[3], 3: _ERRORS[25], 6: _ERRORS[19]}
+_RING = (Event("doorbell", "ring"),)
+_OTHER_ERRORS_S5: Mapping[int, Code] = {
+    2: Code(events=_RING),
+    22: Code({"antilock": False}, (Event("lock", "turn_on_antilock"),)),
+    23: Code({"antilock": True}, (Event("lock", "release_the_antilock"),)),
+}
 
 _SHUT, _OPEN = says(door=False, door_left_open=False), says(door=True)
 _LEFT_OPEN = says(door=True, door_left_open=True)
@@ -203,7 +209,10 @@ _DOOR_B03: Mapping[int, Code] = {
 
 @attrs.frozen
 class Family:
-    """What differs between locks. ``fields``: the order of an action's; ``error``: that of an error's."""
+    """What differs between locks. ``fields``: the order of an action's; ``error``: that of an error's.
+
+    ``other_errors``: codes among them that are no errors.
+    """
 
     fields: tuple[str, ...]
     door: Mapping[int, Code] = attrs.field(factory=lambda: _DOOR)
@@ -211,6 +220,7 @@ class Family:
     methods: Mapping[int, str] = attrs.field(factory=lambda: _METHODS)
     errors: Mapping[int, str] = attrs.field(factory=lambda: _ERRORS)
     error: tuple[str, ...] = ("time", "code")
+    other_errors: Mapping[int, Code] = attrs.field(factory=dict)
 
 
 def _cut(fields: tuple[str, ...], data: bytes) -> dict[str, int]:
@@ -256,6 +266,8 @@ def _key(number: int, method: str) -> str:
 def _error(family: Family) -> Meaning:
     def meaning(data: bytes) -> tuple[Values, Events]:
         code = data[0] if len(data) == 1 else _cut(family.error, data)["code"]
+        if other := family.other_errors.get(code):
+            return {**other.values}, other.events
         kind = family.errors.get(code)
         if kind is None and code in _NO_ERROR:
             raise Implausible("error", f"code {code}")
@@ -265,7 +277,7 @@ def _error(family: Family) -> Meaning:
 
 
 def _bell(_data: bytes) -> tuple[Values, Events]:
-    return {}, (Event("doorbell", "ring"),)
+    return {}, _RING
 
 
 def rows(family: Family) -> Mapping[int, ObjectRow]:
@@ -290,6 +302,9 @@ _B03 = rows(
     Family(_METHOD_FIRST, _DOOR_B03, _ACTIONS_B03, _METHODS_B03, _ERRORS_B03, error=("code", "time")),
 )
 _LOOCK = rows(Family(_POSITION_FIRST, _DOOR_BITS))
+_S5 = rows(
+    Family(_ACTION_FIRST, _DOOR_BITS, _ACTIONS_0, _METHODS_S5, _ERRORS_S5, other_errors=_OTHER_ERRORS_S5),
+)
 
 LOCKS: Mapping[str, Mapping[int, ObjectRow]] = {
     "MCN003": _MCN,
@@ -299,7 +314,8 @@ LOCKS: Mapping[str, Mapping[int, ObjectRow]] = {
     "XMZNMS09LM": _MCN,
     "XMZNMS201LM": _MCN,
     "lcrmcr.lock.cb2207": rows(Family(_ACTION_FIRST, _DOOR, _ACTIONS_0, _METHODS_GLASS, _ERRORS_GLASS)),
-    "line.lock.fms5": rows(Family(_ACTION_FIRST, _DOOR_BITS, _ACTIONS_0, _METHODS_S5, _ERRORS_S5)),
+    "line.lock.fms5": _S5,
+    "line.lock.fms5s": _S5,
     "loock.lock.h01lyk": _LOOCK,
     "loock.lock.r2": _LOOCK,
     "lumi.lock.mcn009": _MCN,

@@ -48,6 +48,7 @@ from proxy_listener.model.quantities import (
     FINGERPRINT,
     FORMALDEHYDE,
     HEART_RATE,
+    HEAT,
     HUMIDITY,
     ILLUMINANCE,
     IMPEDANCE,
@@ -471,7 +472,7 @@ _ROWS = (
     other(0x3F38, "giot.remote.v56kwm", "V5 Six Key Switch (BLE)"),
     other(0x3F3A, "giot.remote.v58kwm", "V5 Eight Key Switch (BLE)"),
     other(0x3F3F, "giot.remote.v51kwm", "V5 One Key Switch (BLE)"),
-    other(0x433D, "line.lock.fms5", "Smart Door Lock S5", *MIOT_LOCK),
+    other(0x433D, "line.lock.fms5", "Smart Door Lock S5", *MIOT_LOCK, ANTILOCK),
     other(0x44C1, "XMZNMS03OD", "Xiaomi Smart Door Lock 2 (Finger Vein Unlock)", *MIOT_LOCK),
     other(0x44FA, "lemesh.remote.ts10", "Remote Control TS10", DIMMER, BATTERY),
     other(0x45A1, "cxw.remote.ble006", "Eight scene knob switch", DIMMER, BATTERY),
@@ -504,6 +505,10 @@ _ROWS = (
     other(0x0919, "XMZNMS05LM", "Door Lock"),
     other(0x1D87, "loock.lock.s50f", "Smart Door Lock S50F"),
     other(0x3B94, "soocare.toothbrush.2501", "Smart Toothbrush T501"),
+    other(0x569B, "line.lock.fms5s", "Smart Door Lock S5 Pro", *MIOT_LOCK, ANTILOCK),
+    other(
+        0x7ABA, "xiaomi.sensor_smoke.yg2", "Smoke Alarm 2", SMOKE, HEAT, FAULT, DETECTOR_STATE, TEMPERATURE, BATTERY_LOW
+    ),
 )
 
 SCALE_V1 = row(

@@ -66,6 +66,7 @@ from proxy_listener.model.outcome import Outcome
 from proxy_listener.model.quantities import (
     ASLEEP,
     BATTERY,
+    BATTERY_LOW,
     BOTTOM_SUBMERSION,
     CONDUCTIVITY,
     CONSUMABLE,
@@ -227,6 +228,15 @@ _BAND: Mapping[int, ObjectRow] = {
 _MOTION_SETTING = {0x4835: nothing(1)}
 """Minutes until it says "no motion", as set."""
 
+_SMOKE_2: Mapping[int, ObjectRow] = {
+    0x4804: codes(states.SMOKE_2_CODES),
+    0x4836: nothing(1),  # sensitivity, as set
+    0x483B: nothing(1),  # silenced or not
+    0x4882: nothing(4),  # seconds of an alarm
+    0x4A11: function(states.smoke_2_alarm, 9),
+    0x5884: layout(flag(BATTERY_LOW)),
+}
+
 _WATER: Mapping[int, ObjectRow] = {0x4806: layout(flag(BOTTOM_SUBMERSION))}
 
 _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
@@ -282,6 +292,7 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "lemesh.remote.ts4": KNOB_K4,
     "lemesh.remote.ts10": KNOB,
     "loock.safe.v1": {0x100F: codes({1: says(door=True), 0: says(door=False)})},
+    "xiaomi.sensor_smoke.yg2": _SMOKE_2,
     "zhiee.flood.sj01": _WATER,
     **LOCKS,
 }

@@ -1,15 +1,16 @@
 """States whose bytes are not a plain layout: motion and how long ago, minutes of one to four bytes, kettles, resets;
-the codes of smoke and gas detectors and of a radar.
+the codes of smoke and gas detectors and of a radar; what the second smoke detector says of an alarm.
 
 Each function takes the data of one object, without its header, and gives values and events; Implausible for bytes that
 mean nothing. "No motion for N seconds" is no motion, unless N is 0; ``idle_time`` holds the seconds. Sources:
 docs/protocol/mibeacon-objects.md#motion-and-light and #kettles.
 """
 
+import struct
 from collections.abc import Mapping
 
-from proxy_listener.formats.layout import Code, Events, Implausible, Meaning, Values, says
-from proxy_listener.model.quantities import ILLUMINANCE, YEAR
+from proxy_listener.formats.layout import Code, Events, Implausible, Meaning, Values, says, shortest
+from proxy_listener.model.quantities import ILLUMINANCE, TEMPERATURE, YEAR
 from proxy_listener.model.reading import Event
 
 
@@ -140,3 +141,43 @@ RADAR_CODES: Mapping[int, Code] = {
     8: Code({"fault": True}, (Event("radar", "failed"),)),
 }
 """ES5BB, 5.e.1097: docs/protocol/mibeacon-objects.md#numbers-of-one-model"""
+
+_QUIET: Values = {"smoke": False, "heat": False, "fault": False, "detector_state": "normal"}
+_SMOKE: Values = {"smoke": True, "fault": False, "detector_state": "alarm"}
+_HOT: Values = {"heat": True, "detector_state": "overheated"}
+_BROKEN: Values = {"fault": True, "detector_state": "fault"}
+_DUSTY: Values = {"fault": True, "detector_state": "dusty"}
+
+SMOKE_2_CODES: Mapping[int, Code] = {1: Code(_QUIET), 2: Code(_SMOKE), 4: Code(_BROKEN), 5: Code(_DUSTY), 6: Code(_HOT)}
+
+_SMOKE_2_ALARMS: Mapping[int, Values] = {
+    0: {**_SMOKE},
+    1: {**_SMOKE, "heat": True},
+    2: {**_SMOKE, "heat": True},  # it became warmer fast
+    3: {"smoke": False, "detector_state": "normal"},
+    4: {**_HOT},
+    5: {**_BROKEN},
+    6: {"fault": False, "detector_state": "normal"},
+    7: {**_DUSTY},
+    8: {"fault": False, "detector_state": "normal"},
+    9: {**_SMOKE},  # it goes on
+    10: {**_QUIET},
+    11: {"heat": False, "detector_state": "normal"},
+    12: {**_QUIET},
+}
+"""docs/protocol/mibeacon-objects.md#smoke-alarm-2"""
+
+_ALARM = struct.Struct("<fIB").unpack
+
+
+def smoke_2_alarm(data: bytes) -> tuple[Values, Events]:
+    """A temperature, for how many seconds there is an alarm (not used), what happened. An alarm stands alone where
+    the temperature is none.
+    """
+    celsius, _, happened = _ALARM(data)
+    states = _SMOKE_2_ALARMS.get(happened)
+    if states is None:
+        raise Implausible("smoke", f"event {happened}")
+    if (TEMPERATURE.low or 0) <= celsius <= (TEMPERATURE.high or 0):
+        return {**states, "temperature": shortest(celsius)}, ()
+    return {**states}, ()
