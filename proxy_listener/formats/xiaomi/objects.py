@@ -165,7 +165,6 @@ _STANDARD: Mapping[int, ObjectRow] = {
     0x2000: function(bodies.fitted_temperature, 5),
     0x20E1: layout(u32(PULSE_COUNT)),
     0x3003: function(bodies.brushed, 5, 6),
-    0x4804: codes({1: says(opening=True), 2: _CLOSED}),
     0x480C: codes({0: says(opening=True), 1: says(opening=False)}),
     0x4818: function(states.idle, 2),
     0x483C: layout(flag(OCCUPANCY)),
@@ -194,8 +193,8 @@ _PROPERTIES: Mapping[int, ObjectRow] = {
     1005: layout(f32(ILLUMINANCE)),
     1006: layout(flag(MOISTURE)),
     1008: layout(f32(HUMIDITY)),
-    1018: layout(u8(HUMIDITY)),
     1078: layout(flag(OCCUPANCY)),
+    1096: function(states.occupied, 4),
 }
 
 _EVENTS: Mapping[int, ObjectRow] = {
@@ -246,7 +245,7 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
         0x0008: codes({0: _handle_lifted(to=True), 1: _handle_lifted(to=False)}, 1, 5),
         0x000B: function(locks.dsl_lock, 9),
     },
-    "ES3": {0x5412: nothing(1)},  # a setting; elsewhere 5.p.1018 is a humidity
+    "ES3": {0x5412: nothing(1)},  # a setting
     "ES5BB": {0x5413: layout(flag(OCCUPANCY_CLOSE_RANGE)), 0x5661: codes(states.RADAR_CODES)},
     "HS3BB": _MOTION_SETTING,
     "IZQ-BLE": {0x4C20: nothing(1)},  # its light, on or off
@@ -260,15 +259,16 @@ _OF_MODEL: Mapping[str, Mapping[int, ObjectRow]] = {
     "MJTZC04YM": {0x4E16: function(bodies.s800, 9)},
     "MJYD02YL": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.light_flag, 3)},
     "MJZNZ018H": _PILLOW,
+    "MS1BB(MI)": {0x4804: codes({1: says(opening=True), 2: _CLOSED})},  # elsewhere 2.p.1004 is another status
     "PTH-1": {0x1010: layout(u16(FORMALDEHYDE, per=1000))},
     "PTX-AK2-QMIMB": keys_by_service(2, 4),
     "PTX-AK3-QMIMB": keys_by_service(2, 4, 5),
     "PTX-X6-QMIMB": KEYS_AND_KNOB,
-    "PTX-F1-Display": {0x605D: layout(u8(TEMPERATURE))},
+    "PTX-F1-Display": {0x6012: layout(u8(HUMIDITY)), 0x605D: layout(u8(TEMPERATURE))},
     "RTCGQ02LM": {0x000F: function(states.motion_and_flag, 3), 0x1007: function(states.lux_and_light, 3)},
     "SJWS02LM": {
         **_WATER,
-        0x4804: nothing(1),  # monitoring, idle, busy or delayed; elsewhere 2.p.1004 is an opening
+        0x4804: nothing(1),  # monitoring, idle, busy or delayed
         0x487B: layout(flag(TOP_SPLASH)),
         0x4A68: codes(
             {

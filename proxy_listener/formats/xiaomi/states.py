@@ -101,6 +101,13 @@ def kettle(data: bytes) -> tuple[Values, Events]:
     return {"power": state != 0, "temperature": celsius}, ()
 
 
+def occupied(data: bytes) -> tuple[Values, Events]:
+    """n.p.1096: 0 is nobody, all else somebody."""
+    if _is_absent(data):
+        raise Implausible("occupancy", data.hex())
+    return {"occupancy": any(data)}, ()
+
+
 def minutes(name: str) -> Meaning:
     """One byte, two or four: firmware sends any of them (ES5BB one, XMOSB01XS two, ES3 four)."""
 

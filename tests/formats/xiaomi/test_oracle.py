@@ -93,7 +93,7 @@ DECIDED = {
         d.object_id == 0x6E16 and d.name == "stabilized" and d.ours is False
     ),
     "both buttons at once are 2 on XMWS01XS": lambda d: d.model == "XMWS01XS" and d.number == 2 and not d.theirs,
-    "0x4804 is no opening on a leak sensor": lambda d: d.model == "SJWS02LM" and d.object_id == 0x4804,
+    "0x4804 is an opening on one model only": lambda d: d.model != "MS1BB(MI)" and d.object_id == 0x4804,
     "a reset is an event": lambda d: d.name == "events" and d.object_id in {0x1019, 0x4E1C} and not d.theirs,
 }
 
