@@ -124,9 +124,6 @@ class LinkRelay:
 
     def answer(self, message: Message, now: float) -> bool:
         """An answer of the proxy. False where no client's link is concerned."""
-        if type(message) is api.BluetoothConnectionsFreeResponse:
-            self.tell()
-            return False
         found: api.BluetoothDeviceConnectionResponse = message
         address = found.address
         for kind in _BY_ANSWER.get(type(message), ()):

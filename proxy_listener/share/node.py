@@ -153,12 +153,19 @@ class SharedNode:
 
     def answer(self, message: Message) -> None:
         """As :meth:`Tap.answer`."""
-        if type(message) is api.BluetoothScannerStateResponse:
-            told = self._scanner_message()
-            for session in self._subscribers:
-                session.send(told)
+        if type(message) in {api.BluetoothScannerStateResponse, api.BluetoothConnectionsFreeResponse}:
+            # The library calls its handlers in no order: the proxy's session may not have noted it yet.
+            self._loop.call_soon(self._upstream_changed, message)
+        else:
+            self.links.answer(message, self._loop.time())
+
+    def _upstream_changed(self, message: Message) -> None:
+        if type(message) is api.BluetoothConnectionsFreeResponse:
+            self.links.tell()
             return
-        self.links.answer(message, self._loop.time())
+        told = self._scanner_message()
+        for session in self._subscribers:
+            session.send(told)
 
     def tick(self) -> None:
         """Once a second."""

@@ -7,6 +7,10 @@ from types import SimpleNamespace
 
 import attrs
 import pytest
+from bleak.exc import BleakError
+from bleak_esphome import connect_scanner
+from bluetooth_adapters import BluetoothAdapters
+from habluetooth import BluetoothManager, HaBleakClientWrapper, set_manager
 from support.cutting import cutter
 from support.edge import FAST, make_node, running
 from support.sharing import client_of, sharing_house
@@ -18,13 +22,6 @@ from proxy_listener.proxies.connection import connection
 from proxy_listener.proxies.handle_cache import HandleCache
 from proxy_listener.simulator import frames
 from proxy_listener.simulator.miflora import PlantSensor
-
-pytest.importorskip("bleak_esphome")
-
-from bleak.exc import BleakError
-from bleak_esphome import connect_scanner
-from bluetooth_adapters import BluetoothAdapters
-from habluetooth import BluetoothManager, HaBleakClientWrapper, set_manager
 
 pytestmark = [pytest.mark.mdns("shared"), pytest.mark.oracle]
 
