@@ -12,10 +12,10 @@ def fail(failed: FailedTags, proxy: str, heard: float, payload: bytes = b"", *, 
 
 
 def test_ten_years_pass_in_the_mean_until_a_tag_is_guessed_whatever_the_number_of_proxies():
-    """R6: fifty proxies push 10,000 frames a second for 100 s, with expected counters and others in turn."""
+    """R6: fifty proxies push 2,000 frames a second for 100 s, with expected counters and others in turn."""
     failed, tried = FailedTags(0.0), 0
-    for n in range(1_000_000):
-        tried += fail(failed, f"rogue{n % 50}", n / 10_000, n.to_bytes(4, "big"), expected=n % 2 == 0)
+    for n in range(200_000):
+        tried += fail(failed, f"rogue{n % 50}", n / 2_000, n.to_bytes(4, "big"), expected=n % 2 == 0)
     assert tried <= EXPECTED[1] + OTHER[1] + (EXPECTED[0] + OTHER[0]) * 100 + 2
     assert 2**32 / (EXPECTED[0] + OTHER[0]) >= 10 * 365.25 * 86_400
 

@@ -242,7 +242,7 @@ def test_a_hundred_thousand_random_addresses_cost_no_memory():
 
 
 def test_a_device_heard_in_eight_rooms_costs_less_than_ten_kilobytes():
-    count = 50
+    count = 20
 
     def keyed() -> Air:
         air = Air(*(entry(MAC + n) for n in range(count)))
