@@ -6,6 +6,7 @@ stream another client has, has none: its clients see what they would see of the 
 
 import asyncio
 import errno
+import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import ifaddr
 import structlog
 from aioesphomeapi.core import APIConnectionError
 from google.protobuf.message import Message
+from zeroconf import Error as ZeroconfError
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from proxy_listener.model.advertisement import Address
@@ -35,6 +37,9 @@ LOCAL = 0x02 << 40
 """The bit of a MAC that is not of a vendor's."""
 GROUPED = 0x04 << 40
 """Turned over where that bit is set already."""
+
+LABEL = 40
+"""Characters of a node's name that are kept: ESPHome's has 31 at most."""
 
 LOOK = 1.0
 """Seconds between looks at the proxies; a change of state is looked at once."""
@@ -141,6 +146,7 @@ class Share:
         self._first_mode: int | None = None
         self.retry = 0.0
         self.record: tuple[AsyncZeroconf, AsyncServiceInfo] | None = None
+        self.unannounced: AsyncZeroconf | None = None
         # One for each node: Home Assistant tries the zero key once at every node that it discovers.
         self.guesses = GuessLimit()
 
@@ -323,8 +329,12 @@ class Shares:
     def _presented(self, proxy: SharedProxy, real: RealNode, mac: Address) -> Presented:
         own = self.settings.identity == "own"
         bluetooth = real.bluetooth_mac or mac + 2
+        name = _label(real.name)
+        others = (share.node for share in self._shares.values() if share.node is not None)
+        if any(_instance(name) == _instance(other.presented.name) for other in others):
+            name = f"{name}-{mac & 0xFFFFFF:06x}"
         return Presented(
-            name=f"{real.name}-shared" if own else real.name,
+            name=_instance(name) if own else name,
             friendly_name=f"{proxy.room} (shared)",
             mac=_local(mac) if own else mac,
             bluetooth_mac=_local(bluetooth) if own else bluetooth,
@@ -342,6 +352,8 @@ class Shares:
         node, zeroconf, listen = share.node, self._zeroconf(), self.settings.listen
         if node is None or zeroconf is None or listen is None or (share.record and share.record[0] is zeroconf):
             return
+        if share.unannounced is zeroconf:
+            return
         shown = node.presented
         record = service_info(
             NodeSettings(shown.name, shown.mac, shown.friendly_name, self.settings.noise_psk, area=shown.area),
@@ -352,7 +364,13 @@ class Shares:
             more={SHARED_BY: SHARING},
         )
         share.record = zeroconf, record
-        await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
+        try:
+            await zeroconf.async_register_service(record, cooperating_responders=True, strict=False)
+        except ZeroconfError as error:
+            # Without mDNS it is reached at its port; the other shared nodes go on.
+            share.record = None
+            share.unannounced = zeroconf
+            log.warning("a shared node cannot be announced", node=shown.name, error=type(error).__name__)
 
     async def _close(self, share: Share) -> None:
         """Links lost, sessions closed, a goodbye by mDNS."""
@@ -375,6 +393,11 @@ class Shares:
 def _instance(name: str) -> str:
     """The name in mDNS. Never the real node's, whose record it would replace."""
     return name if name.endswith("-shared") else f"{name}-shared"
+
+
+def _label(name: str) -> str:
+    """A node's name as a DNS label: the name is the node's word, and a label has 63 bytes at most (RFC 1035)."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:LABEL] or "node"
 
 
 def _local(mac: Address) -> Address:

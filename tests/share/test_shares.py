@@ -9,7 +9,7 @@ from support.edge import KEY, MAC, make_node, running
 from support.sharing import client_of, shared_proxy, sharing_house
 
 from proxy_listener.model.rate import GUESSES
-from proxy_listener.share.shares import _local
+from proxy_listener.share.shares import _label, _local
 
 pytestmark = pytest.mark.mdns("shared")
 
@@ -108,3 +108,22 @@ async def test_connections_that_prove_no_key_are_bounded(first):
 def test_the_mac_of_a_shared_node(mac, local):
     """The locally administered bit; another one where that is set already."""
     assert _local(mac) == local
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("kitchen-proxy", "kitchen-proxy"), ("a.b\u00e9 c", "a-b--c"), ("x" * 64, "x" * 40), ("", "node")],
+)
+def test_a_node_s_name_is_made_a_dns_label(name, label):
+    """A name that is none would end the announcing of every shared node."""
+    assert _label(name) == label
+
+
+async def test_two_nodes_of_one_name_are_shared_under_two(first):
+    """The second one has the end of its MAC in its name."""
+    one, two = make_node(1, name="same"), make_node(2, name="same")
+    async with running(one, two), sharing_house(one, two, first=first, names=("one", "two")) as house:
+        nodes = [await house.shared(name) for name in ("one", "two")]
+        names = sorted(node.presented.name for node in nodes)
+        assert names[1] == "same-shared"
+        assert names[0] in {f"same-{MAC + number & 0xFFFFFF:06x}-shared" for number in (1, 2)}

@@ -36,6 +36,7 @@ class SharingHouse(House):
 async def sharing_house(*nodes, state=None, timing=FAST, first=FREE_PORT, **settings):
     """The nodes are running; ``settings``: of ``[share]``."""
     made = SharingHouse()
+    names = settings.pop("names", [node.settings.name for node in nodes])
     settings = ShareSettings(listen="127.0.0.1", noise_psk=settings.pop("noise_psk", SHARE_KEY), port=first, **settings)
     made.shares = Shares(settings, state, lambda: made.fleet, lambda: made.fleet.zeroconf)
 
@@ -43,8 +44,9 @@ async def sharing_house(*nodes, state=None, timing=FAST, first=FREE_PORT, **sett
         made.changed(status)
         made.shares.changed()
 
+    entries = [entry(node, name=name) for node, name in zip(nodes, names, strict=True)]
     made.fleet = Fleet(
-        NO_MDNS, [entry(node) for node in nodes], made.hear, state=state, timing=timing, changed=changed,
+        NO_MDNS, entries, made.hear, state=state, timing=timing, changed=changed,
         tap=made.shares.tap,
     )  # fmt: skip
     tasks = [asyncio.create_task(made.fleet.run()), asyncio.create_task(made.shares.run())]
